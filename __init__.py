@@ -1,0 +1,1 @@
+"""intaglio: compile a trained network to integers, proved exact, packed into one blob."""

@@ -1,0 +1,1 @@
+"""The representations every other folder speaks: numbers, tensors, ops, graphs, programs."""

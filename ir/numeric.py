@@ -1,0 +1,147 @@
+"""Numeric types, the encoding of reals as integers, and rounding. Equations: docs/numerics.md."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import NumericError
+
+Array = NDArray[Any]
+Kind = Literal["float", "int", "uint", "bipolar", "ternary"]
+Rounding = Literal["half_even", "half_up", "half_away", "floor", "ceil", "toward_zero"]
+ROUNDINGS: tuple[Rounding, ...] = (
+    "half_even",
+    "half_up",
+    "half_away",
+    "floor",
+    "ceil",
+    "toward_zero",
+)
+MAX_BITS = 64
+_NAME = re.compile(r"(float32)|(bipolar)|(ternary)|(u?int)([1-9][0-9]?)")
+
+
+@dataclass(frozen=True, slots=True)
+class NumericType:
+    """The set of values one element may take: float32, intN, uintN, bipolar {-1,+1}, ternary."""
+
+    kind: Kind
+    bits: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= MAX_BITS:
+            raise NumericError(f"A numeric type has 1 to {MAX_BITS} bits, not {self.bits}.")
+
+    @classmethod
+    def parse(cls, text: str) -> NumericType:
+        """``'uint8'`` -> the type; raises NumericError for any other text."""
+        match = _NAME.fullmatch(text)
+        if match is None:
+            raise NumericError(
+                f"'{text}' is not a numeric type.",
+                fix="Use float32, intN, uintN (N = 1..64), bipolar or ternary.",
+            )
+        if match[1]:
+            return FLOAT32
+        if match[2]:
+            return BIPOLAR
+        if match[3]:
+            return TERNARY
+        return cls("int" if match[4] == "int" else "uint", int(match[5]))
+
+    def __str__(self) -> str:
+        if self.kind in ("bipolar", "ternary"):
+            return self.kind
+        return f"{self.kind}{self.bits}"
+
+    @property
+    def is_integer(self) -> bool:
+        return self.kind != "float"
+
+    @property
+    def lo(self) -> int:
+        """Least value; an integer type only."""
+        if self.kind in ("bipolar", "ternary"):
+            return -1
+        return 0 if self.kind == "uint" else -(1 << (self.bits - 1))
+
+    @property
+    def hi(self) -> int:
+        """Greatest value; an integer type only."""
+        if self.kind in ("bipolar", "ternary"):
+            return 1
+        return (1 << self.bits) - 1 if self.kind == "uint" else (1 << (self.bits - 1)) - 1
+
+    @property
+    def container(self) -> np.dtype[Any]:
+        """Smallest numpy dtype that holds every value."""
+        if self.kind == "float":
+            return np.dtype(np.float32)
+        size = next(size for size in (8, 16, 32, 64) if size >= self.bits)
+        return np.dtype(f"uint{size}" if self.kind == "uint" else f"int{size}")
+
+    def contains(self, array: Array) -> bool:
+        """Whether every element is a value of this type."""
+        if self.kind == "float":
+            return array.dtype.kind == "f"
+        if array.dtype.kind not in "iu":
+            return False
+        if self.kind == "bipolar":
+            return bool(np.all((array == 1) | (array == -1)))
+        if array.size == 0:
+            return True
+        return self.lo <= int(array.min()) and int(array.max()) <= self.hi
+
+
+FLOAT32 = NumericType("float", 32)
+BIPOLAR = NumericType("bipolar", 1)
+TERNARY = NumericType("ternary", 2)
+
+
+def int_type(bits: int, *, signed: bool = True) -> NumericType:
+    """``int_type(8) == int8``; ``int_type(8, signed=False) == uint8``."""
+    return NumericType("int" if signed else "uint", bits)
+
+
+INT32 = int_type(32)
+
+
+def narrowest(lo: int, hi: int) -> NumericType:
+    """The integer type of fewest bits that holds lo..hi; unsigned when lo >= 0."""
+    if lo >= 0:
+        return int_type(max(1, int(hi).bit_length()), signed=False)
+    return int_type(1 + max(int(-lo - 1).bit_length(), int(max(hi, 0)).bit_length()))
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """Codes stand for reals: ``real = scale * (code - zero_point)`` (1), one scale per tensor."""
+
+    scale: float
+    zero_point: int = 0
+
+    def decode(self, codes: Array) -> Array:
+        """Codes to float64 reals."""
+        return self.scale * (codes.astype(np.float64) - self.zero_point)
+
+    def encode(self, real: Array, dtype: NumericType, rounding: Rounding = "half_even") -> Array:
+        """Reals to codes of dtype, rounded once and saturated."""
+        codes = round_real(real.astype(np.float64) / self.scale, rounding) + self.zero_point
+        return np.clip(codes, dtype.lo, dtype.hi).astype(dtype.container)
+
+
+def round_real(values: Array, rounding: Rounding) -> Array:
+    """Round float64 values to integral float64 values."""
+    if rounding == "half_even":
+        return np.rint(values)
+    if rounding == "half_up":
+        return np.floor(values) + (values - np.floor(values) >= 0.5)
+    if rounding == "half_away":
+        whole = np.floor(np.abs(values))
+        return np.copysign(whole + (np.abs(values) - whole >= 0.5), values)
+    return {"floor": np.floor, "ceil": np.ceil, "toward_zero": np.trunc}[rounding](values)

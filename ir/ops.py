@@ -1,0 +1,35 @@
+"""Every op by its name. An op's meaning is in the ``ops_*`` file of its family."""
+
+from __future__ import annotations
+
+from .op import Op
+from .ops_layout import Concat, Pad, Reshape, Slice, Transpose
+from .ops_linear import Conv, Dense
+from .ops_pointwise import Add, Affine, Clip, Relu, Unary
+from .ops_pool import AveragePool, MaxPool, SumPool
+from .ops_quant import Dequantize, Lookup, Quantize, Requantize, Threshold
+
+ALL: tuple[type[Op], ...] = (
+    Conv,
+    Dense,
+    Add,
+    Affine,
+    Relu,
+    Clip,
+    Unary,
+    MaxPool,
+    AveragePool,
+    SumPool,
+    Reshape,
+    Transpose,
+    Slice,
+    Pad,
+    Concat,
+    Quantize,
+    Dequantize,
+    Requantize,
+    Threshold,
+    Lookup,
+)
+BY_NAME: dict[str, type[Op]] = {op.name: op for op in ALL}
+

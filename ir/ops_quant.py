@@ -1,0 +1,183 @@
+"""Ops between reals and codes, and between codes: quantize, dequantize, requantize, threshold, lookup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import ShapeError
+from .interval import Fact, Interval
+from .numeric import FLOAT32, Array, NumericType, Rounding, round_real
+from .op import Op, Work
+from .ops_linear import known, widen
+from .ops_pointwise import channel_shape, check_channels
+from .tensor import TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Quantize(Op):
+    """Reals to codes: ``clip(round(x / scale) + zero_point)`` (2); parameters scalar or per ``axis``.
+
+    The division is exact and rounded once; ``reference`` computes it in float64.
+    """
+
+    name: ClassVar[str] = "quantize"
+    inputs: ClassVar[tuple[str, ...]] = ("x", "scale", "zero_point")
+    dtype: NumericType
+    axis: int = 1
+    rounding: Rounding = "half_even"
+
+    def infer(self, x: TensorType, scale: TensorType, zero_point: TensorType) -> TensorType:
+        check_parameters(x, self.axis, scale, zero_point)
+        return x.with_dtype(self.dtype)
+
+    def reference(self, x: Array, scale: Array, zero_point: Array) -> Array:
+        steps = x.astype(np.float64) / channel_shape(scale, x.ndim, self.axis)
+        codes = round_real(steps, self.rounding) + channel_shape(zero_point, x.ndim, self.axis)
+        return np.clip(codes, self.dtype.lo, self.dtype.hi).astype(self.dtype.container)
+
+    def interval(self, x: Fact, scale: Fact, zero_point: Fact) -> Interval:
+        return Interval.of_type(self.dtype)
+
+    def work(self, x: TensorType, scale: TensorType, zero_point: TensorType) -> Work:
+        return Work(multiplies=x.elements, compares=2 * x.elements)
+
+
+@dataclass(frozen=True, slots=True)
+class Dequantize(Op):
+    """Codes to reals: ``scale * (x - zero_point)`` (1); parameters scalar or per ``axis``."""
+
+    name: ClassVar[str] = "dequantize"
+    inputs: ClassVar[tuple[str, ...]] = ("x", "scale", "zero_point")
+    axis: int = 1
+
+    def infer(self, x: TensorType, scale: TensorType, zero_point: TensorType) -> TensorType:
+        check_parameters(x, self.axis, scale, zero_point)
+        return x.with_dtype(FLOAT32)
+
+    def reference(self, x: Array, scale: Array, zero_point: Array) -> Array:
+        steps = widen(x) - channel_shape(widen(zero_point), x.ndim, self.axis)
+        return (steps * channel_shape(scale, x.ndim, self.axis)).astype(np.float32)
+
+    def work(self, x: TensorType, scale: TensorType, zero_point: TensorType) -> Work:
+        return Work(adds=x.elements, multiplies=x.elements)
+
+
+@dataclass(frozen=True, slots=True)
+class Requantize(Op):
+    """Accumulator to codes: ``clip((x * multiplier + addend) >> shift, lo, hi)`` (5).
+
+    Parameters are integers, scalar or per channel (axis 1); bias, zero points and rounding are all
+    in ``addend``. lo and hi lie within dtype; a ReLU raises lo.
+    """
+
+    name: ClassVar[str] = "requantize"
+    inputs: ClassVar[tuple[str, ...]] = ("x", "multiplier", "addend", "shift")
+    dtype: NumericType
+    lo: int
+    hi: int
+
+    def infer(
+        self, x: TensorType, multiplier: TensorType, addend: TensorType, shift: TensorType
+    ) -> TensorType:
+        for what, parameter in (("Multiplier", multiplier), ("Addend", addend), ("Shift", shift)):
+            check_channels(x, parameter, what)
+        check_range(self.dtype, self.lo, self.hi)
+        return x.with_dtype(self.dtype)
+
+    def reference(self, x: Array, multiplier: Array, addend: Array, shift: Array) -> Array:
+        factor, offset, bits = (
+            channel_shape(widen(p), x.ndim) for p in (multiplier, addend, shift)
+        )
+        codes = (widen(x) * factor + offset) >> bits
+        return np.clip(codes, self.lo, self.hi).astype(self.dtype.container)
+
+    def interval(self, x: Fact, multiplier: Fact, addend: Fact, shift: Fact) -> Interval:
+        factor, offset, bits = (
+            known(p).astype(np.int64).reshape(-1) for p in (multiplier, addend, shift)
+        )
+        ends = [(end * factor + offset) >> bits for end in (x.interval.lo, x.interval.hi)]
+        return Interval(
+            np.clip(np.minimum(*ends), self.lo, self.hi),
+            np.clip(np.maximum(*ends), self.lo, self.hi),
+        )
+
+    def work(
+        self, x: TensorType, multiplier: TensorType, addend: TensorType, shift: TensorType
+    ) -> Work:
+        return Work(macs=x.elements, compares=2 * x.elements)
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold(Op):
+    """Accumulator to codes: ``base + sum_k (x >= thresholds[c, k])`` per channel (6); any monotone f."""
+
+    name: ClassVar[str] = "threshold"
+    inputs: ClassVar[tuple[str, ...]] = ("x", "thresholds")
+    dtype: NumericType
+    base: int
+
+    def infer(self, x: TensorType, thresholds: TensorType) -> TensorType:
+        if len(thresholds.shape) != 2 or thresholds.shape[0] not in (1, x.shape[1]):
+            raise ShapeError(f"Thresholds must be ({x.shape[1]}, levels), got {thresholds}.")
+        check_range(self.dtype, self.base, self.base + thresholds.sample_shape[1])
+        return x.with_dtype(self.dtype)
+
+    def reference(self, x: Array, thresholds: Array) -> Array:
+        codes = np.full(x.shape, self.base, dtype=np.int64)
+        for level in range(thresholds.shape[1]):
+            codes += widen(x) >= channel_shape(widen(thresholds[:, level]), x.ndim)
+        return codes.astype(self.dtype.container)
+
+    def interval(self, x: Fact, thresholds: Fact) -> Interval:
+        steps = known(thresholds).astype(np.int64)
+        lo, hi = (np.asarray(end).reshape(-1, 1) for end in (x.interval.lo, x.interval.hi))
+        return Interval(
+            self.base + (lo >= steps).sum(axis=1), self.base + (hi >= steps).sum(axis=1)
+        )
+
+    def work(self, x: TensorType, thresholds: TensorType) -> Work:
+        return Work(compares=x.elements * thresholds.sample_shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup(Op):
+    """Codes to codes: ``table[x - x.dtype.lo]`` (7), one table for all channels; any function."""
+
+    name: ClassVar[str] = "lookup"
+    inputs: ClassVar[tuple[str, ...]] = ("x", "table")
+    dtype: NumericType
+    base: int
+
+    def infer(self, x: TensorType, table: TensorType) -> TensorType:
+        entries = x.dtype.hi - x.dtype.lo + 1 if x.dtype.is_integer else 0
+        if table.shape != (entries,) or self.base != x.dtype.lo:
+            raise ShapeError(f"A table for {x.dtype} has {entries} entries, got {table}.")
+        return x.with_dtype(self.dtype)
+
+    def reference(self, x: Array, table: Array) -> Array:
+        return table[widen(x) - self.base].astype(self.dtype.container)
+
+    def interval(self, x: Fact, table: Fact) -> Interval:
+        entries = known(table).astype(np.int64)
+        lo, hi = x.interval.bounds
+        reached = entries[lo - self.base : hi - self.base + 1]
+        return Interval.of(int(reached.min()), int(reached.max()))
+
+    def work(self, x: TensorType, table: TensorType) -> Work:
+        return Work(lookups=x.elements)
+
+
+def check_parameters(x: TensorType, axis: int, *parameters: TensorType) -> None:
+    """Raise ShapeError unless each parameter is a scalar or has x's size along ``axis``."""
+    for parameter in parameters:
+        if parameter.shape not in ((), (1,)) and parameter.shape != (x.shape[axis],):
+            raise ShapeError(f"Parameter {parameter} fits neither a scalar nor axis {axis} of {x}.")
+
+
+def check_range(dtype: NumericType, lo: int, hi: int) -> None:
+    """Raise ShapeError unless dtype.lo <= lo <= hi <= dtype.hi."""
+    if not dtype.lo <= lo <= hi <= dtype.hi:
+        raise ShapeError(f"{lo}..{hi} is not a range of {dtype}.")

@@ -1,0 +1,69 @@
+"""The program: integer steps in execution order over slots. What a sequencer executes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .certificate import Certificate
+from .numeric import Encoding
+from .op import Op
+from .tensor import Tensor, TensorType
+
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One tensor: an activation at a byte ``offset`` of a sample's arena, or a ``constant``.
+
+    An activation fills ``type.elements`` containers in storage order (ir/layout.py).
+    """
+
+    name: str
+    type: TensorType
+    offset: int = 0
+    constant: Tensor | None = None
+    origin: str = ""
+    encoding: Encoding | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of one sample in the arena."""
+        return self.type.elements * self.type.dtype.container.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``slots[output] = epilogue(op(inputs), parameters)``; without an epilogue just ``op(inputs)``.
+
+    The intermediate accumulator has type int32 and needs no slot.
+    """
+
+    op: Op
+    inputs: tuple[int, ...]
+    output: int
+    epilogue: Op | None = None
+    parameters: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled network. Indices in ``steps``, ``inputs`` and ``outputs`` point into ``slots``."""
+
+    name: str
+    slots: tuple[Slot, ...]
+    steps: tuple[Step, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    arena_bytes: int
+    recipe: str = ""
+    certificates: Mapping[str, Certificate] = field(default_factory=dict)
+
+    def slot(self, name: str) -> Slot:
+        """The slot of that name; KeyError when there is none."""
+        return {slot.name: slot for slot in self.slots}[name]
+
+    @property
+    def constants(self) -> tuple[Slot, ...]:
+        return tuple(slot for slot in self.slots if slot.constant is not None)

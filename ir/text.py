@@ -1,0 +1,276 @@
+"""The text form of a graph: printed for people and tests, and parsed back to an equal graph.
+
+    graph lenet (image: float32[n,1,28,28])
+      const w: int8[6,1,5,5] = "base85 of the little-endian elements"
+      conv1: int32[n,6,28,28] = conv {"pads": [2, 2, 2, 2]} (image, w) from "/conv1/Conv"
+      return conv1
+
+Names that are not plain words are JSON strings. An encoding follows as ``~ scale zero_point``, a
+certificate as ``proved {...}``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ..errors import IntaglioError, TextError
+from .certificate import Certificate
+from .graph import Graph, Node, Value
+from .numeric import Encoding, NumericType
+from .op import Op
+from .ops import BY_NAME
+from .tensor import BATCH, Dim, Tensor, TensorType
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_KEYWORDS = {"graph", "const", "return", "from", "proved"}
+
+
+def attributes(op: Op) -> dict[str, Any]:
+    """The attributes of ``op`` that differ from their defaults, as JSON values."""
+    found = {}
+    for field in fields(op):  # type: ignore[arg-type]
+        value = getattr(op, field.name)
+        if field.default is not MISSING and value == field.default:
+            continue
+        found[field.name] = str(value) if isinstance(value, NumericType) else value
+    return found
+
+
+def make_op(name: str, given: Mapping[str, Any]) -> Op:
+    """The op of that name with attributes as ``attributes`` returns them."""
+    cls = BY_NAME.get(name)
+    if cls is None:
+        raise TextError(f"There is no operator '{name}'.")
+    known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    if unknown := set(given) - known:
+        raise TextError(f"Operator '{name}' has no attribute {', '.join(sorted(unknown))}.")
+    converted = {key: _from_json(key, value) for key, value in given.items()}
+    return cls(**converted)
+
+
+def _from_json(key: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    return NumericType.parse(value) if key == "dtype" else value
+
+
+def to_text(graph: Graph, max_elements: int | None = None) -> str:
+    """The text of ``graph``. Constants with more than ``max_elements`` elements are abbreviated."""
+    head = ", ".join(_declare(value) for value in graph.inputs)
+    lines = [f"graph {_name(graph.name)} ({head})"]
+    lines += [_constant(name, c, max_elements) for name, c in graph.constants.items()]
+    lines += [_node(node) for node in graph.nodes]
+    lines.append(f"  return {', '.join(map(_name, graph.outputs))}")
+    return "\n".join(lines) + "\n"
+
+
+def _name(name: str) -> str:
+    plain = _PLAIN.fullmatch(name) and name not in _KEYWORDS
+    return name if plain else json.dumps(name)
+
+
+def _declare(value: Value) -> str:
+    encoding = value.encoding
+    suffix = f" ~ {encoding.scale!r} {encoding.zero_point}" if encoding else ""
+    origin = f" from {json.dumps(value.origin)}" if value.origin else ""
+    return f"{_name(value.name)}: {value.type}{suffix}{origin}"
+
+
+def _constant(name: str, tensor: Tensor, max_elements: int | None) -> str:
+    head = f"  const {_name(name)}: {tensor.type} = "
+    if max_elements is not None and tensor.array.size > max_elements:
+        return f"{head}#{tensor.digest}"
+    little = tensor.array.astype(tensor.array.dtype.newbyteorder("<"))
+    data = base64.b85encode(zlib.compress(little.tobytes())).decode()
+    return f"{head}{json.dumps(data)}"
+
+
+def _node(node: Node) -> str:
+    given = attributes(node.op)
+    text = f" {json.dumps(given)}" if given else ""
+    operands = ", ".join(map(_name, node.inputs))
+    value = node.value
+    tail = f" ~ {value.encoding.scale!r} {value.encoding.zero_point}" if value.encoding else ""
+    tail += f" from {json.dumps(value.origin)}" if value.origin else ""
+    if node.certificate is not None:
+        tail += f" proved {json.dumps(node.certificate.to_json())}"
+    return f"  {_name(node.name)}: {node.type} = {node.op.name}{text} ({operands}){tail}"
+
+
+@dataclass
+class _Reader:
+    """A cursor over one line of text."""
+
+    line: str
+    number: int
+    at: int = 0
+
+    def fail(self, expected: str) -> TextError:
+        rest = self.line[self.at : self.at + 30]
+        return TextError(f"Expected {expected}, found '{rest}'.", where=f"Line {self.number}")
+
+    def skip(self) -> None:
+        while self.at < len(self.line) and self.line[self.at] == " ":
+            self.at += 1
+
+    def take(self, text: str) -> bool:
+        self.skip()
+        if not self.line.startswith(text, self.at):
+            return False
+        self.at += len(text)
+        return True
+
+    def need(self, text: str) -> None:
+        if not self.take(text):
+            raise self.fail(f"'{text}'")
+
+    def match(self, pattern: str, expected: str) -> str:
+        self.skip()
+        found = re.compile(pattern).match(self.line, self.at)
+        if found is None:
+            raise self.fail(expected)
+        self.at = found.end()
+        return found[0]
+
+    def json(self) -> Any:
+        self.skip()
+        try:
+            value, self.at = json.JSONDecoder().raw_decode(self.line, self.at)
+        except ValueError as error:
+            raise self.fail("a JSON value") from error
+        return value
+
+    def name(self) -> str:
+        self.skip()
+        if self.line.startswith('"', self.at):
+            return str(self.json())
+        return self.match(_PLAIN.pattern, "a name")
+
+    def names(self, end: str) -> tuple[str, ...]:
+        found = []
+        while not self.take(end):
+            found.append(self.name())
+            if not self.take(","):
+                self.need(end)
+                break
+        return tuple(found)
+
+    def type(self) -> TensorType:
+        dtype = NumericType.parse(self.match("[a-z0-9]+", "a type"))
+        self.need("[")
+        dims: list[Dim] = []
+        while not self.take("]"):
+            text = self.match(r"n|\d+", "a dimension")
+            dims.append(BATCH if text == BATCH else int(text))
+            self.take(",")
+        return TensorType(tuple(dims), dtype)
+
+    def encoding(self) -> Encoding | None:
+        if not self.take("~"):
+            return None
+        scale = float(self.match(r"[0-9.e+-]+", "a scale"))
+        return Encoding(scale, int(self.match(r"-?\d+", "a zero point")))
+
+    def origin(self) -> str:
+        return str(self.json()) if self.take("from ") else ""
+
+    def end(self) -> None:
+        self.skip()
+        if self.at != len(self.line):
+            raise self.fail("the end of the line")
+
+
+def from_text(text: str, constants: Mapping[str, Tensor] | None = None) -> Graph:
+    """Parse what ``to_text`` prints; abbreviated constants are looked up by digest.
+
+    Raises TextError with the line's number.
+    """
+    known = constants or {}
+    lines = [
+        _Reader(line.rstrip(), number)
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.lstrip().startswith("//")
+    ]
+    if not lines:
+        raise TextError("The text holds no graph.")
+    name, inputs = _read_head(lines[0])
+    held: dict[str, Tensor] = {}
+    nodes: list[Node] = []
+    outputs: tuple[str, ...] | None = None
+    for reader in lines[1:]:
+        try:
+            if reader.take("return "):
+                outputs = _read_names(reader)
+            elif reader.take("const "):
+                key = reader.name()
+                reader.need(":")
+                held[key] = _read_constant(reader, known)
+            else:
+                nodes.append(_read_node(reader))
+            reader.end()
+        except IntaglioError as error:
+            where = error.where or f"Line {reader.number}"
+            raise TextError(error.what, where=where, fix=error.fix) from error
+    if outputs is None:
+        raise TextError("The graph has no 'return' line.")
+    return Graph(name, inputs, held, tuple(nodes), outputs)
+
+
+def _read_names(reader: _Reader) -> tuple[str, ...]:
+    found = [reader.name()]
+    while reader.take(","):
+        found.append(reader.name())
+    return tuple(found)
+
+
+def _read_head(reader: _Reader) -> tuple[str, tuple[Value, ...]]:
+    reader.need("graph ")
+    name = reader.name()
+    reader.need("(")
+    inputs = []
+    while not reader.take(")"):
+        key = reader.name()
+        reader.need(":")
+        type_ = reader.type()
+        encoding = reader.encoding()
+        inputs.append(Value(key, type_, reader.origin(), encoding))
+        reader.take(",")
+    reader.end()
+    return name, tuple(inputs)
+
+
+def _read_constant(reader: _Reader, known: Mapping[str, Tensor]) -> Tensor:
+    type_ = reader.type()
+    reader.need("=")
+    if reader.take("#"):
+        digest = reader.match("[0-9a-f]{16}", "a digest")
+        if digest not in known:
+            raise TextError(f"Constant #{digest} is abbreviated and was not given.")
+        return known[digest]
+    raw = zlib.decompress(base64.b85decode(str(reader.json())))
+    little = type_.dtype.container.newbyteorder("<")
+    return Tensor(np.frombuffer(raw, little).reshape(type_.sample_shape), type_.dtype)
+
+
+def _read_node(reader: _Reader) -> Node:
+    name = reader.name()
+    reader.need(":")
+    type_ = reader.type()
+    reader.need("=")
+    op_name = reader.match(_PLAIN.pattern, "an operator")
+    reader.skip()
+    given = reader.json() if reader.line.startswith("{", reader.at) else {}
+    reader.need("(")
+    inputs = reader.names(")")
+    encoding = reader.encoding()
+    value = Value(name, type_, reader.origin(), encoding)
+    certificate = Certificate.from_json(reader.json()) if reader.take("proved ") else None
+    return Node(value, make_op(op_name, given), inputs, certificate)

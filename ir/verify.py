@@ -1,0 +1,114 @@
+"""The law of the IR: a table of rules, each a sentence and a check, per stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from ..errors import ShapeError, VerifyError
+from .evaluate import facts
+from .graph import Graph
+from .op import Op
+from .ops_layout import Concat, Pad, Reshape, Slice, Transpose
+from .ops_linear import Conv, Dense
+from .ops_pointwise import Add, Affine, Clip, Relu, Unary
+from .ops_pool import AveragePool, MaxPool, SumPool
+from .ops_quant import Dequantize, Lookup, Quantize, Requantize, Threshold
+
+Stage = Literal["float", "quantised", "integer"]
+
+_LAYOUT: frozenset[type[Op]] = frozenset({Reshape, Transpose, Slice, Pad, Concat, MaxPool})
+_REAL: frozenset[type[Op]] = frozenset(
+    {Conv, Dense, Add, Affine, Relu, Clip, Unary, AveragePool} | _LAYOUT
+)
+LEGAL: dict[Stage, frozenset[type[Op]]] = {
+    "float": _REAL,
+    "quantised": _REAL | {Quantize, Dequantize},
+    "integer": frozenset({Conv, Dense, Add, SumPool, Requantize, Threshold, Lookup} | _LAYOUT),
+}
+ACCUMULATOR_BITS = 32
+
+Finding = tuple[str, str]
+Rule = Callable[[Graph, Stage], Iterator[Finding]]
+
+
+def _names_defined_once(graph: Graph, stage: Stage) -> Iterator[Finding]:
+    names = [*graph.constants, *(v.name for v in graph.inputs), *(n.name for n in graph.nodes)]
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            yield f"Value '{name}'", "it is defined twice"
+        seen.add(name)
+
+
+def _operands_defined_before(graph: Graph, stage: Stage) -> Iterator[Finding]:
+    known = {*graph.constants, *(value.name for value in graph.inputs)}
+    for node in graph.nodes:
+        for name in node.inputs:
+            if name not in known:
+                yield node.where, f"its operand '{name}' is not defined before it"
+        known.add(node.name)
+    for name in graph.outputs:
+        if name not in known:
+            yield f"Output '{name}'", "nothing defines it"
+
+
+def _types_follow(graph: Graph, stage: Stage) -> Iterator[Finding]:
+    for node in graph.nodes:
+        try:
+            node.op.check_arity(len(node.inputs))
+            inferred = node.op.infer(*map(graph.type_of, node.inputs))
+        except ShapeError as error:
+            yield node.where, error.what
+            continue
+        if inferred != node.type:
+            yield node.where, f"its type is {node.type} but its operands give {inferred}"
+
+
+def _ops_legal(graph: Graph, stage: Stage) -> Iterator[Finding]:
+    for node in graph.nodes:
+        if type(node.op) not in LEGAL[stage]:
+            yield node.where, f"operator '{node.op.name}' is not legal in the {stage} stage"
+
+
+def _batch_leads(graph: Graph, stage: Stage) -> Iterator[Finding]:
+    for value in graph.values.values():
+        if not value.type.batched or "n" in value.type.shape[1:]:
+            yield f"Value '{value.name}'", f"its type {value.type} does not begin with one batch n"
+
+
+def _reals_only_where_legal(graph: Graph, stage: Stage) -> Iterator[Finding]:
+    for value in graph.values.values():
+        if stage == "float" and value.type.dtype.is_integer:
+            yield f"Value '{value.name}'", f"{value.type} is not real"
+        if stage == "integer" and not value.type.dtype.is_integer:
+            yield f"Value '{value.name}'", f"{value.type} is not an integer"
+
+
+def _accumulators_fit(graph: Graph, stage: Stage) -> Iterator[Finding]:
+    if stage != "integer":
+        return
+    known = facts(graph)
+    for node in graph.nodes:
+        lo, hi = known[node.name].interval.bounds
+        if not node.type.dtype.lo <= lo <= hi <= node.type.dtype.hi:
+            yield node.where, f"its values reach {lo}..{hi} and overflow {node.type.dtype}"
+
+
+RULES: tuple[tuple[str, Rule], ...] = (
+    ("Every value is defined once.", _names_defined_once),
+    ("Operands are defined before they are used.", _operands_defined_before),
+    ("Only ops of the stage occur.", _ops_legal),
+    ("Types are those that the ops infer.", _types_follow),
+    ("Activations begin with the batch; constants have none.", _batch_leads),
+    ("Reals occur only where the stage allows them.", _reals_only_where_legal),
+    ("No integer can overflow its type.", _accumulators_fit),
+)
+
+
+def verify(graph: Graph, stage: Stage) -> Graph:
+    """Return ``graph`` if it keeps every rule of ``stage``; raise VerifyError naming the first broken."""
+    for sentence, rule in RULES:
+        for where, finding in rule(graph, stage):
+            raise VerifyError(f"{finding}. Rule: {sentence}", where=where)
+    return graph
