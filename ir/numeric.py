@@ -135,6 +135,20 @@ class Encoding:
         return np.clip(codes, dtype.lo, dtype.hi).astype(dtype.container)
 
 
+SHORT_BITS = 12
+
+
+def short_scale(scale: Array) -> Array:
+    """Positive reals rounded to float32 with mantissas of ``SHORT_BITS`` bits.
+
+    The ratio of short scales is a ratio of small integers: that guarantees a multiplier of at most
+    31 bits that reproduces it on any 32-bit accumulator (docs/numerics.md section 4).
+    """
+    mantissa, exponent = np.frexp(np.asarray(scale, dtype=np.float64))
+    rounded = np.ldexp(np.rint(mantissa * (1 << SHORT_BITS)), exponent - SHORT_BITS)
+    return rounded.astype(np.float32)
+
+
 def round_real(values: Array, rounding: Rounding) -> Array:
     """Round float64 values to integral float64 values."""
     if rounding == "half_even":

@@ -14,8 +14,9 @@ from .ops_linear import Conv, Dense
 from .ops_pointwise import Add, Affine, Clip, Relu, Unary
 from .ops_pool import AveragePool, MaxPool, SumPool
 from .ops_quant import Dequantize, Lookup, Quantize, Requantize, Threshold
+from .tensor import BATCH
 
-Stage = Literal["float", "quantised", "integer"]
+Stage = Literal["float", "quantized", "integer"]
 
 _LAYOUT: frozenset[type[Op]] = frozenset({Reshape, Transpose, Slice, Pad, Concat, MaxPool})
 _REAL: frozenset[type[Op]] = frozenset(
@@ -23,7 +24,7 @@ _REAL: frozenset[type[Op]] = frozenset(
 )
 LEGAL: dict[Stage, frozenset[type[Op]]] = {
     "float": _REAL,
-    "quantised": _REAL | {Quantize, Dequantize},
+    "quantized": _REAL | {Quantize, Dequantize},
     "integer": frozenset({Conv, Dense, Add, SumPool, Requantize, Threshold, Lookup} | _LAYOUT),
 }
 ACCUMULATOR_BITS = 32
@@ -72,9 +73,14 @@ def _ops_legal(graph: Graph, stage: Stage) -> Iterator[Finding]:
 
 
 def _batch_leads(graph: Graph, stage: Stage) -> Iterator[Finding]:
+    batched = {value.name for value in graph.inputs}
+    for node in graph.nodes:
+        if batched.intersection(node.inputs):
+            batched.add(node.name)
     for value in graph.values.values():
-        if not value.type.batched or "n" in value.type.shape[1:]:
-            yield f"Value '{value.name}'", f"its type {value.type} does not begin with one batch n"
+        leads = value.type.batched and BATCH not in value.type.shape[1:]
+        if leads != (value.name in batched):
+            yield f"Value '{value.name}'", f"its type is {value.type}"
 
 
 def _reals_only_where_legal(graph: Graph, stage: Stage) -> Iterator[Finding]:
@@ -100,7 +106,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("Operands are defined before they are used.", _operands_defined_before),
     ("Only ops of the stage occur.", _ops_legal),
     ("Types are those that the ops infer.", _types_follow),
-    ("Activations begin with the batch; constants have none.", _batch_leads),
+    ("What depends on an input begins with the batch n; nothing else has one.", _batch_leads),
     ("Reals occur only where the stage allows them.", _reals_only_where_legal),
     ("No integer can overflow its type.", _accumulators_fit),
 )

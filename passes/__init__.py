@@ -1,1 +1,1 @@
-""""""
+"""Passes: Graph -> Graph, and at the end Graph -> Program."""

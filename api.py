@@ -1,0 +1,316 @@
+"""The public verbs: import_model, compile, load; and the compiled Network they give."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import DataError, UsageError
+from .ir.certificate import Certificate
+from .ir.graph import Graph
+from .ir.numeric import Array, Encoding
+from .ir.program import Program, Slot
+
+if TYPE_CHECKING:
+    from .backends.simulator import Simulator
+    from .passes.base import Progress
+    from .passes.pipeline import Observer, Pipeline
+
+Inputs = Array | Mapping[str, Array]
+Data = str | Path | Array | Mapping[str, Array] | Iterable[Any]
+BATCH = 64
+
+
+def import_model(model: Any, example_inputs: tuple[Any, ...] | None = None) -> Graph:
+    """The float graph of an ONNX file or ``torch.nn.Module``; a Graph is returned as it is.
+
+    A module needs ``example_inputs``, a tuple of tensors with a batch of 1 or more.
+    Raises ImportModelError naming the node that cannot be imported.
+    """
+    if isinstance(model, Graph):
+        return model
+    if isinstance(model, str | Path):
+        if Path(model).suffix.lower() != ".onnx":
+            raise UsageError(
+                "This is not a model file that intaglio reads.",
+                where=f"'{model}'",
+                fix="Give an .onnx file, or a torch.nn.Module from Python.",
+            )
+        from .frontend.onnx_import import import_onnx
+
+        return import_onnx(model)
+    if hasattr(model, "graph") and hasattr(model, "opset_import"):
+        from .frontend.onnx_import import import_onnx
+
+        return import_onnx(model)
+    if not hasattr(model, "state_dict"):
+        raise UsageError(
+            f"A {type(model).__name__} cannot be imported.",
+            fix="Give the path of an .onnx file, an onnx.ModelProto, a torch.nn.Module or a Graph.",
+        )
+    if example_inputs is None:
+        raise UsageError(
+            "A torch.nn.Module needs example inputs.",
+            fix="Pass example_inputs=(torch.zeros(1, 3, 32, 32),) with your input's shape.",
+        )
+    from .frontend.torch_import import import_torch
+
+    return import_torch(model, example_inputs)
+
+
+def compile(  # the verb users look for; the builtin is not used here
+    model: Any,
+    data: Data,
+    *,
+    recipe: Pipeline | str | Path | None = None,
+    example_inputs: tuple[Any, ...] | None = None,
+    progress: Progress | None = None,
+    observe: Observer | None = None,
+    **options: Any,
+) -> Network:
+    """Compile ``model`` to a Network; ``data`` calibrates the activations.
+
+    ``data``: an array, arrays by input name, a .npy or .npz file, or a list or loader of batches.
+    ``recipe``: a Pipeline, its text, or a .toml file; without one ``options`` go to the quantize
+    pass (``weight_bits=4``). Raises an IntaglioError that names the user's node.
+    """
+    from .backends.blob_writer import write_blob
+    from .passes.base import Context, silent
+    from .passes.schedule import schedule
+
+    if recipe is not None and options:
+        raise UsageError(
+            f"Options {', '.join(sorted(options))} and a recipe were given together.",
+            fix="Put the options into the recipe's quantize pass.",
+        )
+    graph = import_model(model, example_inputs)
+    pipeline = _pipeline(recipe, options)
+    context = Context(batches_of(graph, data), progress or silent)
+    integers = pipeline.run(graph, context, observe)
+    return Network(write_blob(schedule(integers, str(pipeline))))
+
+
+def _pipeline(recipe: Pipeline | str | Path | None, options: Mapping[str, Any]) -> Pipeline:
+    from .passes.pipeline import Pipeline, default_pipeline
+
+    if recipe is None:
+        return default_pipeline(**options)
+    if isinstance(recipe, Path) or (isinstance(recipe, str) and recipe.endswith(".toml")):
+        return Pipeline.from_toml(_read(Path(recipe)).decode())
+    return Pipeline.parse(recipe) if isinstance(recipe, str) else recipe
+
+
+def load(path: str | Path) -> Network:
+    """The Network in a blob file; raises BlobError when the file is damaged, too new or no blob."""
+    return Network(_read(Path(path)))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"It cannot be read: {error.strerror}.", where=f"'{path}'") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Codes of one output and what they mean; ``np.asarray(output)`` gives the codes."""
+
+    codes: Array
+    encoding: Encoding | None
+
+    @property
+    def real(self) -> Array:
+        """The real values, float64."""
+        return self.codes if self.encoding is None else self.encoding.decode(self.codes)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.codes, dtype=dtype, copy=True if copy is None else copy)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A compiled network: everything it does, it does from the bytes of ``blob``."""
+
+    blob: bytes
+
+    def __post_init__(self) -> None:
+        _ = self.program
+
+    @cached_property
+    def program(self) -> Program:
+        """The program that the blob holds."""
+        from .backends.blob_reader import read_blob
+
+        return read_blob(self.blob)
+
+    @cached_property
+    def _simulator(self) -> Simulator:
+        from .backends.simulator import Simulator
+
+        return Simulator(self.program)
+
+    @property
+    def certificates(self) -> Mapping[str, Certificate]:
+        """The proof of each rescaling, by the name of the value it makes."""
+        return self.program.certificates
+
+    @property
+    def inputs(self) -> tuple[Slot, ...]:
+        """Name, type and encoding of each input."""
+        return tuple(self.program.slots[index] for index in self.program.inputs)
+
+    @property
+    def outputs(self) -> tuple[Slot, ...]:
+        """Name, type and encoding of each output."""
+        return tuple(self.program.slots[index] for index in self.program.outputs)
+
+    def encode(self, inputs: Inputs) -> dict[str, Array]:
+        """Codes by input name: integers are codes already, reals are quantised."""
+        named = inputs if isinstance(inputs, Mapping) else self._name_only(inputs)
+        slots = {slot.name: slot for slot in self.inputs}
+        return {name: _codes(np.asarray(array), slots.get(name)) for name, array in named.items()}
+
+    def _name_only(self, array: Array) -> dict[str, Array]:
+        if len(self.inputs) != 1:
+            names = ", ".join(slot.name for slot in self.inputs)
+            raise DataError(
+                f"The network has {len(self.inputs)} inputs but one array was given.",
+                fix=f"Pass a dictionary with {names}.",
+            )
+        return {self.inputs[0].name: array}
+
+    def run(
+        self, inputs: Inputs, progress: Callable[[int, int], None] | None = None
+    ) -> Output | dict[str, Output]:
+        """Codes of the output, or of each output by name; any batch, bit for bit the reference.
+
+        Raises DataError when an input does not fit.
+        """
+        found = self._simulator.run(self.encode(inputs), progress)
+        outputs = {slot.name: Output(found[slot.name], slot.encoding) for slot in self.outputs}
+        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+    def trace(self, inputs: Inputs) -> dict[str, Output]:
+        """Every layer's codes by name."""
+        encodings = {slot.name: slot.encoding for slot in self.program.slots}
+        found = self._simulator.trace(self.encode(inputs))
+        return {name: Output(codes, encodings[name]) for name, codes in found.items()}
+
+    def check(self, inputs: Inputs) -> int:
+        """Compare simulator and reference at every layer; the number of codes compared.
+
+        Raises MismatchError naming layer, index and both values.
+        """
+        from .backends.reference import check
+
+        return check(self.program, self.encode(inputs))
+
+    def save(self, path: str | Path) -> None:
+        """Write the blob; the file appears whole or not at all. Raises UsageError."""
+        write_whole(Path(path), self.blob)
+
+
+def _codes(array: Array, slot: Slot | None) -> Array:
+    if slot is None or slot.encoding is None or array.dtype.kind != "f":
+        return array
+    if not np.isfinite(array).all():
+        raise DataError(
+            "The input holds NaN or infinite values.",
+            where=f"Input '{slot.name}'",
+            fix="Remove or repair these samples.",
+        )
+    return slot.encoding.encode(array, slot.type.dtype, "half_up")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write ``data`` to a temporary name beside ``path`` and rename it; raises UsageError."""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise UsageError(
+            f"The file cannot be written: {error.strerror}.",
+            where=f"'{path}'",
+            fix="Choose a folder that exists and that you may write to.",
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def batches_of(graph: Graph, data: Data) -> Sequence[Mapping[str, Array]] | Iterable[Any]:
+    """Calibration data as batches by input name, that can be iterated more than once."""
+    if isinstance(data, str | Path):
+        data = read_arrays(Path(data))
+    if isinstance(data, np.ndarray):
+        data = {only_input(graph): data}
+    if isinstance(data, Mapping):
+        count = len(next(iter(data.values()), ()))
+        return [
+            {name: array[start : start + BATCH] for name, array in data.items()}
+            for start in range(0, count, BATCH)
+        ]
+    if iter(data) is data:
+        raise UsageError(
+            "The calibration data can be read only once, but calibration reads it twice.",
+            fix="Give a list or a DataLoader instead of a generator.",
+        )
+    return _Batches(graph, data)
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """A loader whose batches are arrays, (array, label) pairs or dictionaries."""
+
+    graph: Graph
+    loader: Iterable[Any]
+
+    def __iter__(self) -> Any:
+        for batch in self.loader:
+            if isinstance(batch, Mapping):
+                yield {name: np.asarray(array) for name, array in batch.items()}
+            else:
+                first = batch[0] if isinstance(batch, list | tuple) else batch
+                yield {only_input(self.graph): np.asarray(first)}
+
+
+def only_input(graph: Graph) -> str:
+    """The name of the one input; raises DataError when there are several."""
+    if len(graph.inputs) != 1:
+        names = ", ".join(value.name for value in graph.inputs)
+        raise DataError(
+            f"The network has {len(graph.inputs)} inputs but the data names none.",
+            fix=f"Give arrays by name: {names}.",
+        )
+    return graph.inputs[0].name
+
+
+def read_arrays(path: Path) -> Array | dict[str, Array]:
+    """The array of a .npy file or the arrays of a .npz file; raises UsageError."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        return loaded if isinstance(loaded, np.ndarray) else {k: loaded[k] for k in loaded.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError(
+            f"It is not a readable .npy or .npz file: {error}.",
+            where=f"'{path}'",
+            fix="Write it with numpy.save or numpy.savez.",
+        ) from error

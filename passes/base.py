@@ -1,0 +1,92 @@
+"""What a pass is, and the context it runs in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import DataError
+from ..ir.graph import Graph
+from ..ir.numeric import Array
+from ..ir.verify import Stage
+
+Progress = Callable[[str, int, int], None]
+"""Called as ``progress(label, done, total)``; total is 0 when it is not known."""
+
+
+def silent(label: str, done: int, total: int) -> None:
+    """A Progress that shows nothing."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What passes may use besides the graph: calibration batches and a progress hook.
+
+    ``batches`` yields dictionaries of real inputs by name and can be iterated more than once.
+    """
+
+    batches: Iterable[Mapping[str, Array]] = ()
+    progress: Progress = silent
+
+    def sweep(self, graph: Graph, label: str) -> Iterator[dict[str, Array]]:
+        """The batches, checked against ``graph`` and counted in the progress hook.
+
+        Raises DataError when there are none or one does not fit.
+        """
+        total = len(self.batches) if hasattr(self.batches, "__len__") else 0
+        empty = True
+        for done, batch in enumerate(self.batches, 1):
+            checked = {value.name: _checked(value.name, batch, graph) for value in graph.inputs}
+            if len(next(iter(checked.values()))):
+                empty = False
+                yield checked
+            self.progress(label, done, total)
+        if empty:
+            raise DataError(
+                "The calibration data is empty.",
+                fix="Give at least one sample, better 100 to 1000 that look like real inputs.",
+            )
+
+
+def _checked(name: str, batch: Mapping[str, Array], graph: Graph) -> Array:
+    expected = graph.values[name].type
+    where = f"Input '{name}'"
+    if name not in batch:
+        raise DataError(
+            f"The calibration data has no array of this name, only {', '.join(batch) or 'none'}.",
+            where=where,
+            fix="Name each array after the input it belongs to.",
+        )
+    array = np.asarray(batch[name])
+    if array.dtype.kind not in "fiu" or array.shape[1:] != expected.sample_shape:
+        raise DataError(
+            f"Calibration data is {array.dtype}{list(array.shape)}, expected reals of shape "
+            f"{expected.shape}.",
+            where=where,
+            fix="Prepare the data exactly as the float network takes it.",
+        )
+    if not np.isfinite(array).all():
+        raise DataError(
+            "The calibration data holds NaN or infinite values.",
+            where=where,
+            fix="Remove or repair these samples.",
+        )
+    return array.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Pass(ABC):
+    """One rewrite of a graph. Its fields are its options; it never changes the graph it is given."""
+
+    name: ClassVar[str]
+    stage_before: ClassVar[Stage] = "float"
+    stage_after: ClassVar[Stage] = "float"
+    needs_data: ClassVar[bool] = False
+
+    @abstractmethod
+    def run(self, graph: Graph, context: Context) -> Graph:
+        """The rewritten graph, legal in ``stage_after``."""

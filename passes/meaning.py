@@ -1,0 +1,76 @@
+"""What a real value of a quantised graph means in integers, while lowering walks over it.
+
+    Codes         scale * (code - zero_point): it is a tensor of codes
+    Image         scale[c] * acc + offset[c], then clipped: an accumulator not yet rescaled
+    Sum           scale_x * x + scale_y * y + offset, then clipped: two tensors of codes to be added
+    Function      f(code): an arbitrary function of one tensor of codes
+    Joined        several tensors of codes one after the other
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ..ir.numeric import Array
+
+UNBOUNDED = (Fraction(-(10**30)), Fraction(10**30))
+Bounds = tuple[Fraction, Fraction]
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """``scale * (name - zero_point)``."""
+
+    name: str
+    scale: Fraction
+    zero_point: int
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """``clip(scale[c] * name + offset[c], bounds)``."""
+
+    name: str
+    scale: tuple[Fraction, ...]
+    offset: tuple[Fraction, ...]
+    bounds: Bounds = UNBOUNDED
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """``clip(factors[0] * x + factors[1] * y, bounds)`` of two tensors of codes."""
+
+    x: Codes
+    y: Codes
+    factors: tuple[int, int]
+    bounds: Bounds = UNBOUNDED
+
+    @property
+    def scales(self) -> tuple[Fraction, Fraction]:
+        return self.x.scale * self.factors[0], self.y.scale * self.factors[1]
+
+    @property
+    def offset(self) -> Fraction:
+        left, right = self.scales
+        return -(left * self.x.zero_point + right * self.y.zero_point)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """``apply(real value of codes)``, float64 arrays."""
+
+    codes: Codes
+    apply: Callable[[Array], Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Tensors of codes along ``axis``."""
+
+    parts: tuple[Codes, ...]
+    axis: int
+
+
+Meaning = Codes | Image | Sum | Function | Joined

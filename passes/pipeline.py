@@ -1,0 +1,180 @@
+"""A pipeline: passes as data. It prints as text, parses back, loads from TOML, and has a digest.
+
+    canonicalize,equalize,quantize{"weight_bits": 4},lower
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..errors import DataError, IntaglioError, PassError, UsageError
+from ..ir.graph import Graph
+from ..ir.verify import Stage, verify
+from .base import Context, Pass
+from .canonicalize import Canonicalize
+from .equalize import Equalize
+from .lower import Lower
+from .quantize import Quantize
+
+PASSES: dict[str, type[Pass]] = {
+    cls.name: cls for cls in (Canonicalize, Equalize, Quantize, Lower)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PassRun:
+    """What an observer is told after each pass."""
+
+    index: int
+    pass_: Pass
+    before: Graph
+    after: Graph
+    seconds: float
+
+
+Observer = Callable[[PassRun], None]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Passes in order, each verified before and after."""
+
+    passes: tuple[Pass, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Pipeline:
+        """The inverse of ``str``; raises UsageError naming what is unknown."""
+        passes = []
+        rest = text.strip()
+        while rest:
+            name, options, rest = _split_first(rest)
+            passes.append(make_pass(name, options))
+        return cls(tuple(passes))
+
+    @classmethod
+    def from_toml(cls, text: str) -> Pipeline:
+        """A recipe: one ``[[pass]]`` table each, with ``name`` and the pass's options."""
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"The recipe is not TOML: {error}.") from error
+        entries = table.get("pass")
+        if set(table) != {"pass"} or not isinstance(entries, list):
+            raise UsageError(
+                f"A recipe holds only [[pass]] tables; this one has {sorted(table)}.",
+                fix='Write [[pass]] and name = "quantize" below it.',
+            )
+        return cls(tuple(make_pass(entry.pop("name", ""), entry) for entry in entries))
+
+    def __str__(self) -> str:
+        return ",".join(_pass_text(each) for each in self.passes)
+
+    @property
+    def digest(self) -> str:
+        """First 16 hex digits of SHA-256 over the text."""
+        return hashlib.sha256(str(self).encode()).hexdigest()[:16]
+
+    def run(
+        self, graph: Graph, context: Context, observe: Observer | None = None
+    ) -> Graph:
+        """The graph after every pass; raises PassError naming the pass, those done, and the node."""
+        self._check_stages()
+        if any(each.needs_data for each in self.passes) and _is_empty(context.batches):
+            raise DataError(
+                "The calibration data is empty.",
+                fix="Give at least one sample, better 100 to 1000 that look like real inputs.",
+            )
+        for index, each in enumerate(self.passes):
+            start = time.perf_counter()
+            after = self._run_one(index, graph, context)
+            if observe is not None:
+                observe(PassRun(index, each, graph, after, time.perf_counter() - start))
+            graph = after
+        return graph
+
+    def _run_one(self, index: int, graph: Graph, context: Context) -> Graph:
+        each = self.passes[index]
+        try:
+            verify(graph, each.stage_before)
+            return verify(each.run(graph, context), each.stage_after)
+        except (DataError, UsageError):
+            raise
+        except IntaglioError as error:
+            done = ", ".join(before.name for before in self.passes[:index]) or "none"
+            what = f"{error.what} (in pass '{each.name}'; passes done: {done})"
+            raise PassError(what, where=error.where, fix=error.fix) from error
+
+    def _check_stages(self) -> None:
+        stage: Stage = "float"
+        for each in self.passes:
+            if each.stage_before != stage:
+                raise UsageError(
+                    f"Pass '{each.name}' works on a {each.stage_before} graph, "
+                    f"but the passes before it leave a {stage} one.",
+                    fix="The usual order is canonicalize, equalize, quantize, lower.",
+                )
+            stage = each.stage_after
+
+
+def _is_empty(batches: object) -> bool:
+    return isinstance(batches, Sequence) and not batches
+
+
+def make_pass(name: str, options: Mapping[str, Any]) -> Pass:
+    """The pass of that name with these options, checked strictly; raises UsageError."""
+    cls = PASSES.get(name)
+    if cls is None:
+        raise UsageError(
+            f"There is no pass '{name}'.", fix=f"The passes are {', '.join(PASSES)}."
+        )
+    known = [field.name for field in fields(cls)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise UsageError(
+            f"Pass '{name}' has no option {', '.join(unknown)}.",
+            fix=f"Its options are {', '.join(known) or 'none'}.",
+        )
+    try:
+        return TypeAdapter(cls).validate_json(json.dumps(dict(options)), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = ".".join(map(str, first["loc"]))
+        raise UsageError(f"Option '{option}' of pass '{name}': {first['msg']}.") from error
+
+
+def _pass_text(each: Pass) -> str:
+    options = {}
+    for field, (key, value) in zip(fields(each), asdict(each).items(), strict=True):
+        default = field.default if field.default is not MISSING else None
+        if value != default:
+            options[key] = value
+    return each.name + (json.dumps(options) if options else "")
+
+
+def _split_first(text: str) -> tuple[str, dict[str, Any], str]:
+    """The first pass's name and options, and the text after its comma."""
+    cut = next((i for i, char in enumerate(text) if char in ",{"), len(text))
+    name, rest = text[:cut].strip(), text[cut:]
+    options: dict[str, Any] = {}
+    if rest.startswith("{"):
+        try:
+            options, end = json.JSONDecoder().raw_decode(rest)
+        except ValueError as error:
+            raise UsageError(f"The options of pass '{name}' are not JSON: {error}.") from error
+        rest = rest[end:].strip()
+    if rest and not rest.startswith(","):
+        raise UsageError(f"Expected a comma after pass '{name}', found '{rest[:20]}'.")
+    return name, options, rest[1:].strip()
+
+
+def default_pipeline(**options: Any) -> Pipeline:
+    """Canonicalize, equalize, quantize with ``options``, lower."""
+    return Pipeline((Canonicalize(), Equalize(), make_pass("quantize", options), Lower()))
