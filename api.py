@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -304,11 +305,19 @@ def only_input(graph: Graph) -> str:
 
 
 def read_arrays(path: Path) -> Array | dict[str, Array]:
-    """The array of a .npy file or the arrays of a .npz file; raises UsageError."""
+    """The array of a .npy file or the arrays of a .npz file; raises UsageError.
+
+    A .npz file whose one array was saved without a name counts as a .npy file.
+    """
     try:
         loaded = np.load(path, allow_pickle=False)
-        return loaded if isinstance(loaded, np.ndarray) else {k: loaded[k] for k in loaded.files}
-    except (OSError, ValueError, EOFError) as error:
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        arrays = {name: loaded[name] for name in loaded.files}
+        return arrays["arr_0"] if list(arrays) == ["arr_0"] else arrays
+    except FileNotFoundError as error:
+        raise UsageError(f"It cannot be read: {error.strerror}.", where=f"'{path}'") from error
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise UsageError(
             f"It is not a readable .npy or .npz file: {error}.",
             where=f"'{path}'",

@@ -61,7 +61,7 @@ class Certificate:
             raise ValueError(f"unknown verdict {verdict!r}")
         return cls(
             verdict,
-            str(given["method"]),
+            str(given.get("method", "")),
             int(given.get("lo", 0)),
             int(given.get("hi", 0)),
             int(given.get("count", 0)),

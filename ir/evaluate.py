@@ -41,13 +41,13 @@ def evaluate(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def evaluate_batches(
-    graph: Graph, inputs: Mapping[str, Array], batch: int = 256
+    graph: Graph, inputs: Mapping[str, Array], batch: int = 32
 ) -> dict[str, Array]:
     """``evaluate`` in slices of ``batch`` samples, so that memory stays bounded."""
     count = len(next(iter(inputs.values())))
     parts = [
         evaluate(graph, {name: array[start : start + batch] for name, array in inputs.items()})
-        for start in range(0, count, batch)
+        for start in range(0, max(count, 1), batch)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in graph.outputs}
 

@@ -12,7 +12,7 @@ from .tensor import TensorType
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Least and greatest value, each an int64 array of shape ``()`` or ``(channels,)`` (axis 1)."""
+    """Least and greatest value: int64 arrays ``()``, ``(1,)`` or ``(channels,)`` (axis 1)."""
 
     lo: Array
     hi: Array

@@ -87,7 +87,7 @@ class Slice(Op):
 
     def interval(self, x: Fact) -> Interval:
         channels = self.parts[0]
-        if not x.interval.lo.ndim:
+        if x.interval.lo.size == 1:
             return x.interval
         return Interval(x.interval.lo[channels], x.interval.hi[channels])
 

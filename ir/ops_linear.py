@@ -68,17 +68,15 @@ class Conv(Op):
 
     def reference(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
         x, weight = widen(x), widen(weight)
-        kernel = (weight.shape[2], weight.shape[3])
-        view = windows(
-            pad_hw(x, self.pads, self.pad_value), kernel, self.strides, self.dilations
+        co, per_group, kh, kw = weight.shape
+        padded = pad_hw(x, self.pads, self.pad_value)
+        view = windows(padded, (kh, kw), self.strides, self.dilations)
+        n, _, height, width = view.shape[:4]
+        columns = view.transpose(0, 1, 4, 5, 2, 3).reshape(
+            n, self.groups, per_group * kh * kw, height * width
         )
-        inputs = np.split(view, self.groups, axis=1)
-        filters = np.split(weight, self.groups, axis=0)
-        parts = [
-            np.tensordot(part, filter_, axes=([1, 4, 5], [1, 2, 3]))
-            for part, filter_ in zip(inputs, filters, strict=True)
-        ]
-        result = np.moveaxis(np.concatenate(parts, axis=-1), -1, 1)
+        filters = weight.reshape(self.groups, co // self.groups, per_group * kh * kw)
+        result: Array = (filters @ columns).reshape(n, co, height, width)
         return result if bias is None else result + widen(bias).reshape(-1, 1, 1)
 
     def interval(self, x: Fact, weight: Fact, bias: Fact | None = None) -> Interval:

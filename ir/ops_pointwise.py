@@ -26,8 +26,9 @@ def channel_shape(array: Array, rank: int, axis: int = 1) -> Array:
 
 def check_channels(x: TensorType, parameter: TensorType, what: str) -> None:
     """Raise ShapeError unless parameter is a scalar, ``(1,)`` or ``(channels,)``."""
-    if parameter.shape not in ((), (1,), (x.shape[1],)):
-        raise ShapeError(f"{what} must be a scalar or ({x.shape[1]},), got {parameter}.")
+    channels = x.shape[1] if len(x.shape) > 1 else 1
+    if parameter.shape not in ((), (1,), (channels,)):
+        raise ShapeError(f"{what} must be a scalar or ({channels},), got {parameter}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,9 @@ class Clip(Op):
 
 
 def _sigmoid(x: Array, alpha: float) -> Array:
-    return 1 / (1 + np.exp(-x))
+    small = np.exp(-np.abs(x))  # never overflows
+    result: Array = np.where(x >= 0, 1, small) / (1 + small)
+    return result
 
 
 def _hard_sigmoid(x: Array, alpha: float) -> Array:

@@ -13,7 +13,7 @@ from .numeric import FLOAT32, INT32, Array
 from .op import Op, Work
 from .ops_linear import widen
 from .tensor import BATCH, TensorType
-from .windows import Pads, Pair, output_hw, pad_hw, windows
+from .windows import Pads, Pair, check_inside, output_hw, pad_hw, windows
 
 _ONE: Pair = (1, 1)
 
@@ -31,6 +31,7 @@ class MaxPool(Op):
 
     def infer(self, x: TensorType) -> TensorType:
         height, width = output_hw(x, self.kernel, self.strides, self.dilations, self.pads)
+        check_inside(x, self.kernel, self.strides, self.dilations, self.pads)
         return TensorType((BATCH, x.shape[1], height, width), x.dtype)
 
     def reference(self, x: Array) -> Array:
@@ -58,6 +59,8 @@ class AveragePool(Op):
 
     def infer(self, x: TensorType) -> TensorType:
         height, width = output_hw(x, self.kernel, self.strides, _ONE, self.pads)
+        if not self.count_border:
+            check_inside(x, self.kernel, self.strides, _ONE, self.pads)
         return TensorType((BATCH, x.shape[1], height, width), FLOAT32)
 
     def reference(self, x: Array) -> Array:

@@ -55,9 +55,9 @@ class Tensor:
     dtype: NumericType
 
     def __post_init__(self) -> None:
-        array = np.array(self.array, dtype=self.dtype.container, order="C")
         if not self.dtype.contains(np.asarray(self.array)):
             raise NumericError(f"A constant has elements that are not values of {self.dtype}.")
+        array = np.array(self.array, dtype=self.dtype.container, order="C")
         array.setflags(write=False)
         object.__setattr__(self, "array", array)
 

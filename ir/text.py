@@ -15,7 +15,8 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -24,7 +25,7 @@ import numpy as np
 from ..errors import IntaglioError, TextError
 from .certificate import Certificate
 from .graph import Graph, Node, Value
-from .numeric import Encoding, NumericType
+from .numeric import ROUNDINGS, Encoding, NumericType
 from .op import Op
 from .ops import BY_NAME
 from .tensor import BATCH, Dim, Tensor, TensorType
@@ -49,17 +50,39 @@ def make_op(name: str, given: Mapping[str, Any]) -> Op:
     cls = BY_NAME.get(name)
     if cls is None:
         raise TextError(f"There is no operator '{name}'.")
-    known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-    if unknown := set(given) - known:
+    known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
+    if unknown := set(given) - set(known):
         raise TextError(f"Operator '{name}' has no attribute {', '.join(sorted(unknown))}.")
-    converted = {key: _from_json(key, value) for key, value in given.items()}
+    needed = {key for key, field in known.items() if field.default is MISSING}
+    if missing := needed - set(given):
+        raise TextError(f"Operator '{name}' needs the attribute {', '.join(sorted(missing))}.")
+    converted = {}
+    for key, value in given.items():
+        if not _fits(known[key].type, value):
+            raise TextError(f"Attribute {key} of operator '{name}' cannot be {json.dumps(value)}.")
+        converted[key] = _from_json(known[key].type, value)
     return cls(**converted)
 
 
-def _from_json(key: str, value: Any) -> Any:
+_LENGTHS = {"Pair": 2, "Pads": 4}
+_SCALARS: dict[Any, Any] = {"int": int, "float": (int, float), "str": str, "NumericType": str}
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    """Whether a JSON value can be an attribute that is annotated ``kind``."""
+    if kind == "Rounding":
+        return value in ROUNDINGS
+    if kind in _SCALARS:
+        return isinstance(value, _SCALARS[kind])
+    if not isinstance(value, list) or not all(isinstance(each, int) for each in value):
+        return False
+    return len(value) == _LENGTHS.get(kind, len(value))
+
+
+def _from_json(kind: Any, value: Any) -> Any:
     if isinstance(value, list):
         return tuple(value)
-    return NumericType.parse(value) if key == "dtype" else value
+    return NumericType.parse(value) if kind == "NumericType" else value
 
 
 def to_text(graph: Graph, max_elements: int | None = None) -> str:
@@ -176,8 +199,18 @@ class _Reader:
     def encoding(self) -> Encoding | None:
         if not self.take("~"):
             return None
-        scale = float(self.match(r"[0-9.e+-]+", "a scale"))
+        scale = float(self.match(r"-?\d+(\.\d*)?(e[+-]?\d+)?", "a scale"))
         return Encoding(scale, int(self.match(r"-?\d+", "a zero point")))
+
+    def certificate(self) -> Certificate | None:
+        if not self.take("proved "):
+            return None
+        start = self.at
+        try:
+            return Certificate.from_json(self.json())
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self.at = start
+            raise self.fail("a certificate") from error
 
     def origin(self) -> str:
         return str(self.json()) if self.take("from ") else ""
@@ -201,12 +234,13 @@ def from_text(text: str, constants: Mapping[str, Tensor] | None = None) -> Graph
     ]
     if not lines:
         raise TextError("The text holds no graph.")
-    name, inputs = _read_head(lines[0])
+    with _line(lines[0]):
+        name, inputs = _read_head(lines[0])
     held: dict[str, Tensor] = {}
     nodes: list[Node] = []
     outputs: tuple[str, ...] | None = None
     for reader in lines[1:]:
-        try:
+        with _line(reader):
             if reader.take("return "):
                 outputs = _read_names(reader)
             elif reader.take("const "):
@@ -215,13 +249,20 @@ def from_text(text: str, constants: Mapping[str, Tensor] | None = None) -> Graph
                 held[key] = _read_constant(reader, known)
             else:
                 nodes.append(_read_node(reader))
-            reader.end()
-        except IntaglioError as error:
-            where = error.where or f"Line {reader.number}"
-            raise TextError(error.what, where=where, fix=error.fix) from error
     if outputs is None:
         raise TextError("The graph has no 'return' line.")
     return Graph(name, inputs, held, tuple(nodes), outputs)
+
+
+@contextmanager
+def _line(reader: _Reader) -> Iterator[None]:
+    """Read one line to its end; every error inside becomes a TextError with its number."""
+    try:
+        yield
+        reader.end()
+    except IntaglioError as error:
+        where = error.where or f"Line {reader.number}"
+        raise TextError(error.what, where=where, fix=error.fix) from error
 
 
 def _read_names(reader: _Reader) -> tuple[str, ...]:
@@ -243,7 +284,6 @@ def _read_head(reader: _Reader) -> tuple[str, tuple[Value, ...]]:
         encoding = reader.encoding()
         inputs.append(Value(key, type_, reader.origin(), encoding))
         reader.take(",")
-    reader.end()
     return name, tuple(inputs)
 
 
@@ -252,12 +292,17 @@ def _read_constant(reader: _Reader, known: Mapping[str, Tensor]) -> Tensor:
     reader.need("=")
     if reader.take("#"):
         digest = reader.match("[0-9a-f]{16}", "a digest")
-        if digest not in known:
-            raise TextError(f"Constant #{digest} is abbreviated and was not given.")
+        if digest not in known or known[digest].type != type_:
+            raise TextError(f"Constant #{digest} is abbreviated and was not given as {type_}.")
         return known[digest]
-    raw = zlib.decompress(base64.b85decode(str(reader.json())))
     little = type_.dtype.container.newbyteorder("<")
-    return Tensor(np.frombuffer(raw, little).reshape(type_.sample_shape), type_.dtype)
+    try:
+        size = type_.elements * little.itemsize
+        packed = base64.b85decode(str(reader.json()))
+        raw = zlib.decompressobj().decompress(packed, size + 1)
+        return Tensor(np.frombuffer(raw, little).reshape(type_.shape), type_.dtype)
+    except (ValueError, TypeError, zlib.error) as error:
+        raise TextError(f"This does not hold the elements of {type_}.") from error
 
 
 def _read_node(reader: _Reader) -> Node:
@@ -272,5 +317,4 @@ def _read_node(reader: _Reader) -> Node:
     inputs = reader.names(")")
     encoding = reader.encoding()
     value = Value(name, type_, reader.origin(), encoding)
-    certificate = Certificate.from_json(reader.json()) if reader.take("proved ") else None
-    return Node(value, make_op(op_name, given), inputs, certificate)
+    return Node(value, make_op(op_name, given), inputs, reader.certificate())

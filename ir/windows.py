@@ -33,6 +33,19 @@ def output_hw(x: TensorType, kernel: Pair, strides: Pair, dilations: Pair, pads:
     )
 
 
+def check_inside(x: TensorType, kernel: Pair, strides: Pair, dilations: Pair, pads: Pads) -> None:
+    """Raise ShapeError when a window of x ``(n, c, h, w)`` holds nothing but border."""
+    for axis, size in enumerate(x.sample_shape[1:]):
+        step, reach = dilations[axis], dilations[axis] * (kernel[axis] - 1)
+        starts = range(-pads[axis], size + pads[axis + 2] - reach, strides[axis])
+        inside = starts[0] + reach >= 0 and starts[-1] < size
+        if step > size:  # the window may step over x
+            early = range(starts.start, min(starts.stop, 0), starts.step)
+            inside = inside and all(start % step < size for start in early)
+        if not inside:
+            raise ShapeError(f"A window of {kernel} lies entirely in the border {pads} of {x}.")
+
+
 def pad_hw(x: Array, pads: Pads, value: float) -> Array:
     """x ``(n, c, h, w)`` with a border of ``value``."""
     top, left, bottom, right = pads

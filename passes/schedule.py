@@ -34,7 +34,8 @@ def schedule(graph: Graph, recipe: str = "") -> Program:
     produced = {group[-1].name: position for position, group in enumerate(groups)}
     offsets = plan_arena(_lives(graph, groups, produced))
     constants = [
-        Slot(name, tensor.type, constant=tensor) for name, tensor in graph.constants.items()
+        Slot(name, tensor.type, constant=tensor, origin=_reader(graph, name))
+        for name, tensor in graph.constants.items()
     ]
     activations = [
         Slot(value.name, value.type, offsets[value.name], None, value.origin, value.encoding)
@@ -59,6 +60,12 @@ def schedule(graph: Graph, recipe: str = "") -> Program:
             if node.certificate is not None
         },
     )
+
+
+def _reader(graph: Graph, constant: str) -> str:
+    """The user's node that a constant belongs to: the first that reads it."""
+    users = graph.users[constant]
+    return users[0].value.origin if users else ""
 
 
 def fuse(graph: Graph) -> list[tuple[Node, ...]]:

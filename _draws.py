@@ -1,0 +1,269 @@
+"""What testing.py draws from: integer types, tensors, and every operator with its operands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import permutations
+from math import prod
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from .ir.interval import Fact, Interval
+from .ir.numeric import BIPOLAR, INT32, TERNARY, Array, NumericType, int_type, narrowest
+from .ir.op import Op
+from .ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
+from .ir.ops_linear import Conv, Dense
+from .ir.ops_pointwise import Add
+from .ir.ops_pool import MaxPool, SumPool
+from .ir.ops_quant import Lookup, Requantize, Threshold
+from .ir.tensor import BATCH, Tensor, TensorType
+
+
+def numeric_types(
+    min_bits: int = 1,
+    max_bits: int = 16,
+    kinds: Sequence[str] = ("uint", "int", "bipolar", "ternary"),
+) -> st.SearchStrategy[NumericType]:
+    """Integer types of ``min_bits`` to ``max_bits`` bits of the given kinds."""
+    every = [int_type(b, signed=s) for b in range(min_bits, max_bits + 1) for s in (False, True)]
+    found = [t for t in (*every, BIPOLAR, TERNARY) if t.kind in kinds and t.bits >= min_bits]
+    return st.sampled_from([t for t in found if t.bits <= max_bits])
+
+
+def int_tensors(dtype: NumericType, shape: tuple[int, ...]) -> st.SearchStrategy[Array]:
+    """Arrays of ``shape`` whose elements are values of ``dtype``, in its container.
+
+    Few elements of interest, or noise; the ends of the range are frequent.
+    """
+    values = [-1, 1] if dtype.kind == "bipolar" else None
+    return _arrays(dtype.lo, dtype.hi, shape, dtype.container, values)
+
+
+@st.composite
+def _arrays(
+    draw: st.DrawFn,
+    lo: int,
+    hi: int,
+    shape: tuple[int, ...],
+    container: np.dtype[Any],
+    values: list[int] | None = None,
+) -> Array:
+    """Elements of ``values``, or of ``lo..hi``. Noise is dense but shrinks only to other noise."""
+    ends = values or [max(lo, min(hi, 0)), lo, hi]
+    if draw(st.booleans()):
+        rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        if values or draw(st.booleans()):
+            return rng.choice(np.array(ends), shape).astype(container)
+        return rng.integers(lo, hi, shape, np.int64, endpoint=True).astype(container)
+    some = st.sampled_from(ends)
+    elements = some if values else some | st.integers(lo, hi)
+    return draw(hnp.arrays(container, shape, elements=elements, fill=some))
+
+
+def _tensor(draw: st.DrawFn, dtype: NumericType, *shape: int) -> Tensor:
+    return Tensor(draw(int_tensors(dtype, shape)), dtype)
+
+
+def _between(draw: st.DrawFn, lo: int, hi: int, *shape: int) -> Tensor:
+    """A constant of elements in ``lo..hi``, of the narrowest type that holds them all."""
+    dtype = narrowest(lo, hi)
+    return Tensor(draw(_arrays(lo, hi, shape, dtype.container)), dtype)
+
+
+def _sizes(draw: st.DrawFn, count: int, least: int, most: int) -> tuple[int, ...]:
+    return tuple(draw(st.integers(least, most)) for _ in range(count))
+
+
+def _code(draw: st.DrawFn, dtype: NumericType) -> int:
+    return int(draw(int_tensors(dtype, (1,)))[0])
+
+
+def _magnitude(dtype: NumericType) -> int:
+    return max(-dtype.lo, dtype.hi)
+
+
+Operand = Tensor | TensorType
+Draw = Callable[[st.DrawFn, TensorType], tuple[Op, tuple[Operand, ...]]]
+"""Given the type of x, draws an op and its other operands: a type stands for an activation."""
+
+
+def _along(draw: st.DrawFn, size: int, most: int) -> tuple[int, int]:
+    """Kernel size and dilation along an axis with ``size`` places."""
+    kernel = draw(st.integers(1, min(4, size)))
+    return kernel, draw(st.integers(1, min(most, (size - 1) // max(kernel - 1, 1)) or 1))
+
+
+def _window(draw: st.DrawFn, x: TensorType, *, border: bool, dilate: int) -> dict[str, Any]:
+    """Kernel, strides, pads and dilations that fit x; with ``border`` windows may miss x."""
+    sizes = x.sample_shape[1:]
+    pads = _sizes(draw, 4, 0, 2) if border else (0, 0, 0, 0)
+    axes = [
+        _along(draw, size + pads[axis] + pads[axis + 2], dilate) for axis, size in enumerate(sizes)
+    ]
+    if not border:
+        pads = tuple(draw(st.integers(0, min(2, d * (k - 1)))) for k, d in axes * 2)
+    return {
+        "kernel": tuple(kernel for kernel, _ in axes),
+        "strides": _sizes(draw, 2, 1, 3),
+        "pads": pads,
+        "dilations": tuple(dilation for _, dilation in axes),
+    }
+
+
+def _biased(
+    draw: st.DrawFn, op: Conv | Dense, x: TensorType, weight: Tensor
+) -> tuple[Op, tuple[Operand, ...]]:
+    """With a bias or not; with one, sums may reach either end of int32."""
+    if draw(st.booleans()):
+        return op, (weight,)
+    known = Fact(weight.type, Interval.of(0, 0), weight.array)
+    lo, hi = op.interval(Fact(x, Interval.of_type(x.dtype)), known).bounds
+    lowest, highest = max(INT32.lo, INT32.lo - lo), min(INT32.hi, INT32.hi - hi)
+    return op, (weight, _between(draw, lowest, highest, weight.array.shape[0]))
+
+
+def _weight(draw: st.DrawFn, x: NumericType, *shape: int) -> Tensor:
+    """Weights ``(co, ...)`` such that sums of products stay below 2**30."""
+    limit = (2**30 - 1) // (prod(shape[1:]) * _magnitude(x))
+    types = numeric_types().filter(lambda dtype: _magnitude(dtype) <= limit)
+    return _tensor(draw, draw(types), *shape)
+
+
+def _conv(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    channels = x.sample_shape[0]
+    groups = draw(st.sampled_from([g for g in range(1, channels + 1) if channels % g == 0]))
+    each = draw(st.integers(1, max(1, 20 // groups)))
+    given = _window(draw, x, border=True, dilate=2)
+    kernel = given.pop("kernel")
+    op = Conv(**given, groups=groups, pad_value=_code(draw, x.dtype))
+    weight = _weight(draw, x.dtype, groups * each, channels // groups, *kernel)
+    return _biased(draw, op, x, weight)
+
+
+def _dense(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    weight = _weight(draw, x.dtype, draw(st.integers(1, 20)), x.sample_shape[-1])
+    return _biased(draw, Dense(), x, weight)
+
+
+def sum_of(draw: st.DrawFn, *types: TensorType) -> Add:
+    """An add whose two products stay below 2**30 each."""
+    limits = ((2**30 - 1) // _magnitude(type_.dtype) for type_ in types)
+    left, right = (draw(st.integers(-limit, limit)) for limit in limits)
+    return Add((left, right))
+
+
+def _add(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    y = x.with_dtype(draw(numeric_types()))
+    return sum_of(draw, x, y), (y,)
+
+
+def _sum_pool(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    given = _window(draw, x, border=True, dilate=1)
+    del given["dilations"]
+    return SumPool(**given, pad_value=_code(draw, x.dtype)), ()
+
+
+def _max_pool(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    return MaxPool(**_window(draw, x, border=False, dilate=3)), ()
+
+
+def _requantize(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    """The product with x and the addend stay within int64; shifts lead into the range or not."""
+    dtype = draw(numeric_types(kinds=("int", "uint", "ternary")))
+    lo, hi = sorted(draw(st.integers(dtype.lo, dtype.hi)) for _ in range(2))
+    bits = draw(st.integers(1, 31))
+    useful = max(0, min(62, x.dtype.bits + bits - dtype.bits))
+    first, last = (max(0, useful - 2), useful) if draw(st.booleans()) else (0, 62)
+    ranges = ((-(2**bits), 2**bits), (1 - 2**62, 2**62 - 1), (first, last))
+    if draw(st.booleans()):
+        ranges = (ranges[0], (0, 2 ** max(0, last - 1)), ranges[2])
+    shapes = ((), (1,), x.sample_shape[:1])
+    operands = (_between(draw, a, b, *draw(st.sampled_from(shapes))) for a, b in ranges)
+    return Requantize(dtype, lo, hi), tuple(operands)
+
+
+def _threshold(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    dtype = draw(numeric_types(max_bits=8))
+    step = 2 if dtype.kind == "bipolar" else 1
+    base = draw(st.sampled_from(range(dtype.lo, dtype.hi + 1, step)))
+    levels = draw(st.integers(0, dtype.hi - base) | st.integers(0, min(3, dtype.hi - base)))
+    rows = draw(st.sampled_from((1, x.sample_shape[0])))
+    each = _between(draw, x.dtype.lo - 1, x.dtype.hi + 1, rows, levels // step)
+    ascending = np.repeat(np.sort(each.array, axis=1), step, axis=1)
+    return Threshold(dtype, base), (Tensor(ascending, each.dtype),)
+
+
+def _lookup(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    dtype = draw(numeric_types())
+    return Lookup(dtype, x.dtype.lo), (_tensor(draw, dtype, x.dtype.hi - x.dtype.lo + 1),)
+
+
+def _reshape(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    sizes = x.sample_shape
+    shapes = [(x.elements,), (1, *sizes), sizes[::-1], (sizes[0], x.elements // sizes[0])]
+    return Reshape(draw(st.sampled_from([shape for shape in shapes if len(shape) <= 4]))), ()
+
+
+def _transpose(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    order = draw(st.sampled_from(list(permutations(range(1, len(x.shape))))))
+    return Transpose((0, *order)), ()
+
+
+def _slice(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    starts = tuple(draw(st.integers(0, size - 1)) for size in x.sample_shape)
+    stops = tuple(
+        draw(st.integers(start + 1, size))
+        for start, size in zip(starts, x.sample_shape, strict=True)
+    )
+    return Slice(starts, stops, _sizes(draw, len(starts), 1, 3)), ()
+
+
+def _pad(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    before, after = (_sizes(draw, len(x.sample_shape), 0, 2) for _ in range(2))
+    return Pad(before, after, _code(draw, x.dtype)), ()
+
+
+def _concat(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    axis = draw(st.integers(1, len(x.shape) - 1))
+    others = tuple(
+        TensorType((*x.shape[:axis], draw(st.integers(1, 4)), *x.shape[axis + 1 :]), x.dtype)
+        for _ in range(draw(st.integers(0, 2)))
+    )
+    return Concat(axis), others
+
+
+DRAWS: dict[str, Draw] = {
+    "add": _add,
+    "concat": _concat,
+    "conv": _conv,
+    "dense": _dense,
+    "lookup": _lookup,
+    "max_pool": _max_pool,
+    "pad": _pad,
+    "requantize": _requantize,
+    "reshape": _reshape,
+    "slice": _slice,
+    "sum_pool": _sum_pool,
+    "threshold": _threshold,
+    "transpose": _transpose,
+}
+WINDOWED = ("conv", "max_pool", "sum_pool")
+WIDE = ("concat", "max_pool", "pad", "requantize", "reshape", "slice", "threshold", "transpose")
+"""Ops that take accumulators of 32 bits."""
+LOOKUP_BITS = 10
+
+
+@st.composite
+def operand_types(draw: st.DrawFn, name: str) -> TensorType:
+    """The type of an activation that op ``name`` takes."""
+    wide = name in ("requantize", "threshold") and draw(st.booleans())
+    bits = LOOKUP_BITS if name == "lookup" else 16
+    dtype = INT32 if wide else draw(numeric_types(max_bits=bits))
+    if name in WINDOWED:
+        return TensorType((BATCH, draw(st.integers(1, 24)), *_sizes(draw, 2, 1, 7)), dtype)
+    rank = draw(st.integers(1, 4))
+    first = draw(st.integers(1, 24 if rank < 4 else 6))
+    return TensorType((BATCH, first, *_sizes(draw, rank - 1, 1, 4)), dtype)

@@ -1,0 +1,203 @@
+"""The fixed parts of a blob, shared by writer and reader. docs/blob_format.md is the law."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import cache
+from struct import Struct
+from typing import Any, NamedTuple, get_args, get_type_hints
+
+from ..errors import BlobError
+from ..ir.numeric import Kind, NumericType
+from ..ir.op import Op
+from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
+from ..ir.ops_linear import Conv, Dense
+from ..ir.ops_pointwise import Add
+from ..ir.ops_pool import MaxPool, SumPool
+from ..ir.ops_quant import Lookup, Requantize, Threshold
+
+MAGIC = b"INTG"
+MAJOR, MINOR = 1, 0
+TILE = (1, 1)
+"""Rows and columns of the tiles in which weights are stored: 1 x 1 is plain storage order."""
+
+SLOTS, STEPS, WORDS, DATA, META = b"SLOT", b"STEP", b"WORD", b"DATA", b"META"
+DATA_ALIGNMENT = 4
+
+MAX_RANK = 4
+MAX_SECTIONS = 64
+MAX_SLOTS = 0xFFFF
+MAX_BYTES = 0xFFFF_FFFF
+MAX_ARENA_BYTES = 1 << 30
+MAX_META_BYTES = 1 << 22
+
+
+def altered(what: str, where: str = "") -> BlobError:
+    """The error for a blob that is whole but does not say what the format demands."""
+    return BlobError(
+        what,
+        where=where,
+        fix="The file was altered or comes from another version: update intaglio, or compile the "
+        "network again.",
+    )
+
+
+class Header(NamedTuple):
+    """The first 64 bytes."""
+
+    magic: bytes
+    major: int
+    minor: int
+    flags: int
+    file_bytes: int
+    arena_bytes: int
+    alignment: int
+    sections: int
+    inputs: int
+    outputs: int
+    tile_rows: int
+    tile_columns: int
+    reserved: bytes
+    table_crc: int
+    header_crc: int
+
+
+class Section(NamedTuple):
+    """A row of the section table: offset from the start of the file, size in bytes."""
+
+    id: bytes
+    offset: int
+    size: int
+    crc: int
+
+
+class SlotRecord(NamedTuple):
+    """A tensor; format 0 is an activation in the arena, any other a constant in DATA."""
+
+    format: int
+    kind: int
+    bits: int
+    rank: int
+    dims: tuple[int, ...]
+    offset: int
+    size: int
+
+    @classmethod
+    def read(cls, row: tuple[int, ...]) -> SlotRecord:
+        """The record whose numbers ``SLOT`` unpacked."""
+        format_, kind, bits, rank, *dims, offset, size = row
+        return cls(format_, kind, bits, rank, tuple(dims), offset, size)
+
+    def pack(self) -> bytes:
+        """The 28 bytes of the record."""
+        return SLOT.pack(*self[:4], *self.dims, self.offset, self.size)
+
+
+class StepRecord(NamedTuple):
+    """An op; its words lie from ``first`` on: operands and attributes in order of the counts."""
+
+    opcode: int
+    epilogue: int
+    output: int
+    inputs: int
+    parameters: int
+    attributes: int
+    epilogue_attributes: int
+    reserved: int
+    first: int
+
+
+HEADER = Struct("<4sHHIIIHHHHHH24sII")
+SECTION = Struct("<4sIII")
+SLOT = Struct("<BBBB4III")
+STEP = Struct("<HHHHHHHHI")
+WORD = Struct("<i")
+
+SECTIONS = {SLOTS: SLOT.size, STEPS: STEP.size, WORDS: WORD.size, DATA: DATA_ALIGNMENT, META: 1}
+"""The sections that every blob has and the size of their records."""
+
+KINDS: dict[int, Kind] = {1: "int", 2: "uint", 3: "bipolar", 4: "ternary"}
+KIND_CODES = {kind: code for code, kind in KINDS.items()}
+_FIXED_BITS = {"bipolar": 1, "ternary": 2}
+
+OPCODES: dict[int, type[Op]] = {
+    1: Conv,
+    2: Dense,
+    3: Add,
+    4: SumPool,
+    5: MaxPool,
+    6: Requantize,
+    7: Threshold,
+    8: Lookup,
+    9: Reshape,
+    10: Transpose,
+    11: Slice,
+    12: Pad,
+    13: Concat,
+}
+OPCODE_OF = {op: code for code, op in OPCODES.items()}
+EPILOGUES = (Requantize, Threshold, Lookup)
+
+
+def numeric_type(kind: int, bits: int, where: str) -> NumericType:
+    """The type that those two numbers stand for; raises BlobError."""
+    name = KINDS.get(kind)
+    if name is None or not 1 <= bits <= 64 or _FIXED_BITS.get(name, bits) != bits:
+        raise altered(f"There is no numeric type of kind {kind} with {bits} bits.", where)
+    return NumericType(name, bits)
+
+
+@cache
+def attribute_types(op: type[Op]) -> tuple[tuple[str, Any], ...]:
+    """Name and annotation of each attribute, in declared order."""
+    hints = get_type_hints(op)
+    return tuple((field.name, hints[field.name]) for field in fields(op))  # type: ignore[arg-type]
+
+
+def tuple_length(annotation: Any) -> Any:
+    """Length of the tuple, ``...`` when it varies, None when the attribute is one number."""
+    args = get_args(annotation)
+    if not args:
+        return None
+    return ... if args[-1] is ... else len(args)
+
+
+def to_words(op: Op) -> list[int]:
+    """The attributes as signed 32-bit words: a tuple of varying length begins with its length."""
+    words: list[int] = []
+    for name, annotation in attribute_types(type(op)):
+        value = getattr(op, name)
+        if isinstance(value, NumericType):
+            words.append(KIND_CODES[value.kind] | value.bits << 8)
+        elif isinstance(value, tuple):
+            words += [len(value)] if tuple_length(annotation) is ... else []
+            words += map(int, value)
+        else:
+            words.append(int(value))
+    return words
+
+
+def from_words(op: type[Op], words: Sequence[int], where: str) -> Op:
+    """The inverse of ``to_words``; raises BlobError."""
+    rest = deque(words)
+    try:
+        given = {
+            name: _attribute(annotation, rest, where) for name, annotation in attribute_types(op)
+        }
+    except IndexError as error:
+        raise altered(f"Operator '{op.name}' has too few attribute words.", where) from error
+    if rest:
+        raise altered(f"Operator '{op.name}' has too many attribute words.", where)
+    return op(**given)
+
+
+def _attribute(annotation: Any, rest: deque[int], where: str) -> Any:
+    length = tuple_length(annotation)
+    if length is ...:
+        length = rest.popleft()
+    if length is not None:
+        return tuple(rest.popleft() for _ in range(length))
+    word = rest.popleft()
+    return numeric_type(word & 0xFF, word >> 8, where) if annotation is NumericType else word

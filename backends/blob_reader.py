@@ -1,0 +1,222 @@
+"""A blob as a program. Files come from strangers: nothing is used before it is checked."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from math import prod
+
+from ..errors import BlobError, NumericError
+from ..ir.formats import FORMATS
+from ..ir.op import Op
+from ..ir.program import ALIGNMENT, Program, Slot, Step
+from ..ir.tensor import BATCH, Tensor, TensorType
+from .blob_check import check
+from .blob_layout import (
+    DATA,
+    DATA_ALIGNMENT,
+    HEADER,
+    MAGIC,
+    MAJOR,
+    MAX_BYTES,
+    MAX_RANK,
+    MAX_SECTIONS,
+    MAX_SLOTS,
+    META,
+    OPCODES,
+    SECTION,
+    SECTIONS,
+    SLOT,
+    SLOTS,
+    STEP,
+    STEPS,
+    TILE,
+    WORD,
+    WORDS,
+    Header,
+    Section,
+    SlotRecord,
+    StepRecord,
+    altered,
+    from_words,
+    numeric_type,
+)
+from .blob_meta import Label, from_json, inflate
+
+_AGAIN = "Copy or download the file again."
+_NEWER = "Update intaglio, or compile the network again with this version."
+
+
+def read_blob(data: bytes) -> Program:
+    """The program in ``data``; raises BlobError unless every byte is as the format demands."""
+    header = _header(data)
+    sections = _sections(memoryview(data), header)
+    meta = from_json(inflate(sections[META]))
+    words = [word for (word,) in WORD.iter_unpack(sections[WORDS])]
+    ends = header.inputs + header.outputs
+    if ends > len(words):
+        raise altered(f"{ends} inputs and outputs do not fit into {len(words)} words.")
+    program = Program(
+        meta.program,
+        tuple(_slots(sections[SLOTS], sections[DATA], meta.slots)),
+        tuple(_steps(sections[STEPS], words, ends)),
+        tuple(words[: header.inputs]),
+        tuple(words[header.inputs : ends]),
+        header.arena_bytes,
+        meta.recipe,
+        meta.certificates,
+    )
+    check(program, altered)
+    return program
+
+
+def _header(data: bytes) -> Header:
+    """The header of a whole file of a version that this reader knows."""
+    if data[: len(MAGIC)] != MAGIC[: len(data)]:
+        raise BlobError(
+            f"This is not a blob: it begins with {data[:4]!r}, not with {MAGIC!r}.",
+            fix="Give a file that intaglio wrote.",
+        )
+    if len(data) < HEADER.size:
+        raise _truncated(len(data), f"not even the {HEADER.size} of its header")
+    header = Header(*HEADER.unpack_from(data))
+    if header.header_crc != zlib.crc32(data[: HEADER.size - 4]):
+        raise _damaged("header")
+    if header.major != MAJOR:
+        raise BlobError(
+            f"The blob has format version {header.major}.{header.minor}, this intaglio reads "
+            f"{MAJOR}.x.",
+            fix=_NEWER,
+        )
+    if header.flags or any(header.reserved):
+        raise BlobError("The blob uses a feature that this intaglio does not know.", fix=_NEWER)
+    if len(data) < header.file_bytes:
+        raise _truncated(len(data), f"not {header.file_bytes}")
+    if len(data) > header.file_bytes:
+        extra = len(data) - header.file_bytes
+        raise BlobError(f"{extra} bytes follow the end of the blob.", fix=_AGAIN)
+    return header
+
+
+def _truncated(size: int, wanted: str) -> BlobError:
+    return BlobError(f"The blob is truncated: it has {size} bytes, {wanted}.", fix=_AGAIN)
+
+
+def _damaged(part: str) -> BlobError:
+    return BlobError(f"The blob is damaged: the checksum of its {part} does not match.", fix=_AGAIN)
+
+
+def _sections(data: memoryview, header: Header) -> dict[bytes, memoryview]:
+    """The bytes of each section by its id; sections of newer minor versions are among them."""
+    end = HEADER.size + SECTION.size * header.sections
+    if header.sections > MAX_SECTIONS or end > len(data):
+        raise altered(f"A table of {header.sections} sections does not fit.")
+    table = data[HEADER.size : end]
+    if zlib.crc32(table) != header.table_crc:
+        raise _damaged("section table")
+    if header.alignment != ALIGNMENT or (header.tile_rows, header.tile_columns) != TILE:
+        raise altered("Arena or weights are not laid out as in version 1.")
+    found: dict[bytes, memoryview] = {}
+    for row in SECTION.iter_unpack(table):
+        section = Section(*row)
+        found[section.id] = _section(section, data, end)
+        end += section.size
+    if end != len(data):
+        raise altered(f"{len(data) - end} bytes follow the last section.")
+    if len(found) != header.sections or not found.keys() >= SECTIONS.keys():
+        wanted, names = (b", ".join(keys).decode("ascii", "replace") for keys in (SECTIONS, found))
+        raise altered(f"A section is missing or there twice: wanted {wanted}, found {names}.")
+    return found
+
+
+def _section(section: Section, data: memoryview, begin: int) -> memoryview:
+    """The bytes of a section, which begins where the one before it ended."""
+    name, end = section.id.decode("ascii", "replace"), section.offset + section.size
+    if section.offset != begin or end > len(data):
+        raise altered(
+            f"Section {name} lies at {section.offset}..{end}, not from {begin} on within "
+            f"{len(data)} bytes."
+        )
+    found = data[begin:end]
+    if zlib.crc32(found) != section.crc:
+        raise _damaged(f"section {name}")
+    if len(found) % SECTIONS.get(section.id, 1):
+        raise altered(f"Section {name} does not consist of whole records.")
+    return found
+
+
+def _slots(rows: memoryview, data: memoryview, labels: tuple[Label, ...]) -> Iterator[Slot]:
+    """Every slot; the constants fill ``data`` one after the other."""
+    count, end = len(rows) // SLOT.size, 0
+    if count > MAX_SLOTS or count != len(labels):
+        raise altered(f"There are {count} slots but names for {len(labels)}.")
+    for row, label in zip(SLOT.iter_unpack(rows), labels, strict=True):
+        record, where = SlotRecord.read(row), f"Tensor '{label.origin or label.name}'"
+        type_, constant, offset = _type(record, where), None, record.offset
+        if record.format:
+            constant, offset = _constant(record, type_, data[end:], end, where), 0
+            end += record.size + -record.size % DATA_ALIGNMENT
+        slot = Slot(label.name, type_, offset, constant, label.origin, label.encoding)
+        if constant is None and record.size != slot.size_bytes:
+            raise altered(f"{type_} takes {slot.size_bytes} bytes, not {record.size}.", where)
+        yield slot
+    if end != len(data):
+        raise altered(f"The constants take {end} of the {len(data)} bytes of section DATA.")
+
+
+def _type(record: SlotRecord, where: str) -> TensorType:
+    dims, dtype = record.dims[: record.rank], numeric_type(record.kind, record.bits, where)
+    if record.rank > MAX_RANK or any(dim != 1 for dim in record.dims[record.rank :]):
+        raise altered(f"Sizes {record.dims} are not of rank {record.rank}.", where)
+    if prod(max(dim, 1) for dim in dims) > MAX_BYTES:
+        raise altered(f"Sizes {dims} make too many elements.", where)
+    return TensorType(dims if record.format else (BATCH, *dims), dtype)
+
+
+def _constant(
+    record: SlotRecord, type_: TensorType, rest: memoryview, begin: int, where: str
+) -> Tensor:
+    """The constant that lies at the start of ``rest``, which is at ``begin`` in DATA."""
+    stored, padding = rest[: record.size], rest[record.size :][: -record.size % DATA_ALIGNMENT]
+    if record.format not in FORMATS:
+        raise altered(f"Its format {record.format} is unknown.", where)
+    if record.offset != begin or record.size > len(rest) or any(padding):
+        raise altered(f"Its {record.size} bytes at {record.offset} do not begin at {begin}.", where)
+    try:
+        return FORMATS[record.format].unpack(stored, type_)
+    except NumericError as error:
+        raise altered(error.what, where) from error
+
+
+def _steps(rows: memoryview, words: list[int], first: int) -> Iterator[Step]:
+    """Every step; their operands and attributes fill ``words`` from ``first`` on."""
+    for number, row in enumerate(STEP.iter_unpack(rows)):
+        record, where = StepRecord(*row), f"Step {number}"
+        if record.first != first or record.reserved:
+            raise altered(
+                f"Its words begin at {record.first}, not at {first}, or its bytes 14 and 15 are "
+                "not 0.",
+                where,
+            )
+        parts = []
+        for count in record[3:7]:
+            parts.append(tuple(words[first : first + count]))
+            first += count
+        if first > len(words):
+            raise altered(f"Its words end at {first} of {len(words)}.", where)
+        inputs, parameters, attributes, epilogue = parts
+        yield Step(
+            _op(record.opcode, attributes, where),
+            inputs,
+            record.output,
+            _op(record.epilogue, epilogue, where) if record.epilogue or epilogue else None,
+            parameters,
+        )
+    if first != len(words):
+        raise altered(f"The steps take {first} of the {len(words)} words.")
+
+
+def _op(opcode: int, words: tuple[int, ...], where: str) -> Op:
+    if opcode not in OPCODES:
+        raise altered(f"Its opcode {opcode} is unknown.", where)
+    return from_words(OPCODES[opcode], words, where)

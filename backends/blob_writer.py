@@ -1,0 +1,162 @@
+"""A program as a blob: the bytes of docs/blob_format.md."""
+
+from __future__ import annotations
+
+import zlib
+
+from ..errors import VerifyError
+from ..ir.formats import Dense
+from ..ir.program import ALIGNMENT, Program, Slot, Step
+from ..ir.tensor import Tensor
+from .blob_check import check
+from .blob_layout import (
+    DATA,
+    DATA_ALIGNMENT,
+    HEADER,
+    KIND_CODES,
+    MAGIC,
+    MAJOR,
+    MAX_BYTES,
+    MAX_META_BYTES,
+    MAX_RANK,
+    META,
+    MINOR,
+    OPCODE_OF,
+    SECTION,
+    SLOTS,
+    STEP,
+    STEPS,
+    TILE,
+    WORD,
+    WORDS,
+    Header,
+    Section,
+    SlotRecord,
+    StepRecord,
+    to_words,
+)
+from .blob_meta import to_json
+
+_FORMAT = Dense()
+
+
+def write_blob(program: Program) -> bytes:
+    """The bytes of ``program``; raises VerifyError when it is not legal or too large for a blob."""
+    check(program, VerifyError)
+    offsets, data_bytes = _plan(program.slots)
+    words = [*program.inputs, *program.outputs]
+    steps = b"".join(_step(step, words) for step in program.steps)
+    _fits(program, data_bytes + len(steps) + WORD.size * len(words))
+    sections = {
+        SLOTS: b"".join(map(_slot, program.slots, offsets)),
+        STEPS: steps,
+        WORDS: b"".join(map(WORD.pack, words)),
+        DATA: b"".join(_padded(_FORMAT.pack(constant)) for constant in _constants(program)),
+        META: zlib.compress(_meta(program), 9),
+    }
+    return _join(program, sections)
+
+
+def _constants(program: Program) -> list[Tensor]:
+    return [slot.constant for slot in program.slots if slot.constant is not None]
+
+
+def _plan(slots: tuple[Slot, ...]) -> tuple[list[int], int]:
+    """Where each slot lies, constants one after the other in DATA, and the size of DATA."""
+    offsets, end = [], 0
+    for slot in slots:
+        offsets.append(slot.offset if slot.constant is None else end)
+        if slot.constant is not None:
+            end += _size(slot) + -_size(slot) % DATA_ALIGNMENT
+    return offsets, end
+
+
+def _size(slot: Slot) -> int:
+    """Bytes of an activation in the arena, of a constant in DATA."""
+    return slot.size_bytes if slot.constant is None else -(-_FORMAT.bits(slot.type) // 8)
+
+
+def _slot(slot: Slot, offset: int) -> bytes:
+    dims, dtype = slot.type.sample_shape, slot.type.dtype
+    return SlotRecord(
+        format=0 if slot.constant is None else _FORMAT.id,
+        kind=KIND_CODES[dtype.kind],
+        bits=dtype.bits,
+        rank=len(dims),
+        dims=(*dims, *[1] * (MAX_RANK - len(dims))),
+        offset=offset,
+        size=_size(slot),
+    ).pack()
+
+
+def _step(step: Step, words: list[int]) -> bytes:
+    """The record of a step; what it points to is appended to ``words``."""
+    attributes = to_words(step.op)
+    epilogue = to_words(step.epilogue) if step.epilogue else []
+    record = StepRecord(
+        opcode=OPCODE_OF[type(step.op)],
+        epilogue=OPCODE_OF[type(step.epilogue)] if step.epilogue else 0,
+        output=step.output,
+        inputs=len(step.inputs),
+        parameters=len(step.parameters),
+        attributes=len(attributes),
+        epilogue_attributes=len(epilogue),
+        reserved=0,
+        first=len(words),
+    )
+    words += [*step.inputs, *step.parameters, *attributes, *epilogue]
+    return STEP.pack(*record)
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % DATA_ALIGNMENT)
+
+
+def _meta(program: Program) -> bytes:
+    text = to_json(program)
+    if len(text) > MAX_META_BYTES:
+        raise VerifyError(
+            f"Names, recipe and certificates take {len(text)} bytes; a blob holds "
+            f"{MAX_META_BYTES}.",
+            where=f"Program '{program.name}'",
+            fix="Shorten the names in the model.",
+        )
+    return text
+
+
+def _fits(program: Program, size: int) -> None:
+    """Raise VerifyError when constants, steps and words leave no room within 32-bit offsets."""
+    if size > MAX_BYTES - (1 << 24):
+        raise VerifyError(
+            f"Its constants and steps take {size} bytes; a blob holds less than 4 GiB.",
+            where=f"Program '{program.name}'",
+            fix="Use fewer bits for the weights, or prune the network.",
+        )
+
+
+def _join(program: Program, sections: dict[bytes, bytes]) -> bytes:
+    """Header, section table and sections, with every size, offset and checksum filled in."""
+    table, end = b"", HEADER.size + SECTION.size * len(sections)
+    for key, content in sections.items():
+        table += SECTION.pack(*Section(key, end, len(content), zlib.crc32(content)))
+        end += len(content)
+    header = HEADER.pack(
+        *Header(
+            magic=MAGIC,
+            major=MAJOR,
+            minor=MINOR,
+            flags=0,
+            file_bytes=end,
+            arena_bytes=program.arena_bytes,
+            alignment=ALIGNMENT,
+            sections=len(sections),
+            inputs=len(program.inputs),
+            outputs=len(program.outputs),
+            tile_rows=TILE[0],
+            tile_columns=TILE[1],
+            reserved=b"",
+            table_crc=zlib.crc32(table),
+            header_crc=0,
+        )
+    )[:-4]
+    return b"".join((header, zlib.crc32(header).to_bytes(4, "little"), table, *sections.values()))

@@ -1,0 +1,190 @@
+"""The command line: parse, call the API, print. ``main`` is the entry point.
+
+Results go to stdout, progress and errors to stderr. Exit codes: 0 fine, 1 a check found a
+difference, 2 the command or its input cannot work, 70 intaglio's own fault, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import __version__
+from .commands.guard import DIFFERENT, guarded
+
+app = typer.Typer(
+    help="Compile a trained network to integers: proved exact, packed, simulated bit for bit.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Model = Annotated[Path, typer.Argument(metavar="NET.onnx", show_default=False)]
+Blob = Annotated[Path, typer.Argument(metavar="NET.intg", show_default=False)]
+X = Annotated[Path | None, typer.Argument(metavar="[X.npy|X.npz]", help="Inputs: reals or codes.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+Samples = Annotated[int, typer.Option(min=1, help="Random samples, when X is not given.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random samples.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    app(args=arguments, prog_name="intaglio")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"intaglio {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Compile a trained network to integers: proved exact, packed, simulated bit for bit."""
+
+
+@app.command("compile")
+@guarded
+def compile_command(
+    model: Model,
+    data: Annotated[
+        Path, typer.Option(metavar="X.npz", help="Calibration data: 100 to 1000 real inputs.")
+    ],
+    weights: Annotated[
+        int | None, typer.Option(help="Bits of weights, 1 to 8.  [default: 8]")
+    ] = None,
+    activations: Annotated[
+        int | None, typer.Option(help="Bits of activations, 1 to 16.  [default: 8]")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="R.toml", help="Passes and options; or their text.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The blob to write.  [default: ./NET.intg]"),
+    ] = None,
+    print_after: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PASS", help="Print the graph after this pass to stderr."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compile a network to a blob, proving every layer."""
+    from .commands.compile import Job, compile_and_save, show
+    from .commands.terminal import Bars
+
+    bits = {"weight_bits": weights, "activation_bits": activations}
+    given = {name: value for name, value in bits.items() if value is not None}
+    target = output or Path(f"{model.stem}.intg")
+    with Bars() as bars:
+        job = Job(model, data, recipe, given, target, tuple(print_after or ()))
+        compiled = compile_and_save(job, bars)
+    show(compiled, as_json=as_json)
+
+
+@app.command()
+@guarded
+def run(
+    blob: Blob,
+    x: Annotated[Path, typer.Argument(metavar="X.npy|X.npz", help="Inputs: reals or codes.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the codes: .npz, or .npy for one.")
+    ] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Every layer, not only outputs.")] = False,
+    real: Annotated[bool, typer.Option("--real", help="Real values instead of codes.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a blob on inputs; the results are codes, exact to the bit."""
+    from .commands.run import execute, save_arrays, show
+
+    results = execute(blob, x, trace=trace)
+    if output is not None:
+        save_arrays(output, {k: v.real if real else v.codes for k, v in results.items()})
+    show(results, output, real=real, as_json=as_json)
+
+
+@app.command()
+@guarded
+def check(
+    blob: Blob, x: X = None, samples: Samples = 16, seed: Seed = 0, as_json: Json = False
+) -> None:
+    """Compare the simulator with the reference at every layer; exit 1 if they differ."""
+    from .commands.run import check as check_blob
+
+    check_blob(blob, x, samples, seed, as_json=as_json)
+
+
+@app.command()
+@guarded
+def inspect(
+    blob: Blob,
+    text: Annotated[bool, typer.Option("--text", help="Print the program itself.")] = False,
+    certificates: Annotated[
+        bool, typer.Option("--certificates", help="Print every certificate in full.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what a blob holds: layers, bytes, proofs, recipe."""
+    from .commands.inspect import inspect as inspect_blob
+
+    inspect_blob(blob, text=text, certificates=certificates, as_json=as_json)
+
+
+@app.command()
+@guarded
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="A .onnx or .intg file.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="A .onnx or .intg file.")],
+    x: X = None,
+    samples: Samples = 8,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Find the first layer where two networks part, and by how much; exit 1 if they do."""
+    from .commands.diff import diff as show_diff
+
+    if not show_diff(a, b, x, samples, seed, as_json=as_json):
+        raise typer.Exit(DIFFERENT)
+
+
+@app.command()
+@guarded
+def ops(as_json: Json = False) -> None:
+    """List the operators that can be imported and what they support."""
+    from .commands.listings import show_ops
+
+    show_ops(as_json=as_json)
+
+
+@app.command()
+@guarded
+def passes(as_json: Json = False) -> None:
+    """List the passes of recipes with their options."""
+    from .commands.listings import show_passes
+
+    show_passes(as_json=as_json)
+
+
+@app.command()
+@guarded
+def demo(
+    html: Annotated[Path, typer.Option(metavar="FILE", help="The page to write.")] = Path(
+        "intaglio-demo.html"
+    ),
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page.")] = False,
+    weights: Annotated[int, typer.Option(help="Bits of weights, 1 to 8.")] = 4,
+    images: Annotated[int, typer.Option(min=600, max=10_000, help="Test images to use.")] = 10_000,
+    as_json: Json = False,
+) -> None:
+    """Compile, check and measure a small network that comes with intaglio."""
+    from .commands.demo import show_demo
+
+    show_demo(html, weights, images, open_page=not (no_open or as_json), as_json=as_json)

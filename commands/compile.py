@@ -1,0 +1,132 @@
+"""``intaglio compile``: a model file to a blob file, and what to say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import api
+from ..backends.summary import layers, sizes
+from ..errors import UsageError
+from ..frontend.compare import Comparison, compare_onnx
+from ..ir.graph import Graph
+from ..ir.numeric import Array
+from ..ir.text import to_text
+from ..passes.base import Context, Progress
+from ..passes.pipeline import PASSES, PassRun, digest_of
+from .terminal import facts, layer_table, note, proof_text, say, say_json, size_facts
+
+COMPARED_SAMPLES = 4
+SHOWN_ELEMENTS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the user asked for; ``options`` go to the quantize pass."""
+
+    model: Path
+    data: Path
+    recipe: str | None
+    options: Mapping[str, Any]
+    target: Path
+    print_after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What came of a Job."""
+
+    job: Job
+    network: api.Network
+    comparison: Comparison
+    runs: tuple[PassRun, ...]
+
+
+def compile_and_save(job: Job, progress: Progress) -> Compiled:
+    """Import, compare, compile, write; raises an IntaglioError and then leaves no file."""
+    _check(job)
+    data = api.read_arrays(job.data)
+    graph = api.import_model(job.model)
+    comparison = compare_onnx(job.model, graph, first_samples(graph, data))
+    runs: list[PassRun] = []
+
+    def observe(run: PassRun) -> None:
+        runs.append(run)
+        if run.pass_.name in job.print_after:
+            note(f"// after {run.pass_.name}\n{to_text(run.after, SHOWN_ELEMENTS)}")
+
+    network = api.compile(
+        graph, data, recipe=job.recipe, progress=progress, observe=observe, **job.options
+    )
+    network.save(job.target)
+    return Compiled(job, network, comparison, tuple(runs))
+
+
+def _check(job: Job) -> None:
+    """Raise UsageError for what would only fail after the work is done."""
+    unknown = [name for name in job.print_after if name not in PASSES]
+    if unknown:
+        raise UsageError(
+            f"There is no pass '{unknown[0]}' to print after.",
+            fix=f"The passes are {', '.join(PASSES)}.",
+        )
+    if not job.target.parent.is_dir():
+        raise UsageError(
+            "The file cannot be written: No such folder.",
+            where=f"'{job.target}'",
+            fix="Choose a folder that exists and that you may write to.",
+        )
+
+
+def first_samples(graph: Graph, data: api.Data, count: int = COMPARED_SAMPLES) -> dict[str, Array]:
+    """The first samples of calibration data by input name; raises DataError as calibration does."""
+    batch = next(Context(api.batches_of(graph, data)).sweep(graph, ""))
+    return {name: array[:count] for name, array in batch.items()}
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """How far the imported network is from its own executor."""
+    return f"as {comparison}"
+
+
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as JSON values."""
+    return asdict(comparison)
+
+
+def to_json(compiled: Compiled) -> dict[str, Any]:
+    """Everything that ``show`` prints."""
+    program, blob = compiled.network.program, compiled.network.blob
+    return {
+        "output": str(compiled.job.target),
+        "recipe": program.recipe,
+        "digest": digest_of(program.recipe),
+        "import": comparison_json(compiled.comparison),
+        "passes": [{"name": run.pass_.name, "seconds": run.seconds} for run in compiled.runs],
+        "layers": [layer.to_json() for layer in layers(program, blob)],
+        "bytes": sizes(program, blob).to_json(),
+        "proved": all(each.proved for each in program.certificates.values()),
+    }
+
+
+def show(compiled: Compiled, *, as_json: bool) -> None:
+    """Print what was compiled."""
+    if as_json:
+        say_json(to_json(compiled))
+        return
+    program, blob = compiled.network.program, compiled.network.blob
+    times = ", ".join(f"{run.pass_.name} {run.seconds:.1f} s" for run in compiled.runs)
+    facts([("import", comparison_text(compiled.comparison)), ("passes", times)])
+    found = layers(program, blob)
+    layer_table(found)
+    facts(
+        [
+            *size_facts(sizes(program, blob)),
+            ("proof", proof_text(found)),
+            ("recipe", program.recipe),
+            ("digest", digest_of(program.recipe)),
+        ]
+    )
+    say(f"Wrote {compiled.job.target} ({len(blob):,} bytes).")

@@ -1,0 +1,218 @@
+"""Emitting ops into a graph under construction, in the words of the user's model.
+
+A frontend opens one ``Draft`` per import and one ``Site`` per operator of the source; the functions
+of ``emit_linear``, ``emit_window`` and ``emit_layout`` take a Site and return the name of a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+
+import numpy as np
+
+from ..errors import ImportModelError, ShapeError
+from ..ir.graph import Builder, Graph, Node, Value, prune_unused
+from ..ir.numeric import Array
+from ..ir.op import Op
+from ..ir.ops_layout import Reshape
+from ..ir.tensor import Tensor, TensorType, real
+from ..ir.verify import verify
+
+MAX_ELEMENTS = 1 << 28  # of one tensor: 1 GiB of float32
+BUDGET = 1 << 30  # elements of all constants computed during one import
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """An array known at import time: a weight, or a shape whose elements may be BATCH_SIZE."""
+
+    name: str
+    array: Array
+
+
+Operand = str | Constant  # an activation by its name in the draft, or a constant
+
+
+@dataclass
+class Draft:
+    """A graph under construction; ``batch`` is the number that the source writes for n, if any."""
+
+    builder: Builder
+    batch: int | None = None
+    nodes: dict[str, Node] = field(default_factory=dict)
+    spent: int = 0
+    _names: dict[tuple[str, int], tuple[str, Array]] = field(default_factory=dict)
+
+    def known(self, constant: Constant) -> str | None:
+        """The name under which this very array was added before."""
+        found = self._names.get((constant.name, id(constant.array)))
+        return None if found is None else found[0]
+
+    def remember(self, constant: Constant, name: str) -> str:
+        """Note the constant's name in the builder; keeping the array keeps its id its own."""
+        self._names[constant.name, id(constant.array)] = (name, constant.array)
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where in the user's model an operator is translated, and the name that its value gets."""
+
+    draft: Draft
+    name: str
+    origin: str
+    where: str
+
+    def step(self, suffix: str) -> Site:
+        """The site of an intermediate value."""
+        return replace(self, name=f"{self.name}.{suffix}")
+
+    def fail(self, what: str, fix: str) -> ImportModelError:
+        """The error to raise about this operator."""
+        return ImportModelError(what, where=self.where, fix=fix)
+
+    def type_of(self, name: str) -> TensorType:
+        """The type of a value of the draft."""
+        return self.draft.builder.type_of(name)
+
+    def producer(self, name: str) -> Node | None:
+        """The node that made a value; None for an input of the graph."""
+        return self.draft.nodes.get(name)
+
+    def emit(self, op: Op, *operands: str) -> str:
+        """Append ``op``; raises ImportModelError when the operands do not fit or grow too large."""
+        try:
+            name = self.draft.builder.node(self.name, op, *operands, origin=self.origin)
+        except ShapeError as error:
+            fix = error.fix or "Check the shapes of its operands in the model."
+            raise self.fail(error.what, fix) from error
+        check_size(self, self.type_of(name).elements)
+        self.draft.nodes[name] = self.draft.builder.nodes[-1]
+        return name
+
+    def need_activation(self, operand: Operand) -> str:
+        """``operand`` if it is an activation, else ImportModelError."""
+        if isinstance(operand, Constant):
+            raise self.fail(
+                f"Its operand '{operand.name}' is a constant.",
+                "Fold the constants of the model first.",
+            )
+        return operand
+
+    def need_constant(self, operand: Operand) -> Constant:
+        """``operand`` if it is a constant, else ImportModelError."""
+        if isinstance(operand, str):
+            raise self.fail(
+                f"Its operand '{operand}' is computed from the inputs of the network.",
+                "Only a constant is supported there.",
+            )
+        return operand
+
+    def constant(self, constant: Constant) -> str:
+        """Add a weight as float32; raises ImportModelError when it holds NaN or infinity."""
+        known = self.draft.known(constant)
+        if known is not None:
+            return known
+        charge(self, constant.array.size)
+        name = self.draft.builder.constant(constant.name, weight(self, constant))
+        return self.draft.remember(constant, name)
+
+    def scalar(self, value: float) -> str:
+        """Add a number; equal numbers are one constant of the graph."""
+        array = np.asarray(value, dtype=np.float32)
+        return self.constant(Constant(f"scalar_{float(array):g}", array))
+
+
+def check_size(site: Site, elements: int) -> None:
+    """Raise ImportModelError when a tensor would have more than MAX_ELEMENTS."""
+    if elements > MAX_ELEMENTS:
+        raise site.fail(
+            f"A tensor of {elements} elements is larger than the limit of {MAX_ELEMENTS}.",
+            "Check the shapes and pads of the model.",
+        )
+
+
+def charge(site: Site, elements: int) -> None:
+    """Count a constant about to be computed; raises ImportModelError beyond the limits."""
+    check_size(site, elements)
+    site.draft.spent += elements
+    if site.draft.spent > BUDGET:
+        raise site.fail(
+            f"The constants of this model exceed {BUDGET} elements.",
+            "Fold the constants of the model before importing it.",
+        )
+
+
+def weight(site: Site, constant: Constant) -> Tensor:
+    """The constant as float32; ImportModelError names it when float32 cannot hold an element."""
+    if constant.array.dtype == object:
+        raise site.fail(
+            f"'{constant.name}' depends on the batch size but is used as a weight.",
+            "Weights must be the same for every batch.",
+        )
+    with np.errstate(over="ignore"):
+        tensor = real(constant.array.astype(np.float32))
+    bad = np.argwhere(~np.isfinite(tensor.array))
+    if len(bad):
+        at = tuple(int(index) for index in bad[0])
+        raise site.fail(
+            f"Weight '{constant.name}' has {len(bad)} of {tensor.array.size} elements that are not "
+            f"finite in float32 (the first, at {list(at)}, is {tensor.array[at]}).",
+            "No integer stands for them: repair or retrain the weights.",
+        )
+    return tensor
+
+
+def nearest(operator: str, supported: Iterable[str]) -> str:
+    """A sentence that names the supported operators most like ``operator``."""
+    lower = {name.lower(): name for name in supported}
+    near = get_close_matches(operator.lower(), lower, 3, 0.6)
+    if not near:
+        return "No supported operator has a similar name; 'intaglio ops' lists them all."
+    return f"Nearest supported operators: {', '.join(lower[name] for name in near)}."
+
+
+def finish(draft: Draft, outputs: Mapping[str, str]) -> Graph:
+    """The verified float graph whose outputs have the names that are the keys of ``outputs``.
+
+    A value that is an input, or an output already, is repeated under its other name.
+    """
+    renamed: dict[str, str] = {}
+    results: list[str] = []
+    for name, value in outputs.items():
+        if value in results or (value not in draft.nodes and value != name):
+            value = _repeat(draft, name, value)
+        results.append(value)
+        renamed[value] = name
+    for name in outputs:
+        if name in draft.builder and name not in renamed:
+            renamed[name] = draft.builder.fresh(name)
+    graph = draft.builder.build(tuple(results))
+    return verify(prune_unused(rename(graph, renamed)), "float")
+
+
+def _repeat(draft: Draft, name: str, value: str) -> str:
+    """A new node with the elements of ``value``."""
+    copy = Reshape(draft.builder.type_of(value).sample_shape)
+    return draft.builder.node(f"{name}.copy", copy, value, origin=name)
+
+
+def rename(graph: Graph, new: Mapping[str, str]) -> Graph:
+    """The graph with values and constants renamed; names that ``new`` lacks stay."""
+
+    def value(old: Value) -> Value:
+        return replace(old, name=new.get(old.name, old.name))
+
+    def node(old: Node) -> Node:
+        operands = tuple(new.get(name, name) for name in old.inputs)
+        return replace(old, value=value(old.value), inputs=operands)
+
+    return Graph(
+        graph.name,
+        tuple(map(value, graph.inputs)),
+        {new.get(name, name): tensor for name, tensor in graph.constants.items()},
+        tuple(map(node, graph.nodes)),
+        tuple(new.get(name, name) for name in graph.outputs),
+    )

@@ -1,0 +1,79 @@
+"""Emitting pools and means over the spatial axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..ir.ops_pool import AveragePool, MaxPool
+from .emit import Site
+from .emit_layout import axis_of, pad, reshape
+from .emit_window import Ints, Window, check_every_window, over_2d, rounded_up, window
+
+
+def max_pool(site: Site, x: str, given: Window, *, ceil_mode: bool) -> str:
+    """Greatest value of each window."""
+    sizes = site.type_of(x).sample_shape[1:]
+    given = rounded_up(sizes, given) if ceil_mode else given
+    check_every_window(site, x, given)
+    plane = given.planar()
+    op = MaxPool(plane.kernel, plane.strides, plane.pads, plane.dilations)
+    return over_2d(site, x, lambda inner, image: inner.emit(op, image))
+
+
+def average_pool(
+    site: Site, x: str, given: Window, *, ceil_mode: bool = False, count_border: bool = False
+) -> str:
+    """Mean of each window; the declared border counts if asked, what ceil mode adds never does."""
+    sizes = site.type_of(x).sample_shape[1:]
+    grown = rounded_up(sizes, given) if ceil_mode else given
+    check_every_window(site, x, grown)
+    if count_border and grown != given and any(given.before + given.after):
+        widths = (0, 0, *given.before), (0, 0, *given.after)
+        x = pad(site.step("border"), x, *widths, 0.0)
+        extra = tuple(g - a for g, a in zip(grown.after, given.after, strict=True))
+        grown = replace(grown, before=(0,) * len(sizes), after=extra)
+    counts = grown == given if count_border else not any(grown.before + grown.after)
+    plane = grown.planar()
+    op = AveragePool(plane.kernel, plane.strides, plane.pads, int(counts))
+    return over_2d(site, x, lambda inner, image: inner.emit(op, image))
+
+
+def spatial(site: Site, x: str) -> Ints:
+    """The sizes of the spatial axes: ``(h, w)`` or ``(l,)``."""
+    return site.type_of(x).sample_shape[1:]
+
+
+def global_max(site: Site, x: str) -> str:
+    """Greatest value of each channel, spatial axes kept as 1."""
+    return max_pool(site, x, window(site, x, spatial(site, x)), ceil_mode=False)
+
+
+def mean(site: Site, x: str, axes: Sequence[int], *, keepdims: bool) -> str:
+    """Mean over some of the spatial axes."""
+    type_ = site.type_of(x)
+    reduced = {axis_of(site, axis, len(type_.shape)) for axis in axes}
+    if not reduced or 1 in reduced:
+        raise site.fail(
+            f"It takes the mean of {type_} over axes {tuple(axes)}.",
+            "Supported are means over the spatial axes: those after batch and channels.",
+        )
+    kernel = [s if axis in reduced else 1 for axis, s in enumerate(spatial(site, x), 2)]
+    inner = site if keepdims else site.step("mean")
+    pooled = average_pool(inner, x, window(site, x, kernel))
+    if keepdims:
+        return pooled
+    kept = (size for axis, size in enumerate(type_.sample_shape, 1) if axis not in reduced)
+    return reshape(site, pooled, tuple(kept))
+
+
+def adaptive_average(site: Site, x: str, sizes: Sequence[int | None]) -> str:
+    """Mean pool with a result of ``sizes``, which must divide the input's; None keeps a size."""
+    given = spatial(site, x)
+    wanted = [size or old for size, old in zip(sizes, given, strict=False)]
+    if len(sizes) != len(given) or any(old % new for old, new in zip(given, wanted, strict=True)):
+        raise site.fail(
+            f"It pools {given} to {tuple(sizes)}.", "Supported are sizes that divide the input's."
+        )
+    kernel = [old // new for old, new in zip(given, wanted, strict=True)]
+    return average_pool(site, x, window(site, x, kernel, kernel))

@@ -1,0 +1,85 @@
+"""Running ONNX models: onnxruntime where it is installed, else onnx's own reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from ..ir.numeric import Array
+from .onnx_read import read_model
+
+Run = Callable[[dict[str, Array]], list[Array]]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A model ready to run. ``batch`` is the number that its inputs fix, or None."""
+
+    name: str
+    batch: int | None
+    dtypes: Mapping[str, Any]
+    outputs: tuple[str, ...]
+    _run: Run
+
+    @classmethod
+    def open(cls, source: str | Path | onnx.ModelProto, outputs: Sequence[str]) -> Session:
+        """Prepare the model to give ``outputs``, which may be any of its tensors."""
+        model = onnx.ModelProto()
+        model.CopyFrom(read_model(source))
+        _select(model, outputs)
+        weights = {tensor.name for tensor in model.graph.initializer}
+        inputs = [value for value in model.graph.input if value.name not in weights]
+        types = {value.name: value.type.tensor_type for value in inputs}
+        numbers = [tensor.shape.dim[0].dim_value for tensor in types.values()]
+        dtypes = {
+            name: helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+            for name, tensor in types.items()
+        }
+        name, run = _executor(model)
+        return cls(name, max(numbers, default=0) or None, dtypes, tuple(outputs), run)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs by name, a fixed batch at a time."""
+        count = len(next(iter(inputs.values())))
+        step = self.batch or count
+        parts = [self._part(inputs, start, start + step) for start in range(0, count, step)]
+        joined = [np.concatenate(each) for each in zip(*parts, strict=True)]
+        return dict(zip(self.outputs, joined, strict=True))
+
+    def _part(self, inputs: Mapping[str, Array], start: int, stop: int) -> list[Array]:
+        feed = {name: inputs[name][start:stop].astype(d) for name, d in self.dtypes.items()}
+        return [np.asarray(result, dtype=np.float32) for result in self._run(feed)]
+
+
+def _select(model: onnx.ModelProto, outputs: Sequence[str]) -> None:
+    """Make ``outputs`` the outputs of the model."""
+    declared = {value.name: value for value in model.graph.output}
+    kept = [declared.get(name, onnx.ValueInfoProto(name=name)) for name in outputs]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+
+
+def _executor(model: onnx.ModelProto) -> tuple[str, Run]:
+    try:
+        import onnxruntime
+    except ImportError:
+        return _reference(model)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return f"onnxruntime {onnxruntime.__version__}", lambda feed: list(session.run(None, feed))
+
+
+def _reference(model: onnx.ModelProto) -> tuple[str, Run]:
+    from onnx.reference import ReferenceEvaluator
+
+    evaluator = ReferenceEvaluator(model)
+    return f"onnx.reference {onnx.__version__}", lambda feed: list(evaluator.run(None, feed))

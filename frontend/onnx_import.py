@@ -1,0 +1,213 @@
+"""Importing ONNX models: ``import_onnx``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from ..errors import ImportModelError, UsageError
+from ..ir.graph import Builder, Graph, Value
+from ..ir.tensor import BATCH, TensorType
+from . import onnx_fold, onnx_layout, onnx_linear, onnx_pointwise, onnx_window
+from .emit import Constant, Draft, Operand, Site, check_size, finish, nearest
+from .onnx_call import Call, Translator, read_attributes
+from .onnx_read import array_of, opset_of, read_model
+
+TRANSLATORS: dict[str, Translator] = {
+    **onnx_linear.TRANSLATORS,
+    **onnx_pointwise.TRANSLATORS,
+    **onnx_window.TRANSLATORS,
+    **onnx_layout.TRANSLATORS,
+    **onnx_fold.TRANSLATORS,
+}
+_FLOATS = {
+    onnx.TensorProto.FLOAT,
+    onnx.TensorProto.DOUBLE,
+    onnx.TensorProto.FLOAT16,
+    onnx.TensorProto.BFLOAT16,
+}
+
+
+def import_onnx(source: str | Path | onnx.ModelProto, *, outputs: Sequence[str] = ()) -> Graph:
+    """The float graph of an ONNX model (opset 7 or newer), verified.
+
+    Axis 0 of every input becomes the batch. ``outputs`` names the tensors to stop at instead of the
+    model's own outputs, for example the logits before a Softmax. Values have the names of the ONNX
+    tensors. Raises UsageError for a missing file or output, ImportModelError for what is damaged or
+    not supported.
+    """
+    model = read_model(source)
+    wanted = tuple(outputs) or tuple(output.name for output in model.graph.output)
+    nodes = _needed(model.graph, wanted)
+    reader = _Reader(model, frozenset(name for node in nodes for name in node.input))
+    for node in nodes:
+        reader.read(node)
+    return finish(reader.draft, {name: reader.result(name) for name in wanted})
+
+
+def _needed(graph: onnx.GraphProto, wanted: tuple[str, ...]) -> list[onnx.NodeProto]:
+    """The nodes on which the wanted tensors depend, in order."""
+    made = {name for node in graph.node for name in node.output if name}
+    held = {value.name for value in (*graph.input, *graph.initializer)}
+    for name in wanted:
+        if name not in made | held:
+            raise UsageError(
+                f"The model has no tensor '{name}'.",
+                where="outputs",
+                fix="Name tensors as they appear in the file.",
+            )
+    needed = set(wanted)
+    nodes = []
+    for node in reversed(graph.node):
+        if not needed.isdisjoint(node.output):
+            needed.update(node.input)
+            nodes.append(node)
+    return nodes[::-1]
+
+
+def _where(node: onnx.NodeProto) -> str:
+    return f"Node '{_origin(node)}' ({node.op_type})"
+
+
+def _origin(node: onnx.NodeProto) -> str:
+    return node.name or f"{node.op_type}:{node.output[0] if node.output else ''}"
+
+
+@dataclass
+class _Reader:
+    """The state of one import: what every tensor name stands for so far."""
+
+    model: onnx.ModelProto
+    read_names: frozenset[str]
+    known: dict[str, Operand] = field(default_factory=dict)
+    initializers: dict[str, onnx.TensorProto] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        graph = self.model.graph
+        self.initializers.update((tensor.name, tensor) for tensor in graph.initializer)
+        inputs = [value for value in graph.input if value.name not in self.initializers]
+        shapes = {value.name: _input_shape(value) for value in inputs}
+        self.draft = Draft(Builder(graph.name or "network"), _fixed_batch(shapes))
+        for name, (_, *sizes) in shapes.items():
+            type_ = TensorType((BATCH, *(int(size) for size in sizes)))
+            check_size(Site(self.draft, name, "", f"Input '{name}'"), type_.elements)
+            self.known[name] = self.draft.builder.input(Value(name, type_))
+
+    def read(self, node: onnx.NodeProto) -> None:
+        """Translate one node and note what its outputs stand for."""
+        where = _where(node)
+        translator = self._translator(node, where)
+        origin = _origin(node)
+        sites = tuple(Site(self.draft, name, origin, where) for name in node.output)
+        if any(name in self.known for name in node.output if name) or not sites:
+            raise _malformed(where, "One of its outputs is defined twice, or it has none")
+        operands = tuple(self._operand(name, where) if name else None for name in node.input)
+        attributes = read_attributes(node, translator.attributes, where)
+        call = Call(node.op_type, sites[0], operands, attributes, sites, self.read_names)
+        results = _translate(translator, call)
+        self.known.update(
+            (name, result) for name, result in zip(node.output, results, strict=False) if name
+        )
+
+    def _translator(self, node: onnx.NodeProto, where: str) -> Translator:
+        standard = node.domain in ("", "ai.onnx")
+        translator = TRANSLATORS.get(node.op_type) if standard else None
+        if translator is not None:
+            return translator
+        version = f", opset {opset_of(self.model)}," if standard else ""
+        stop = next((name for name in node.input if self.known.get(name) in self.draft.nodes), None)
+        advice = f", or stop before it with outputs=['{stop}']" if stop else ""
+        raise ImportModelError(
+            f"Operator '{node.op_type}' of domain '{node.domain or 'ai.onnx'}'{version} is not "
+            "supported.",
+            where=where,
+            fix=f"{nearest(node.op_type, TRANSLATORS)} Replace it{advice}.",
+        )
+
+    def _operand(self, name: str, where: str) -> Operand:
+        if name not in self.known and name in self.initializers:
+            self.known[name] = Constant(name, array_of(self.initializers[name], where))
+        if name not in self.known:
+            raise _malformed(where, f"Its operand '{name}' is not defined before it")
+        return self.known[name]
+
+    def result(self, name: str) -> str:
+        """The value behind an output of the model."""
+        found = self._operand(name, f"Output '{name}'")
+        if isinstance(found, Constant):
+            raise ImportModelError(
+                "It does not depend on any input.",
+                where=f"Output '{name}'",
+                fix="Name other tensors in 'outputs'.",
+            )
+        return found
+
+
+def _malformed(where: str, what: str) -> ImportModelError:
+    return ImportModelError(f"{what}.", where=where, fix="Export the model again.")
+
+
+def _translate(translator: Translator, call: Call) -> tuple[Operand, ...]:
+    """The operands that the outputs of a node stand for; every error names the node."""
+    constant = all(operand is None or isinstance(operand, Constant) for operand in call.operands)
+    try:
+        if translator.fold is not None and constant:
+            with np.errstate(all="ignore"):
+                return (Constant(call.site.name, translator.fold(call)),)
+        result = translator.emit(call)
+    except ImportModelError as error:
+        if error.where:
+            raise
+        raise ImportModelError(error.what, where=call.site.where, fix=error.fix) from error
+    except (ValueError, IndexError, TypeError, KeyError) as error:
+        if not constant:
+            raise
+        raise _malformed(call.site.where, f"Its constants do not fit: {error}") from error
+    return result if isinstance(result, tuple) else (result,)
+
+
+def _input_shape(value: onnx.ValueInfoProto) -> list[int | str]:
+    """Batch (a number or a name) and sizes of an input; ImportModelError for symbolic sizes."""
+    where = f"Input '{value.name}'"
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in _FLOATS:
+        kinds = onnx.TensorProto.DataType
+        kind = kinds.Name(tensor.elem_type) if tensor.elem_type in kinds.values() else "unknown"
+        raise ImportModelError(
+            f"It has the type {kind}.",
+            where=where,
+            fix="Inputs must be float tensors: export the model with a float input.",
+        )
+    shape: list[int | str] = [
+        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?"
+        for dim in tensor.shape.dim
+    ]
+    for axis, size in enumerate(shape[1:], 1):
+        if not isinstance(size, int) or size < 1:
+            raise ImportModelError(
+                f"Axis {axis} has the symbolic size '{size}'.",
+                where=where,
+                fix="Every size but the batch must be a number: export with fixed sizes, or run "
+                "'python -m onnxruntime.tools.make_dynamic_shape_fixed "
+                f"--dim_param {size} --dim_value 224 model.onnx fixed.onnx' with your size.",
+            )
+    if not shape:
+        raise _malformed(where, "It has no shape, not even a batch")
+    return shape
+
+
+def _fixed_batch(shapes: dict[str, list[int | str]]) -> int | None:
+    """The number that the inputs give for the batch; None when all give names."""
+    numbers = {name: shape[0] for name, shape in shapes.items() if isinstance(shape[0], int)}
+    if len(set(numbers.values())) > 1:
+        raise ImportModelError(
+            f"The inputs {', '.join(numbers)} begin with the sizes {list(numbers.values())}.",
+            where="ONNX model",
+            fix="Axis 0 of every input is the batch: give all inputs the same.",
+        )
+    number = next(iter(numbers.values()), None)
+    return number if isinstance(number, int) and number > 0 else None

@@ -1,0 +1,108 @@
+"""ONNX operators over windows: the pools, and the attributes that they share with Conv."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .emit_pool import average_pool, global_max, max_pool, mean, spatial
+from .emit_window import Window, same_size, window
+from .onnx_call import Attribute, Call, Translator
+
+_AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
+PADS = (
+    Attribute("kernel_shape", "ints"),
+    Attribute("strides", "ints", ()),
+    Attribute("dilations", "ints", ()),
+    Attribute("pads", "ints", ()),
+    Attribute("auto_pad", "string", "NOTSET", only=_AUTO_PADS),
+)
+_POOL = (*PADS, Attribute("ceil_mode", "int", 0, only=(0, 1)))
+
+
+def window_of(call: Call, x: str, kernel: Sequence[int]) -> Window:
+    """The window that the attributes PADS describe over x."""
+    given = call.attributes
+    pads, auto = given["pads"], given["auto_pad"]
+    if any(pads) and auto != "NOTSET":
+        raise call.site.fail(
+            f"Attributes 'pads' = {pads} and 'auto_pad' = '{auto}' contradict each other.",
+            "Give one of them.",
+        )
+    half = len(pads) // 2
+    border = (pads[:half], pads[half:]) if auto == "NOTSET" else ((), ())
+    made = window(call.site, x, kernel, given["strides"], given["dilations"], *border)
+    if not auto.startswith("SAME"):
+        return made
+    return same_size(spatial(call.site, x), made, upper=auto == "SAME_UPPER")
+
+
+def _pool_window(call: Call, x: str) -> Window:
+    kernel = call.attributes["kernel_shape"]
+    if kernel is None:
+        raise call.site.fail("Attribute 'kernel_shape' is missing.", "Export the model again.")
+    return window_of(call, x, kernel)
+
+
+def _max_pool(call: Call) -> str:
+    site = call.alone("indices")
+    x = call.activation()
+    ceil_mode = bool(call.attributes["ceil_mode"])
+    return max_pool(site, x, _pool_window(call, x), ceil_mode=ceil_mode)
+
+
+def _average_pool(call: Call) -> str:
+    x = call.activation()
+    if any(dilation != 1 for dilation in call.attributes["dilations"]):
+        raise call.site.fail(
+            f"Attribute 'dilations' = {call.attributes['dilations']} is not supported.",
+            "An average pool reads neighboring elements only: dilations must be 1.",
+        )
+    return average_pool(
+        call.site,
+        x,
+        _pool_window(call, x),
+        ceil_mode=bool(call.attributes["ceil_mode"]),
+        count_border=bool(call.attributes["count_include_pad"]),
+    )
+
+
+def _global_average(call: Call) -> str:
+    x = call.activation()
+    axes = range(2, len(call.site.type_of(x).shape))
+    return mean(call.site, x, axes, keepdims=True)
+
+
+def _reduce_mean(call: Call) -> str:
+    x = call.activation()
+    axes = call.ints("axes", 1) or ()
+    if not axes and call.attributes["noop_with_empty_axes"]:
+        return x
+    keepdims = bool(call.attributes["keepdims"])
+    return mean(call.site, x, axes or range(len(call.site.type_of(x).shape)), keepdims=keepdims)
+
+
+TRANSLATORS: dict[str, Translator] = {
+    "MaxPool": Translator(
+        (*_POOL, Attribute("storage_order", "int", 0, only=(0,))),
+        _max_pool,
+        limits="1-D and 2-D, without indices",
+    ),
+    "AveragePool": Translator(
+        (*_POOL, Attribute("count_include_pad", "int", 0, only=(0, 1))),
+        _average_pool,
+        limits="1-D and 2-D, dilations = 1",
+    ),
+    "GlobalAveragePool": Translator((), _global_average, limits="1-D and 2-D"),
+    "GlobalMaxPool": Translator(
+        (), lambda call: global_max(call.site, call.activation()), limits="1-D and 2-D"
+    ),
+    "ReduceMean": Translator(
+        (
+            Attribute("axes", "ints"),
+            Attribute("keepdims", "int", 1, only=(0, 1)),
+            Attribute("noop_with_empty_axes", "int", 0, only=(0, 1)),
+        ),
+        _reduce_mean,
+        limits="over spatial axes",
+    ),
+}

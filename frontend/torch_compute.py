@@ -1,0 +1,199 @@
+"""ATen operators that compute: layers with weights, pools, activations and arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..ir.ops_layout import Ints
+from ..ir.ops_pointwise import Relu, Unary
+from . import emit_pool as pools
+from .emit import Constant
+from .emit_arithmetic import Arithmetic, clip, combine, hard_sigmoid, number
+from .emit_linear import batch_norm, conv, dense, gemm, transposed
+from .emit_window import Window, same_size, window
+from .torch_call import AtenCall, AtenTranslator
+
+
+def _window(call: AtenCall, x: str, kernel: Ints, padding: Ints) -> Window:
+    """A window from arguments that may give one number for all axes."""
+    axes = len(kernel)
+
+    def each(values: Ints) -> Ints:
+        return values * axes if len(values) == 1 else values
+
+    stride = each(call.ints("stride"))
+    dilation = each(call.ints("dilation")) if "dilation" in call.arguments else ()
+    return window(call.site, x, kernel, stride, dilation, each(padding), each(padding))
+
+
+def _conv(call: AtenCall) -> str:
+    x, weight = call.activation("input"), call.constant("weight")
+    kernel = weight.array.shape[2:]
+    named = call["padding"] in ("same", "valid")
+    made = _window(call, x, kernel, (0,) if named else call.ints("padding"))
+    if call["padding"] == "same":
+        made = same_size(pools.spatial(call.site, x), made, upper=True)
+    return conv(call.site, x, weight, call.optional("bias"), made, call["groups"])
+
+
+def _addmm(call: AtenCall) -> str:
+    matrix = transposed(call.site, call.constant("mat2"))
+    factors = float(call["alpha"]), float(call["beta"])
+    return gemm(call.site, call.activation("mat1"), matrix, call.constant("self"), *factors)
+
+
+def _linear(call: AtenCall) -> str:
+    x, weight = call.activation("input"), call.constant("weight")
+    return dense(call.site, x, weight, call.optional("bias"))
+
+
+def _matmul(right: str) -> Callable[[AtenCall], str]:
+    def emit(call: AtenCall) -> str:
+        x, matrix = call.activation(), call.constant(right)
+        return dense(call.site, x, transposed(call.site, matrix), None)
+
+    return emit
+
+
+def _batch_norm(call: AtenCall) -> str:
+    x = call.activation("input")
+    mean, variance = call.constant("running_mean"), call.constant("running_var")
+    ones = Constant(f"{mean.name}.ones", np.ones(mean.array.shape, dtype=np.float32))
+    zeros = Constant(f"{mean.name}.zeros", np.zeros(mean.array.shape, dtype=np.float32))
+    gamma, beta = call.optional("weight") or ones, call.optional("bias") or zeros
+    return batch_norm(call.site, x, gamma, beta, mean, variance, call["eps"])
+
+
+def _max_pool(call: AtenCall) -> str:
+    x = call.activation()
+    made = _pool_window(call, x)
+    return pools.max_pool(call.site, x, made, ceil_mode=call["ceil_mode"])
+
+
+def _average_pool(call: AtenCall) -> str:
+    x = call.activation()
+    return pools.average_pool(
+        call.site,
+        x,
+        _pool_window(call, x),
+        ceil_mode=call["ceil_mode"],
+        count_border=call["count_include_pad"],
+    )
+
+
+def _pool_window(call: AtenCall, x: str) -> Window:
+    axes = len(pools.spatial(call.site, x))
+    kernel = call.ints("kernel_size")
+    kernel = kernel * axes if len(kernel) == 1 else kernel
+    if not call.ints("stride"):
+        call = AtenCall(call.site, {**call.arguments, "stride": kernel})
+    return _window(call, x, kernel, call.ints("padding"))
+
+
+def _adaptive_average(call: AtenCall) -> str:
+    return pools.adaptive_average(call.site, call.activation(), call.ints("output_size"))
+
+
+def _mean(call: AtenCall) -> str:
+    axes = () if call["dim"] is None else call.ints("dim")
+    return pools.mean(call.site, call.activation(), axes, keepdims=call["keepdim"])
+
+
+def _arithmetic(operator: Arithmetic) -> Callable[[AtenCall], str]:
+    def emit(call: AtenCall) -> str:
+        right = call.operand("other")
+        if call.arguments.get("alpha", 1) != 1:
+            factor = number(float(call["alpha"]))
+            right = _product(call, right, factor)
+        return combine(call.site, operator, call.operand("self"), right)
+
+    return emit
+
+
+def _product(call: AtenCall, operand: str | Constant, factor: Constant) -> str | Constant:
+    if isinstance(operand, str):
+        return combine(call.site.step("alpha"), "mul", operand, factor)
+    return Constant(f"{operand.name}.{factor.name}", operand.array * factor.array)
+
+
+def _reversed_sub(call: AtenCall) -> str:
+    return combine(call.site, "sub", call.operand("other"), call.activation())
+
+
+def _clamp(low: str, high: str) -> Callable[[AtenCall], str]:
+    def emit(call: AtenCall) -> str:
+        lo, hi = call.arguments.get(low), call.arguments.get(high)
+        return clip(call.site, call.activation(), lo, hi)
+
+    return emit
+
+
+def _unary(function: str, argument: str = "") -> AtenTranslator:
+    def emit(call: AtenCall) -> str:
+        alpha = float(np.float32(call[argument])) if argument else 0.0
+        return call.site.emit(Unary(function, alpha), call.activation())
+
+    return AtenTranslator(("self", argument), emit)
+
+
+_CONV = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_NORM = ("input", "weight", "bias", "running_mean", "running_var", "eps")
+_POOL = ("self", "kernel_size", "stride", "padding", "ceil_mode")
+_BINARY = ("self", "other", "alpha")
+_MAX_POOL = AtenTranslator((*_POOL, "dilation"), _max_pool)
+_AVERAGE_POOL = AtenTranslator((*_POOL, "count_include_pad"), _average_pool)
+_ADAPTIVE = AtenTranslator(("self", "output_size"), _adaptive_average)
+
+TRANSLATORS: dict[str, AtenTranslator] = {
+    "conv1d": AtenTranslator(_CONV, _conv),
+    "conv2d": AtenTranslator(_CONV, _conv),
+    "convolution": AtenTranslator(
+        _CONV, _conv, ignored=("output_padding",), only=(("transposed", False),)
+    ),
+    "linear": AtenTranslator(("input", "weight", "bias"), _linear),
+    "addmm": AtenTranslator(("self", "mat1", "mat2", "alpha", "beta"), _addmm),
+    "mm": AtenTranslator(("self", "mat2"), _matmul("mat2")),
+    "matmul": AtenTranslator(("self", "other"), _matmul("other")),
+    "batch_norm": AtenTranslator(
+        _NORM, _batch_norm, ignored=("momentum", "cudnn_enabled"), only=(("training", False),)
+    ),
+    "_native_batch_norm_legit_no_training": AtenTranslator(
+        _NORM, lambda call: (_batch_norm(call),), ignored=("momentum",)
+    ),
+    "max_pool1d": _MAX_POOL,
+    "max_pool2d": _MAX_POOL,
+    "max_pool2d_with_indices": AtenTranslator(_MAX_POOL.arguments, lambda call: (_max_pool(call),)),
+    "avg_pool1d": _AVERAGE_POOL,
+    "avg_pool2d": _AVERAGE_POOL,
+    "adaptive_avg_pool1d": _ADAPTIVE,
+    "adaptive_avg_pool2d": _ADAPTIVE,
+    "_adaptive_avg_pool2d": _ADAPTIVE,
+    "mean": AtenTranslator(("self", "dim", "keepdim"), _mean),
+    "add": AtenTranslator(_BINARY, _arithmetic("add")),
+    "sub": AtenTranslator(_BINARY, _arithmetic("sub")),
+    "mul": AtenTranslator(_BINARY, _arithmetic("mul")),
+    "div": AtenTranslator(_BINARY, _arithmetic("div")),
+    "rsub": AtenTranslator(("self", "other"), _reversed_sub),
+    "relu": AtenTranslator(("self",), lambda call: call.site.emit(Relu(), call.activation())),
+    "relu6": AtenTranslator(("self",), lambda call: clip(call.site, call.activation(), 0.0, 6.0)),
+    "hardtanh": AtenTranslator(("self", "min_val", "max_val"), _clamp("min_val", "max_val")),
+    "clamp": AtenTranslator(("self", "min", "max"), _clamp("min", "max")),
+    "clamp_min": AtenTranslator(("self", "min"), _clamp("min", "")),
+    "clamp_max": AtenTranslator(("self", "max"), _clamp("", "max")),
+    "leaky_relu": _unary("leaky_relu", "negative_slope"),
+    "elu": _unary("elu", "alpha"),
+    "sigmoid": _unary("sigmoid"),
+    "tanh": _unary("tanh"),
+    "hardswish": _unary("hard_swish"),
+    "hardsigmoid": AtenTranslator(
+        ("self",),
+        lambda call: hard_sigmoid(call.site, call.activation(), float(np.float32(1 / 6)), 0.5),
+    ),
+    "silu": _unary("silu"),
+    "abs": _unary("abs"),
+    "exp": _unary("exp"),
+    "sqrt": _unary("sqrt"),
+    "neg": _unary("neg"),
+}

@@ -1,0 +1,50 @@
+"""The one table of kernels: (op, isa) -> what makes the kernel for given operand types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Literal
+
+from ..ir.op import Op
+from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
+from ..ir.ops_linear import Conv, Dense
+from ..ir.ops_pointwise import Add
+from ..ir.ops_pool import MaxPool, SumPool
+from ..ir.ops_quant import Lookup, Requantize, Threshold
+from .kernel import Kernel, Run, Types
+
+Isa = Literal["portable"]
+Maker = Callable[[Any, Types], Kernel]
+
+
+def _fixed(run: Run) -> Maker:
+    """The same kernel for all operand types."""
+    return lambda op, types: Kernel(run)
+
+
+@cache
+def table() -> Mapping[tuple[type[Op], Isa], Maker]:
+    """Every kernel. The first call imports numba, which is why it is not done on import."""
+    from . import layout, linear, pointwise, pool
+
+    return {
+        (Conv, "portable"): linear.conv,
+        (Dense, "portable"): linear.dense,
+        (SumPool, "portable"): linear.sum_pool,
+        (MaxPool, "portable"): _fixed(pool.max_pool),
+        (Add, "portable"): pointwise.add,
+        (Requantize, "portable"): pointwise.requantize,
+        (Threshold, "portable"): pointwise.threshold,
+        (Lookup, "portable"): pointwise.lookup,
+        (Reshape, "portable"): _fixed(layout.reshape),
+        (Transpose, "portable"): _fixed(layout.transpose),
+        (Slice, "portable"): _fixed(layout.slice_),
+        (Pad, "portable"): _fixed(layout.pad),
+        (Concat, "portable"): _fixed(layout.concat),
+    }
+
+
+def kernel_for(op: Op, inputs: Types, isa: Isa = "portable") -> Kernel:
+    """The kernel of ``op`` for operands of types ``inputs``; KeyError for an op without kernel."""
+    return table()[type(op), isa](op, inputs)
