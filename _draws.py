@@ -27,10 +27,12 @@ def numeric_types(
     max_bits: int = 16,
     kinds: Sequence[str] = ("uint", "int", "bipolar", "ternary"),
 ) -> st.SearchStrategy[NumericType]:
-    """Integer types of ``min_bits`` to ``max_bits`` bits of the given kinds."""
+    """Integer types of ``min_bits`` to ``max_bits`` bits of the given kinds, the widest often."""
     every = [int_type(b, signed=s) for b in range(min_bits, max_bits + 1) for s in (False, True)]
-    found = [t for t in (*every, BIPOLAR, TERNARY) if t.kind in kinds and t.bits >= min_bits]
-    return st.sampled_from([t for t in found if t.bits <= max_bits])
+    of_kind = [each for each in (*every, BIPOLAR, TERNARY) if each.kind in kinds]
+    found = [each for each in of_kind if min_bits <= each.bits <= max_bits]
+    widest = max(each.bits for each in found)
+    return st.sampled_from(found) | st.sampled_from([t for t in found if t.bits == widest])
 
 
 def int_tensors(dtype: NumericType, shape: tuple[int, ...]) -> st.SearchStrategy[Array]:

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from .errors import DataError, UsageError
+from .errors import BlobError, DataError, UsageError
 from .ir.certificate import Certificate
 from .ir.graph import Graph
 from .ir.numeric import Array, Encoding
@@ -110,7 +110,11 @@ def _pipeline(recipe: Pipeline | str | Path | None, options: Mapping[str, Any]) 
 
 def load(path: str | Path) -> Network:
     """The Network in a blob file; raises BlobError when the file is damaged, too new or no blob."""
-    return Network(_read(Path(path)))
+    try:
+        return Network(_read(Path(path)))
+    except BlobError as error:
+        where = ", ".join(filter(None, (f"'{path}'", error.where)))
+        raise BlobError(error.what, where=where, fix=error.fix) from error
 
 
 def _read(path: Path) -> bytes:
@@ -195,9 +199,15 @@ class Network:
 
         Raises DataError when an input does not fit.
         """
-        found = self._simulator.run(self.encode(inputs), progress)
+        found = self.simulate(self.encode(inputs), progress)
         outputs = {slot.name: Output(found[slot.name], slot.encoding) for slot in self.outputs}
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+    def simulate(
+        self, codes: Mapping[str, Array], progress: Callable[[int, int], None] | None = None
+    ) -> dict[str, Array]:
+        """Codes of the outputs by name, for codes of the inputs by name: ``run`` without reals."""
+        return self._simulator.run(codes, progress)
 
     def trace(self, inputs: Inputs) -> dict[str, Output]:
         """Every layer's codes by name."""
@@ -319,7 +329,7 @@ def read_arrays(path: Path) -> Array | dict[str, Array]:
         raise UsageError(f"It cannot be read: {error.strerror}.", where=f"'{path}'") from error
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise UsageError(
-            f"It is not a readable .npy or .npz file: {error}.",
+            "It is not a readable .npy or .npz file.",
             where=f"'{path}'",
-            fix="Write it with numpy.save or numpy.savez.",
+            fix="Write numbers to it with numpy.save or numpy.savez.",
         ) from error

@@ -59,17 +59,17 @@ def compile_command(
         Path, typer.Option(metavar="X.npz", help="Calibration data: 100 to 1000 real inputs.")
     ],
     weights: Annotated[
-        int | None, typer.Option(help="Bits of weights, 1 to 8.  [default: 8]")
+        int | None, typer.Option(help="Bits of weights, 1 to 8 (default 8).")
     ] = None,
     activations: Annotated[
-        int | None, typer.Option(help="Bits of activations, 1 to 16.  [default: 8]")
+        int | None, typer.Option(help="Bits of activations, 1 to 16 (default 8).")
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(metavar="R.toml", help="Passes and options; or their text.")
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The blob to write.  [default: ./NET.intg]"),
+        typer.Option("--output", "-o", help="The blob to write (default NET.intg here)."),
     ] = None,
     print_after: Annotated[
         list[str] | None,
@@ -103,12 +103,21 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a blob on inputs; the results are codes, exact to the bit."""
-    from .commands.run import execute, save_arrays, show
+    from .commands.run import check_name, execute, save_arrays, show, show_json, show_kinds
 
+    if output is not None:
+        check_name(output)
     results = execute(blob, x, trace=trace)
     if output is not None:
         save_arrays(output, {k: v.real if real else v.codes for k, v in results.items()})
-    show(results, output, real=real, as_json=as_json)
+    if as_json:
+        show_json(results, real=real)
+    elif trace or output is not None:
+        show_kinds(results)
+    else:
+        show(results, real=real)
+    if output is not None:
+        typer.echo(f"Wrote {output}.", err=True)
 
 
 @app.command()

@@ -117,13 +117,6 @@ def _weight(step: Step) -> int | None:
     return step.inputs[1] if isinstance(step.op, Conv | Dense) else None
 
 
-def parameter_count(program: Program) -> int:
-    """Weights and rescaling offsets: what the float network stores as weights and biases."""
-    weights = sum(program.slots[index].type.elements for index in _weights(program))
-    channels = sum(program.slots[index].type.sample_shape[0] for index in _weights(program))
-    return weights + channels
-
-
 def layers(program: Program, blob: bytes) -> tuple[Layer, ...]:
     """Every step with the bytes of its weights in ``blob`` and the range of its accumulator."""
     known = {index: _fact(slot) for index, slot in enumerate(program.slots)}

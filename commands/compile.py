@@ -20,6 +20,8 @@ from .terminal import facts, layer_table, note, proof_text, say, say_json, size_
 
 COMPARED_SAMPLES = 4
 SHOWN_ELEMENTS = 16
+IMPORT_TOLERANCE = 1e-3
+"""Of an output's range: beyond this, float rounding does not explain a difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ def compile_and_save(job: Job, progress: Progress) -> Compiled:
     data = api.read_arrays(job.data)
     graph = api.import_model(job.model)
     comparison = compare_onnx(job.model, graph, first_samples(graph, data))
+    if comparison.worst.relative > IMPORT_TOLERANCE:
+        note(f"Warning: the imported network differs from the model; {comparison}.")
     runs: list[PassRun] = []
 
     def observe(run: PassRun) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import api
-from ..errors import MismatchError, UsageError
+from ..errors import DataError, MismatchError, UsageError
 from ..ir.numeric import Array
 from .difference import random_codes
 from .terminal import Bars, Column, say, say_json, table
@@ -24,6 +24,17 @@ COLUMNS: tuple[Column, ...] = (
     ("scale", "right"),
     ("zero point", "right"),
 )
+SHOWN_ELEMENTS = 200
+
+
+def check_name(path: Path) -> None:
+    """Raise UsageError unless the name says how arrays are written."""
+    if path.suffix.lower() not in (".npz", ".npy"):
+        raise UsageError(
+            "Its name does not say how to write arrays.",
+            where=f"'{path}'",
+            fix="Choose a name that ends in .npz, or in .npy for one array.",
+        )
 
 
 def execute(blob: Path, x: Path, *, trace: bool) -> dict[str, api.Output]:
@@ -39,36 +50,38 @@ def execute(blob: Path, x: Path, *, trace: bool) -> dict[str, api.Output]:
 
 def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write a .npz file, or a .npy file of one array, whole or not at all; raises UsageError."""
-    kind = path.suffix.lower()
-    if kind not in (".npz", ".npy") or (kind == ".npy" and len(arrays) != 1):
+    single = path.suffix.lower() == ".npy"
+    if single and len(arrays) != 1:
         raise UsageError(
-            f"{len(arrays)} arrays cannot be written to it.",
+            f"A .npy file holds one array, but there are {len(arrays)}.",
             where=f"'{path}'",
-            fix="Choose a name that ends in .npz, or in .npy for one array.",
+            fix="Choose a name that ends in .npz.",
         )
     file = io.BytesIO()
-    if kind == ".npy":
+    if single:
         np.save(file, next(iter(arrays.values())))
     else:
         np.savez(file, allow_pickle=False, **arrays)
     api.write_whole(path, file.getvalue())
 
 
-def show(
-    results: Mapping[str, api.Output], written: Path | None, *, real: bool, as_json: bool
-) -> None:
-    """Print the results; their elements only when they were not written to a file."""
-    if as_json:
-        whole = written is None
-        say_json({name: _to_json(each, real, whole) for name, each in results.items()})
-        return
-    table(COLUMNS, (_row(name, each) for name, each in results.items()))
-    if written is not None:
-        say(f"Wrote {written}.")
-        return
+def show(results: Mapping[str, api.Output], *, real: bool) -> None:
+    """Print what the results are, and their elements."""
+    show_kinds(results)
     for name, each in results.items():
+        array = each.real if real else each.codes
         say(f"{name} =")
-        say(np.array2string(each.real if real else each.codes, threshold=100, max_line_width=80))
+        say(np.array2string(array, threshold=SHOWN_ELEMENTS, edgeitems=2, max_line_width=80))
+
+
+def show_kinds(results: Mapping[str, api.Output]) -> None:
+    """Print name, shape, range and meaning of each result."""
+    table(COLUMNS, (_row(name, each) for name, each in results.items()))
+
+
+def show_json(results: Mapping[str, api.Output], *, real: bool) -> None:
+    """Print the results with every element as JSON."""
+    say_json({name: _to_json(each, real) for name, each in results.items()}, indent=None)
 
 
 def _row(name: str, result: api.Output) -> tuple[object, ...]:
@@ -78,16 +91,15 @@ def _row(name: str, result: api.Output) -> tuple[object, ...]:
     return name, "x".join(map(str, codes.shape)), codes.dtype, *ends, *meaning
 
 
-def _to_json(result: api.Output, real: bool, whole: bool) -> dict[str, Any]:
+def _to_json(result: api.Output, real: bool) -> dict[str, Any]:
     encoding = result.encoding
-    about = {
+    return {
         "shape": list(result.codes.shape),
         "dtype": str(result.codes.dtype),
         "scale": encoding.scale if encoding else None,
         "zero_point": encoding.zero_point if encoding else None,
+        **({"real": result.real} if real else {"codes": result.codes}),
     }
-    elements = {"real": result.real} if real else {"codes": result.codes}
-    return about | (elements if whole else {})
 
 
 def check(blob: Path, x: Path | None, samples: int, seed: int, *, as_json: bool) -> None:
@@ -103,6 +115,10 @@ def check(blob: Path, x: Path | None, samples: int, seed: int, *, as_json: bool)
         if as_json:
             say_json({"equal": False, **facts, "difference": str(error)})
         raise
+    if not count:
+        raise DataError(
+            "There are no samples to compare.", where=f"'{x}'", fix="Give at least one."
+        )
     if as_json:
         say_json({"equal": True, **facts, "codes": count})
         return

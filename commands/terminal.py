@@ -49,9 +49,9 @@ def note(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def say_json(data: Any) -> None:
+def say_json(data: Any, indent: int | None = 2) -> None:
     """The results as one JSON document."""
-    say(json.dumps(data, indent=2, default=_plain))
+    say(json.dumps(data, indent=indent, default=_plain))
 
 
 def _plain(value: Any) -> Any:

@@ -125,11 +125,11 @@ class Site:
         return self.constant(Constant(f"scalar_{float(array):g}", array))
 
 
-def check_size(site: Site, elements: int) -> None:
-    """Raise ImportModelError when a tensor would have more than MAX_ELEMENTS."""
-    if elements > MAX_ELEMENTS:
+def check_size(site: Site, elements: int, limit: int = MAX_ELEMENTS) -> None:
+    """Raise ImportModelError when a tensor would have more than ``limit`` elements."""
+    if elements > limit:
         raise site.fail(
-            f"A tensor of {elements} elements is larger than the limit of {MAX_ELEMENTS}.",
+            f"A tensor of {elements} elements is larger than the limit of {limit}.",
             "Check the shapes and pads of the model.",
         )
 

@@ -129,8 +129,9 @@ def along(site: Site, x: str, constant: Constant) -> tuple[Array, int]:
     ):
         raise _misfit(site, x, constant, "does not fit")
     varying = [a for a in range(values.ndim) if np.any(values != values.take([0], axis=a))]
-    if len(varying) > 1 or varying == [0]:
-        raise _misfit(site, x, constant, "varies along more than one axis of")
+    if varying == [0] or len(varying) > 1:
+        several = "the batch" if varying == [0] else "more than one axis"
+        raise _misfit(site, x, constant, f"varies along {several} of")
     if not varying:
         return values.reshape(-1)[0].reshape(()), 1
     axis = varying[0]

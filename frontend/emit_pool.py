@@ -8,14 +8,13 @@ from dataclasses import replace
 from ..ir.ops_pool import AveragePool, MaxPool
 from .emit import Site
 from .emit_layout import axis_of, pad, reshape
-from .emit_window import Ints, Window, check_every_window, over_2d, rounded_up, window
+from .emit_window import Ints, Window, over_2d, rounded_up, window
 
 
 def max_pool(site: Site, x: str, given: Window, *, ceil_mode: bool) -> str:
     """Greatest value of each window."""
     sizes = site.type_of(x).sample_shape[1:]
     given = rounded_up(sizes, given) if ceil_mode else given
-    check_every_window(site, x, given)
     plane = given.planar()
     op = MaxPool(plane.kernel, plane.strides, plane.pads, plane.dilations)
     return over_2d(site, x, lambda inner, image: inner.emit(op, image))
@@ -27,7 +26,6 @@ def average_pool(
     """Mean of each window; the declared border counts if asked, what ceil mode adds never does."""
     sizes = site.type_of(x).sample_shape[1:]
     grown = rounded_up(sizes, given) if ceil_mode else given
-    check_every_window(site, x, grown)
     if count_border and grown != given and any(given.before + given.after):
         widths = (0, 0, *given.before), (0, 0, *given.after)
         x = pad(site.step("border"), x, *widths, 0.0)
@@ -47,6 +45,11 @@ def spatial(site: Site, x: str) -> Ints:
 def global_max(site: Site, x: str) -> str:
     """Greatest value of each channel, spatial axes kept as 1."""
     return max_pool(site, x, window(site, x, spatial(site, x)), ceil_mode=False)
+
+
+def global_average(site: Site, x: str) -> str:
+    """Mean of each channel, spatial axes kept as 1."""
+    return average_pool(site, x, window(site, x, spatial(site, x)))
 
 
 def mean(site: Site, x: str, axes: Sequence[int], *, keepdims: bool) -> str:

@@ -10,6 +10,7 @@ from .emit import Site
 from .emit_layout import reshape
 
 Ints = tuple[int, ...]
+LARGEST_WINDOW = 1 << 20  # elements along an axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +84,13 @@ def window(
     border = (made.before, made.after)
     legal = all(len(each) == axes for each in (*positive, *border))
     legal = legal and all(min(each) >= 1 for each in positive)
-    if not legal or any(min(each) < 0 for each in border):
+    bounded = max(max(each, default=0) for each in (*positive, *border)) <= LARGEST_WINDOW
+    if not legal or not bounded or any(min(each) < 0 for each in border):
         raise site.fail(
             f"Kernel {made.kernel}, strides {made.stride}, dilations {made.dilation} and pads "
             f"{made.before} {made.after} do not describe a window over {axes} axes.",
-            "Sizes must be positive, pads not negative, and each have one entry per spatial axis.",
+            "Sizes must be positive and pads not negative, with one entry per spatial axis, all at "
+            f"most {LARGEST_WINDOW}.",
         )
     return made
 
@@ -130,17 +133,3 @@ def over_2d(site: Site, x: str, apply: Callable[[Site, str], str]) -> str:
     result = apply(site.step("2d"), image)
     channels, _, length = site.type_of(result).sample_shape
     return reshape(site, result, (channels, length))
-
-
-def check_every_window(site: Site, x: str, given: Window) -> None:
-    """Raise ImportModelError when some window may read nothing but border."""
-    for axis, size in enumerate(site.type_of(x).sample_shape[1:]):
-        before, span = given.before[axis], given.spans[axis]
-        steps = (size + before + given.after[axis] - span) // given.stride[axis]
-        leaps = given.kernel[axis] > 1 and given.dilation[axis] > size
-        if before >= span or steps * given.stride[axis] - before >= size or leaps:
-            raise site.fail(
-                f"A window of {span} with a border of {before} and {given.after[axis]} around "
-                f"{size} elements may read nothing but border.",
-                "Make the pads smaller than the kernel.",
-            )

@@ -45,11 +45,13 @@ class Session:
         return cls(name, max(numbers, default=0) or None, dtypes, tuple(outputs), run)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The outputs by name, a fixed batch at a time."""
+        """The outputs by name, a fixed batch at a time; samples repeat to fill the last batch."""
         count = len(next(iter(inputs.values())))
         step = self.batch or count
-        parts = [self._part(inputs, start, start + step) for start in range(0, count, step)]
-        joined = [np.concatenate(each) for each in zip(*parts, strict=True)]
+        filled = np.arange(-(-count // step) * step) % count
+        whole = {name: array[filled] for name, array in inputs.items()}
+        parts = [self._part(whole, start, start + step) for start in range(0, count, step)]
+        joined = [np.concatenate(each)[:count] for each in zip(*parts, strict=True)]
         return dict(zip(self.outputs, joined, strict=True))
 
     def _part(self, inputs: Mapping[str, Array], start: int, stop: int) -> list[Array]:

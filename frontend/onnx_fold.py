@@ -14,8 +14,8 @@ import onnx
 from onnx import helper
 
 from ..ir.numeric import Array
-from .batch_size import BATCH_SIZE
-from .emit import Constant, Operand, charge
+from .batch_size import BATCH_SIZE, BatchSize
+from .emit import Constant, Operand, charge, check_size
 from .onnx_call import Attribute, Call, Translator
 
 FLOATS = (
@@ -24,6 +24,7 @@ FLOATS = (
     onnx.TensorProto.FLOAT16,
     onnx.TensorProto.BFLOAT16,
 )
+MAX_FOLDED = 1 << 24  # elements
 AXIS_0 = Attribute("axis", "int", 0)
 _VALUES: dict[str, Callable[[Any], Array]] = {
     "value": np.asarray,
@@ -34,9 +35,23 @@ _VALUES: dict[str, Callable[[Any], Array]] = {
 }
 
 
+def settled(values: Any) -> Array:
+    """A folded result as an array; a shape in which no batch is left becomes int64."""
+    array = np.asarray(values)
+    if array.dtype != object or any(isinstance(size, BatchSize) for size in array.flat):
+        return array
+    return array.astype(np.int64)
+
+
 def array(call: Call, index: int = 0) -> Array:
     """The elements of a constant operand."""
     return call.constant(index).array
+
+
+def _charge(call: Call, elements: int) -> None:
+    """Refuse to compute a constant that no shape and no rearranged weight is as large as."""
+    check_size(call.site, elements, MAX_FOLDED)
+    charge(call.site, elements)
 
 
 def named(call: Call, values: Array) -> Constant:
@@ -54,7 +69,7 @@ def shape(call: Call) -> Operand:
     part = sizes[call.attributes["start"] : call.attributes["end"]]
     values = np.empty(len(part), dtype=object)
     values[:] = part
-    return named(call, values if BATCH_SIZE in part else values.astype(np.int64))
+    return named(call, settled(values))
 
 
 def constant(call: Call) -> Operand:
@@ -71,7 +86,7 @@ def constant_of_shape(call: Call) -> Array:
     sizes = call.ints("shape", 0) or ()
     if min(sizes, default=0) < 0:
         raise call.site.fail(f"It makes a tensor of shape {sizes}.", "Export the model again.")
-    charge(call.site, prod(sizes))
+    _charge(call, prod(sizes))
     fill = call.attributes["value"]
     return np.full(
         sizes, 0.0 if fill is None else fill.reshape(-1)[0], getattr(fill, "dtype", "f4")
@@ -83,21 +98,21 @@ def range_(call: Call) -> Array:
     start, limit, delta = (array(call, index).reshape(()) for index in range(3))
     if delta == 0 or any(each.dtype == object for each in (start, limit, delta)):
         raise call.site.fail("It counts by 0 or up to the batch size.", "Export the model again.")
-    charge(call.site, max(ceil((float(limit) - float(start)) / float(delta)), 0))
+    _charge(call, max(ceil((float(limit) - float(start)) / float(delta)), 0))
     return np.arange(start.item(), limit.item(), delta.item()).astype(start.dtype)
 
 
 def gather(call: Call) -> Array:
     """Gather: elements of a constant."""
     data, indices = array(call), array(call, 1)
-    charge(call.site, indices.size * data.size)
+    _charge(call, indices.size * data.size)
     return np.take(data, indices.astype(np.int64), axis=call.attributes["axis"])
 
 
 def concat(call: Call) -> Array:
     """Concat of constants."""
     parts = [array(call, index) for index in range(len(call.operands))]
-    charge(call.site, sum(part.size for part in parts))
+    _charge(call, sum(part.size for part in parts))
     return np.concatenate(parts, axis=call.attributes["axis"])
 
 
@@ -158,7 +173,7 @@ def elementwise(function: Callable[..., Array]) -> Callable[[Call], Array]:
 
     def fold(call: Call) -> Array:
         operands = [array(call, index) for index in range(len(call.operands))]
-        charge(call.site, prod(np.broadcast_shapes(*(each.shape for each in operands))))
+        _charge(call, prod(np.broadcast_shapes(*(each.shape for each in operands))))
         return np.asarray(function(*operands))
 
     return fold

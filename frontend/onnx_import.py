@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -41,25 +42,29 @@ def import_onnx(source: str | Path | onnx.ModelProto, *, outputs: Sequence[str] 
     not supported.
     """
     model = read_model(source)
+    _check_names(model.graph, outputs)
     wanted = tuple(outputs) or tuple(output.name for output in model.graph.output)
     nodes = _needed(model.graph, wanted)
-    reader = _Reader(model, frozenset(name for node in nodes for name in node.input))
+    reader = _Reader(model, frozenset([*wanted, *(name for node in nodes for name in node.input)]))
     for node in nodes:
         reader.read(node)
     return finish(reader.draft, {name: reader.result(name) for name in wanted})
 
 
+def _check_names(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:
+    made = {name for node in graph.node for name in node.output if name}
+    for name in outputs:
+        if name not in made:
+            near = get_close_matches(name, sorted(made), 3, 0.0)
+            raise UsageError(
+                f"No node of the model computes a tensor '{name}'.",
+                where="outputs",
+                fix=f"The most similar names are {', '.join(near)}.",
+            )
+
+
 def _needed(graph: onnx.GraphProto, wanted: tuple[str, ...]) -> list[onnx.NodeProto]:
     """The nodes on which the wanted tensors depend, in order."""
-    made = {name for node in graph.node for name in node.output if name}
-    held = {value.name for value in (*graph.input, *graph.initializer)}
-    for name in wanted:
-        if name not in made | held:
-            raise UsageError(
-                f"The model has no tensor '{name}'.",
-                where="outputs",
-                fix="Name tensors as they appear in the file.",
-            )
     needed = set(wanted)
     nodes = []
     for node in reversed(graph.node):
@@ -119,7 +124,7 @@ class _Reader:
         if translator is not None:
             return translator
         version = f", opset {opset_of(self.model)}," if standard else ""
-        stop = next((name for name in node.input if self.known.get(name) in self.draft.nodes), None)
+        stop = next((name for name in node.input if self._is_computed(name)), None)
         advice = f", or stop before it with outputs=['{stop}']" if stop else ""
         raise ImportModelError(
             f"Operator '{node.op_type}' of domain '{node.domain or 'ai.onnx'}'{version} is not "
@@ -127,6 +132,10 @@ class _Reader:
             where=where,
             fix=f"{nearest(node.op_type, TRANSLATORS)} Replace it{advice}.",
         )
+
+    def _is_computed(self, name: str) -> bool:
+        value = self.known.get(name)
+        return isinstance(value, str) and value in self.draft.nodes
 
     def _operand(self, name: str, where: str) -> Operand:
         if name not in self.known and name in self.initializers:
@@ -157,13 +166,13 @@ def _translate(translator: Translator, call: Call) -> tuple[Operand, ...]:
     try:
         if translator.fold is not None and constant:
             with np.errstate(all="ignore"):
-                return (Constant(call.site.name, translator.fold(call)),)
+                return (Constant(call.site.name, onnx_fold.settled(translator.fold(call))),)
         result = translator.emit(call)
     except ImportModelError as error:
         if error.where:
             raise
         raise ImportModelError(error.what, where=call.site.where, fix=error.fix) from error
-    except (ValueError, IndexError, TypeError, KeyError) as error:
+    except (ValueError, LookupError, TypeError, ArithmeticError) as error:
         if not constant:
             raise
         raise _malformed(call.site.where, f"Its constants do not fit: {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .emit_pool import average_pool, global_max, max_pool, mean, spatial
+from .emit_pool import average_pool, global_average, global_max, max_pool, mean, spatial
 from .emit_window import Window, same_size, window
 from .onnx_call import Attribute, Call, Translator
 
@@ -66,12 +66,6 @@ def _average_pool(call: Call) -> str:
     )
 
 
-def _global_average(call: Call) -> str:
-    x = call.activation()
-    axes = range(2, len(call.site.type_of(x).shape))
-    return mean(call.site, x, axes, keepdims=True)
-
-
 def _reduce_mean(call: Call) -> str:
     x = call.activation()
     axes = call.ints("axes", 1) or ()
@@ -92,7 +86,9 @@ TRANSLATORS: dict[str, Translator] = {
         _average_pool,
         limits="1-D and 2-D, dilations = 1",
     ),
-    "GlobalAveragePool": Translator((), _global_average, limits="1-D and 2-D"),
+    "GlobalAveragePool": Translator(
+        (), lambda call: global_average(call.site, call.activation()), limits="1-D and 2-D"
+    ),
     "GlobalMaxPool": Translator(
         (), lambda call: global_max(call.site, call.activation()), limits="1-D and 2-D"
     ),

@@ -60,7 +60,7 @@ def _types_follow(graph: Graph, stage: Stage) -> Iterator[Finding]:
             node.op.check_arity(len(node.inputs))
             inferred = node.op.infer(*map(graph.type_of, node.inputs))
         except ShapeError as error:
-            yield node.where, error.what
+            yield node.where, error.what.removesuffix(".")
             continue
         if inferred != node.type:
             yield node.where, f"its type is {node.type} but its operands give {inferred}"
@@ -101,6 +101,21 @@ def _accumulators_fit(graph: Graph, stage: Stage) -> Iterator[Finding]:
             yield node.where, f"its values reach {lo}..{hi} and overflow {node.type.dtype}"
 
 
+def _rescalings_fit(graph: Graph, stage: Stage) -> Iterator[Finding]:
+    if stage != "integer":
+        return
+    known = facts(graph)
+    for node in graph.nodes:
+        if not isinstance(node.op, Requantize):
+            continue
+        spans = [known[name].interval.bounds for name in node.inputs]
+        reach, factor, offset = (max(-lo, hi) for lo, hi in spans[:3])
+        if (reach * factor + offset).bit_length() > 63:
+            yield node.where, f"{reach} * {factor} + {offset} overflows int64"
+        if spans[3][0] < 0 or spans[3][1] > 62:
+            yield node.where, f"its shifts are {spans[3][0]}..{spans[3][1]}"
+
+
 RULES: tuple[tuple[str, Rule], ...] = (
     ("Every value is defined once.", _names_defined_once),
     ("Operands are defined before they are used.", _operands_defined_before),
@@ -109,6 +124,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("What depends on an input begins with the batch n; nothing else has one.", _batch_leads),
     ("Reals occur only where the stage allows them.", _reals_only_where_legal),
     ("No integer can overflow its type.", _accumulators_fit),
+    ("Rescaling fits into int64 and shifts right by 0 to 62.", _rescalings_fit),
 )
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ..ir.numeric import Array
+from .compiled import compiled
 
 LANES = 16
 """Output channels of a panel: they lie side by side in one vector of int32."""
@@ -110,7 +111,7 @@ def _products(builder: Any, left: Any, right: Any, pairs: bool) -> Any:
     return builder.add(even, odd)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fill(image: Array, x: Array, corner: int, pitch: int) -> None:
     """Copy x ``(n, h, w * c)`` into image ``(n, size)``, rows ``pitch`` apart from ``corner``."""
     for n in range(x.shape[0]):
@@ -121,7 +122,7 @@ def _fill(image: Array, x: Array, corner: int, pitch: int) -> None:
                 target[k] = source[k]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _multiply_group(
     image: Array,
     starts: Array,
@@ -153,7 +154,7 @@ def _multiply_group(
                         target[r * pitch + lane] = tile[r * LANES + lane]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def convolve(
     x: Array,
     panels: Array,
@@ -185,7 +186,7 @@ def convolve(
             _multiply_group(flat, starts, runs[g], panels[g], bias[g], result, place)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def depthwise(
     x: Array,
     weight: Array,

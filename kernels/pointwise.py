@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from numba import njit
 
 from ..ir.numeric import Array
 from ..ir.ops_pointwise import Add
 from ..ir.ops_quant import Lookup, Requantize, Threshold
 from ..ir.tensor import TensorType
+from .compiled import compiled
 from .kernel import Kernel, Operands, Types
 
 _RUN = 256
@@ -29,7 +29,7 @@ def add(op: Add, types: Types) -> Kernel:
     return Kernel(run)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add(x: Array, y: Array, left: np.int32, right: np.int32, out: Array) -> None:
     """Modulo 2**32, which is exact because every total fits int32."""
     for i in range(out.size):
@@ -62,7 +62,7 @@ def requantize(op: Requantize, types: Types) -> Kernel:
     return Kernel(run, prepare)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _requantize(
     x: Array, multiplier: Array, addend: Array, shift: Array, lo: int, hi: int, out: Array
 ) -> None:
@@ -94,7 +94,7 @@ def threshold(op: Threshold, types: Types) -> Kernel:
     return Kernel(run, prepare)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _threshold(
     x: Array, thresholds: Array, firsts: Array, width: int, base: int, out: Array
 ) -> None:
@@ -124,7 +124,7 @@ def lookup(op: Lookup, types: Types) -> Kernel:
     return Kernel(run, prepare)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _lookup(x: Array, table: Array, base: int, out: Array) -> None:
     """The index is kept within the table, so that damaged data cannot read elsewhere."""
     last = table.size - 1

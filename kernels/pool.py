@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from ..ir.numeric import Array
 from ..ir.ops_pool import MaxPool
+from .compiled import compiled
 from .kernel import Operands
 
 
@@ -16,7 +16,7 @@ def max_pool(op: MaxPool, inputs: Operands, out: Array) -> None:
     _max_pool(inputs[0], window, np.iinfo(out.dtype).min, out)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _max_pool(x: Array, window: tuple[int, ...], lowest: int, out: Array) -> None:
     kh, kw, sh, sw, dh, dw, top, left = window
     samples, height, width, channels = out.shape

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..ir.certificate import Certificate
 from ..ir.numeric import Array, Rounding
-from .certify import ROUND_DIVISION
 from .meaning import Sum
+from .rescale import ROUND_DIVISION
 
 MAX_PAIRS = 1 << 22
 ACCUMULATOR_LIMIT = (1 << 31) - 1

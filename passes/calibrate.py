@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -50,10 +50,9 @@ def observe(graph: Graph, names: set[str], context: Context) -> dict[str, Histog
 
 def _results(
     graph: Graph, batch: Mapping[str, Array], names: set[str]
-) -> list[tuple[str, Array]]:
-    found = [(name, array) for name, array in batch.items() if name in names]
-    found += [(node.name, array) for node, array in walk(graph, batch) if node.name in names]
-    return found
+) -> Iterator[tuple[str, Array]]:
+    yield from ((name, array) for name, array in batch.items() if name in names)
+    yield from ((node.name, array) for node, array in walk(graph, batch) if node.name in names)
 
 
 def choose_range(

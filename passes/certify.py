@@ -7,121 +7,24 @@ the search. Derivation: docs/numerics.md section 4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from ..ir.certificate import Certificate, Difference
+from ..errors import InternalError
+from ..ir.certificate import Certificate, Difference, Verdict
 from ..ir.interval import Interval
-from ..ir.numeric import Array, Rounding
+from ..ir.numeric import Array
+from .rescale import Parameters, Rescale
 
-MAX_SHIFT = 46
 MAX_MULTIPLIER_BITS = 31
-ACCUMULATION_BITS = 62
-"""The product of accumulator and multiplier stays below this, so that int64 cannot overflow."""
+PRODUCT_BITS = 60
+EDGE_BITS = 62
+"""``|acc * M| < 2^60`` and ``|code * 2^s| < 2^62``: then ``acc * M + r`` fits into int64."""
+NEAREST_SHIFT = 46
 MAX_EXAMPLES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Rescale:
-    """``code(acc) = clip(round(scale[c] * acc + offset[c]), lo, hi)``, exact, rounded once.
-
-    One scale and offset per channel, offset in units of a code and with the zero point inside.
-    """
-
-    scale: tuple[Fraction, ...]
-    offset: tuple[Fraction, ...]
-    rounding: Rounding
-    lo: int
-    hi: int
-
-    @property
-    def channels(self) -> int:
-        return len(self.scale)
-
-    def code(self, accumulator: int, channel: int) -> int:
-        """The definition itself."""
-        exact = self.scale[channel] * accumulator + self.offset[channel]
-        return min(max(round_fraction(exact, self.rounding), self.lo), self.hi)
-
-    def codes(self, accumulators: Sequence[int], channel: int) -> Array:
-        """``code`` for many accumulators, in integers only."""
-        scale, offset = self.scale[channel], self.offset[channel]
-        below = scale.denominator * offset.denominator
-        a, b = scale.numerator * offset.denominator, offset.numerator * scale.denominator
-        rule = ROUND_DIVISION[self.rounding]
-        exact = [rule(a * int(acc) + b, below) for acc in accumulators]
-        return np.array([min(max(code, self.lo), self.hi) for code in exact], dtype=np.int64)
-
-    def steps(self, channel: int, first: int, last: int) -> Array:
-        """The least accumulator of each code first..last, for a positive scale; int64.
-
-        ``scale * acc + offset`` reaches code k at the real k - 1/2 (half roundings), k (floor) or
-        just above k - 1 (ceil): solved for acc in integers.
-        """
-        scale, offset = self.scale[channel], self.offset[channel]
-        below = 2 * offset.denominator * scale.numerator
-        found = []
-        for code in range(first, last + 1):
-            twice_edge, reached = rounding_edge(code, self.rounding)
-            above = twice_edge * offset.denominator - 2 * offset.numerator
-            least, rest = divmod(above * scale.denominator, below)
-            found.append(least + (rest > 0 or not reached))
-        return np.array(found, dtype=np.int64)
-
-
-def rounding_edge(code: int, rounding: Rounding) -> tuple[int, bool]:
-    """Twice the least real that rounds to ``code`` or above, and whether it is itself included."""
-    if rounding == "half_up":
-        return 2 * code - 1, True
-    if rounding == "half_even":
-        return 2 * code - 1, code % 2 == 0
-    if rounding == "half_away":
-        return 2 * code - 1, code > 0
-    if rounding == "floor" or (rounding == "toward_zero" and code > 0):
-        return 2 * code, True
-    return 2 * code - 2, False
-
-
-def round_fraction(value: Fraction, rounding: Rounding) -> int:
-    """``value`` rounded to an integer."""
-    return ROUND_DIVISION[rounding](value.numerator, value.denominator)
-
-
-def _half_even(a: int, b: int) -> int:
-    whole, rest = divmod(a, b)
-    return whole + (2 * rest > b or (2 * rest == b and whole % 2 == 1))
-
-
-def _half_away(a: int, b: int) -> int:
-    return (2 * a + b) // (2 * b) if a >= 0 else -((-2 * a + b) // (2 * b))
-
-
-ROUND_DIVISION: dict[Rounding, Callable[[int, int], int]] = {
-    "half_even": _half_even,
-    "half_up": lambda a, b: (2 * a + b) // (2 * b),
-    "half_away": _half_away,
-    "floor": lambda a, b: a // b,
-    "ceil": lambda a, b: -(-a // b),
-    "toward_zero": lambda a, b: a // b if a >= 0 else -(-a // b),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """``clip((acc * multiplier[c] + addend[c]) >> shift[c], lo, hi)``: int64 arrays ``(channels,)``."""
-
-    multiplier: Array
-    addend: Array
-    shift: Array
-    lo: int
-    hi: int
-
-    def codes(self, accumulators: Array, channel: int) -> Array:
-        scaled = accumulators * self.multiplier[channel] + self.addend[channel]
-        return np.clip(scaled >> self.shift[channel], self.lo, self.hi)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +46,7 @@ class Staircase:
 
     @property
     def levels(self) -> Array:
+        """The code that each step reaches."""
         return self.base + 1 + np.arange(len(self.steps))
 
 
@@ -151,9 +55,7 @@ def staircase(f: Rescale, channel: int, lo: int, hi: int) -> Staircase:
     sign = -1 if f.scale[channel] < 0 else 1
     if sign < 0:
         lo, hi = -hi, -lo
-        f = Rescale(
-            tuple(-scale for scale in f.scale), f.offset, f.rounding, f.lo, f.hi
-        )
+        f = Rescale(tuple(-scale for scale in f.scale), f.offset, f.rounding, f.lo, f.hi)
     base, top = f.code(lo, channel), f.code(hi, channel)
     steps = f.steps(channel, base + 1, top) if top > base else np.zeros(0, dtype=np.int64)
     return Staircase(lo, hi, base, steps, sign, base == f.lo, top == f.hi)
@@ -184,9 +86,7 @@ def find_parameters(f: Rescale, reach: Interval) -> Parameters | None:
     Channels of equal scale share M and s, so that a per-tensor scale stays one multiplier.
     """
     reach = reach.per_channel(f.channels)
-    stairs = [
-        staircase(f, c, int(reach.lo[c]), int(reach.hi[c])) for c in range(f.channels)
-    ]
+    stairs = [staircase(f, c, int(reach.lo[c]), int(reach.hi[c])) for c in range(f.channels)]
     groups: dict[Fraction, list[int]] = {}
     for channel, scale in enumerate(f.scale):
         groups.setdefault(scale, []).append(channel)
@@ -206,16 +106,21 @@ def _search(scale: Fraction, stairs: list[Staircase]) -> tuple[int, list[int], i
     if scale == 0:
         return 0, [each.base for each in stairs], 0
     reach = max(1, *(max(abs(each.lo), abs(each.hi)) for each in stairs))
-    for shift in range(MAX_SHIFT + 1):
+    for shift in range(_max_shift(stairs) + 1):
         floor = (scale.numerator << shift) // scale.denominator
         for multiplier in (floor, floor + 1):
             if multiplier.bit_length() > MAX_MULTIPLIER_BITS:
                 return None
-            fits = multiplier > 0 and (multiplier * reach).bit_length() < ACCUMULATION_BITS
+            fits = multiplier > 0 and (multiplier * reach).bit_length() <= PRODUCT_BITS
             addends = _addends(stairs, multiplier, shift) if fits else None
             if addends is not None:
                 return multiplier, addends, shift
     return None
+
+
+def _max_shift(stairs: list[Staircase]) -> int:
+    codes = [abs(code) for each in stairs for code in (each.base, each.base + len(each.steps) + 1)]
+    return max(0, EDGE_BITS - max(codes).bit_length())
 
 
 def _addends(stairs: list[Staircase], multiplier: int, shift: int) -> list[int] | None:
@@ -247,35 +152,42 @@ def prove(f: Rescale, parameters: Parameters, reach: Interval) -> Certificate:
     agreeing everywhere. Where they do not agree, runs are searched for the exact inputs.
     """
     reach = reach.per_channel(f.channels)
-    lo, hi = reach.bounds
-    count, worst, examples = 0, 0, []
+    count, worst, examples = 0, 0, list[Difference]()
     for channel in range(f.channels):
-        wrong = _differences(f, parameters, channel, int(reach.lo[channel]), int(reach.hi[channel]))
-        count += len(wrong)
-        for each in wrong:
-            worst = max(worst, abs(each.got - each.expected))
-        examples += wrong[:MAX_EXAMPLES]
-    if count:
-        return Certificate("differs", "requantize", lo, hi, count, worst, tuple(examples[:MAX_EXAMPLES]))
-    return Certificate("certified", "requantize", lo, hi)
+        ends = int(reach.lo[channel]), int(reach.hi[channel])
+        for wrong in differing(f, parameters, channel, *ends):
+            found = [_difference(f, parameters, channel, acc) for acc in (wrong[0], wrong[-1])]
+            count += len(wrong)
+            worst = max(worst, *(abs(each.got - each.expected) for each in found))
+            room = MAX_EXAMPLES - len(examples)
+            examples += [_difference(f, parameters, channel, acc) for acc in wrong[:room]]
+    verdict: Verdict = "differs" if count else "certified"
+    return Certificate(verdict, "requantize", *reach.bounds, count, worst, tuple(examples))
 
 
-def _differences(
-    f: Rescale, parameters: Parameters, channel: int, lo: int, hi: int
-) -> list[Difference]:
-    """Every accumulator in lo..hi where the two differ, one channel."""
+def _difference(f: Rescale, parameters: Parameters, channel: int, acc: int) -> Difference:
+    return Difference(channel, acc, parameters.code(acc, channel), f.code(acc, channel))
+
+
+def differing(f: Rescale, parameters: Parameters, channel: int, lo: int, hi: int) -> list[range]:
+    """Every accumulator in lo..hi where the two differ, one channel, as ascending ranges."""
     edges = _run_ends(f, channel, lo, hi)
-    equal = parameters.codes(edges, channel) == f.codes(edges.tolist(), channel)
-    runs = edges.reshape(-1, 2)[~equal.reshape(-1, 2).all(axis=1)]
+    expected = f.codes(edges.tolist(), channel).reshape(-1, 2)
+    got = parameters.codes(edges, channel).reshape(-1, 2)
+    if (expected[:, 0] != expected[:, 1]).any():
+        raise InternalError("The steps of a rescaling are not those of its definition.")
+    wrong = (expected != got).any(axis=1)
+    sign = -1 if parameters.multiplier[channel] < 0 else 1
     found = []
-    for first, last in runs.tolist():
-        inputs = np.arange(first, last + 1)
-        expected = f.codes([first], channel)[0]
-        got = parameters.codes(inputs, channel)
-        found += [
-            Difference(channel, int(inputs[i]), int(got[i]), int(expected))
-            for i in np.flatnonzero(got != expected)
-        ]
+    for (first, last), code in zip(
+        edges.reshape(-1, 2)[wrong].tolist(), expected[wrong, 0].tolist(), strict=True
+    ):
+        run = range(first, last + 1)
+        low, high = (
+            cut(run, sign * code, key=lambda acc: sign * parameters.code(acc, channel))
+            for cut in (bisect_left, bisect_right)
+        )
+        found += [part for part in (run[:low], run[high:]) if part]
     return found
 
 
@@ -289,18 +201,29 @@ def _run_ends(f: Rescale, channel: int, lo: int, hi: int) -> Array:
 
 
 def nearest_parameters(f: Rescale, reach: Interval, bits: int = 24) -> Parameters:
-    """The rounded ``scale`` and ``offset`` with multipliers of ``bits`` bits; not certified."""
+    """The rounded ``scale`` and ``offset`` with multipliers of ``bits`` bits; not certified.
+
+    What would overflow int64 saturates.
+    """
+    reach = reach.per_channel(f.channels)
     multiplier, addend, shift = (np.zeros(f.channels, dtype=np.int64) for _ in range(3))
     for channel, (scale, offset) in enumerate(zip(f.scale, f.offset, strict=True)):
         if scale == 0:
             addend[channel] = f.code(0, channel)
             continue
         size = scale.numerator.bit_length() - scale.denominator.bit_length()
-        s = min(max(bits - size, 0), MAX_SHIFT)
+        s = min(max(bits - size, 0), NEAREST_SHIFT)
+        widest = max(1, abs(int(reach.lo[channel])), abs(int(reach.hi[channel])))
+        most = min((1 << PRODUCT_BITS) // widest, (1 << MAX_MULTIPLIER_BITS) - 1)
+        extra = {"floor": 0, "ceil": (1 << s) - 1}.get(f.rounding, (1 << s) >> 1)
         shift[channel] = s
-        multiplier[channel] = round(scale * (1 << s))
-        addend[channel] = round(offset * (1 << s)) + ((1 << s) >> 1)
+        multiplier[channel] = _saturated(round(scale * (1 << s)), most)
+        addend[channel] = _saturated(round(offset * (1 << s)) + extra, 1 << EDGE_BITS)
     return Parameters(multiplier, addend, shift, f.lo, f.hi)
+
+
+def _saturated(value: int, most: int) -> int:
+    return min(max(value, -most), most)
 
 
 def thresholds(f: Rescale, reach: Interval) -> tuple[Array, int] | None:

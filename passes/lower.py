@@ -29,16 +29,9 @@ from ..ir.tensor import Tensor
 from ..ir.verify import ACCUMULATOR_BITS, Stage
 from .add import find_sum
 from .base import Context, Pass
-from .certify import (
-    Parameters,
-    Rescale,
-    find_parameters,
-    nearest_parameters,
-    prove,
-    round_fraction,
-    thresholds,
-)
+from .certify import find_parameters, nearest_parameters, prove, thresholds
 from .meaning import Codes, Function, Image, Joined, Meaning, Sum
+from .rescale import Parameters, Rescale, round_fraction
 
 MAX_THRESHOLDS = 255
 MAX_TABLE_BITS = 16

@@ -228,7 +228,7 @@ GOOD = "y: float32[n,2] = "
         (HEAD + GOOD + "relu (x) proved 3", "Line 2: Expected a certificate, found '3'."),
         (
             HEAD + GOOD + 'relu (x) proved {"verdict": "exact", "examples": [[1]]}',
-            "Line 2: Expected a certificate, found '{\"verdict\": \"exact\", \"example'.",
+            "Line 2: Expected a certificate, found '{\"verdict\": \"exact\", \"examples'.",
         ),
         (HEAD + "const w int8[1] = 3", "Line 2: Expected ':', found 'int8[1] = 3'."),
         (HEAD + "const w: int8[1] 3", "Line 2: Expected '=', found '3'."),

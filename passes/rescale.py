@@ -1,0 +1,122 @@
+"""The two sides of a rescaling: its definition in exact rationals, and the integers that run.
+
+Rounding a rational is integer division; nothing here is a float. Equations: docs/numerics.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from ..ir.numeric import Array, Rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Rescale:
+    """``code(acc) = clip(round(scale[c] * acc + offset[c]), lo, hi)``, exact, rounded once.
+
+    One scale and offset per channel, offset in units of a code and with the zero point inside.
+    """
+
+    scale: tuple[Fraction, ...]
+    offset: tuple[Fraction, ...]
+    rounding: Rounding
+    lo: int
+    hi: int
+
+    @property
+    def channels(self) -> int:
+        """How many scales and offsets there are."""
+        return len(self.scale)
+
+    def code(self, accumulator: int, channel: int) -> int:
+        """The definition itself."""
+        exact = self.scale[channel] * accumulator + self.offset[channel]
+        return min(max(round_fraction(exact, self.rounding), self.lo), self.hi)
+
+    def codes(self, accumulators: Sequence[int], channel: int) -> Array:
+        """``code`` for many accumulators, in integers only."""
+        scale, offset = self.scale[channel], self.offset[channel]
+        below = scale.denominator * offset.denominator
+        a, b = scale.numerator * offset.denominator, offset.numerator * scale.denominator
+        rule = ROUND_DIVISION[self.rounding]
+        exact = [rule(a * int(acc) + b, below) for acc in accumulators]
+        return np.array([min(max(code, self.lo), self.hi) for code in exact], dtype=np.int64)
+
+    def steps(self, channel: int, first: int, last: int) -> Array:
+        """The least accumulator of each code first..last, for a positive scale; int64.
+
+        ``scale * acc + offset`` reaches code k at the real k - 1/2 (half roundings), k (floor) or
+        just above k - 1 (ceil): solved for acc in integers.
+        """
+        scale, offset = self.scale[channel], self.offset[channel]
+        below = 2 * offset.denominator * scale.numerator
+        found = []
+        for code in range(first, last + 1):
+            twice_edge, reached = rounding_edge(code, self.rounding)
+            above = twice_edge * offset.denominator - 2 * offset.numerator
+            least, rest = divmod(above * scale.denominator, below)
+            found.append(least + (rest > 0 or not reached))
+        return np.array(found, dtype=np.int64)
+
+
+def rounding_edge(code: int, rounding: Rounding) -> tuple[int, bool]:
+    """Twice the least real that rounds to ``code`` or above, and whether it is itself included."""
+    if rounding == "half_up":
+        return 2 * code - 1, True
+    if rounding == "half_even":
+        return 2 * code - 1, code % 2 == 0
+    if rounding == "half_away":
+        return 2 * code - 1, code > 0
+    if rounding == "floor" or (rounding == "toward_zero" and code > 0):
+        return 2 * code, True
+    return 2 * code - 2, False
+
+
+def round_fraction(value: Fraction, rounding: Rounding) -> int:
+    """``value`` rounded to an integer."""
+    return ROUND_DIVISION[rounding](value.numerator, value.denominator)
+
+
+def _half_even(a: int, b: int) -> int:
+    whole, rest = divmod(a, b)
+    return whole + (2 * rest > b or (2 * rest == b and whole % 2 == 1))
+
+
+def _half_away(a: int, b: int) -> int:
+    return (2 * a + b) // (2 * b) if a >= 0 else -((-2 * a + b) // (2 * b))
+
+
+ROUND_DIVISION: dict[Rounding, Callable[[int, int], int]] = {
+    "half_even": _half_even,
+    "half_up": lambda a, b: (2 * a + b) // (2 * b),
+    "half_away": _half_away,
+    "floor": lambda a, b: a // b,
+    "ceil": lambda a, b: -(-a // b),
+    "toward_zero": lambda a, b: a // b if a >= 0 else -(-a // b),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """``clip((acc * multiplier[c] + addend[c]) >> shift[c], lo, hi)``, each int64 ``(c,)``."""
+
+    multiplier: Array
+    addend: Array
+    shift: Array
+    lo: int
+    hi: int
+
+    def codes(self, accumulators: Array, channel: int) -> Array:
+        """The codes of int64 accumulators of one channel."""
+        scaled = accumulators * self.multiplier[channel] + self.addend[channel]
+        clipped: Array = np.clip(scaled >> self.shift[channel], self.lo, self.hi)
+        return clipped
+
+    def code(self, accumulator: int, channel: int) -> int:
+        """``codes`` for one accumulator."""
+        scaled = accumulator * int(self.multiplier[channel]) + int(self.addend[channel])
+        return min(max(scaled >> int(self.shift[channel]), self.lo), self.hi)
