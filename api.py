@@ -323,7 +323,8 @@ def read_arrays(path: Path) -> Array | dict[str, Array]:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
-        arrays = {name: loaded[name] for name in loaded.files}
+        with loaded:
+            arrays = {name: loaded[name] for name in loaded.files}
         return arrays["arr_0"] if list(arrays) == ["arr_0"] else arrays
     except FileNotFoundError as error:
         raise UsageError(f"It cannot be read: {error.strerror}.", where=f"'{path}'") from error

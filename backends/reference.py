@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..errors import MismatchError, NumericError
-from ..ir.numeric import Array
+from ..ir.numeric import INT32, Array, NumericType
 from ..ir.program import Program, Slot, Step
 from .simulator import Simulator, check_inputs
 
@@ -27,8 +27,7 @@ def trace_reference(program: Program, inputs: Mapping[str, Array]) -> dict[str, 
         slot = program.slots[index]
         found[index] = inputs[slot.name].astype(slot.type.dtype.container)
     for step in program.steps:
-        result = _execute(program, step, found)
-        found[step.output] = _stored(result, program.slots[step.output])
+        found[step.output] = _execute(program, step, found)
     return {program.slots[index].name: array for index, array in found.items()}
 
 
@@ -37,15 +36,17 @@ def _execute(program: Program, step: Step, found: Mapping[int, Array]) -> Array:
         constant = program.slots[index].constant
         return found[index] if constant is None else constant.array
 
+    slot = program.slots[step.output]
     result = step.op.reference(*map(operand, step.inputs))
     if step.epilogue is None:
-        return result
-    return step.epilogue.reference(result, *map(operand, step.parameters))
+        return _stored(result, slot.type.dtype, slot)
+    accumulator = _stored(result, INT32, slot)
+    codes = step.epilogue.reference(accumulator, *map(operand, step.parameters))
+    return _stored(codes, slot.type.dtype, slot)
 
 
-def _stored(result: Array, slot: Slot) -> Array:
-    """The result in the container of its slot; NumericError unless every element is of its type."""
-    dtype = slot.type.dtype
+def _stored(result: Array, dtype: NumericType, slot: Slot) -> Array:
+    """The result in the container of dtype; NumericError unless every element is a value of it."""
     if not dtype.contains(result):
         raise NumericError(
             f"Its values reach {result.min()}..{result.max()}, which {dtype} does not hold.",
@@ -61,7 +62,11 @@ def check(program: Program, inputs: Mapping[str, Array]) -> int:
     Raises MismatchError naming the activation, the first index that differs and both values.
     """
     expected = trace_reference(program, inputs)
-    got = Simulator(program).trace(inputs)
+    return compare(program, Simulator(program).trace(inputs), expected)
+
+
+def compare(program: Program, got: Mapping[str, Array], expected: Mapping[str, Array]) -> int:
+    """The number of codes in ``expected``, a trace; MismatchError unless ``got`` equals it."""
     for name, codes in expected.items():
         if not np.array_equal(got[name], codes):
             raise _mismatch(program.slot(name), got[name], codes)

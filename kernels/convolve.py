@@ -53,7 +53,7 @@ def _emit_multiply(context: Any, builder: Any, signature: Any, args: Any) -> Any
         for type_, value in zip(signature.args[:-1], args[:-1], strict=True)
     )
     pairs = signature.args[3].dtype == types.int16
-    run_count, step_count = cgutils.unpack_tuple(builder, panel.shape)[:2]
+    run_count, step_count = (builder.extract_value(panel.shape, axis) for axis in (0, 1))
     weights = builder.bitcast(panel.data, _WORDS.as_pointer())
     rows = [
         builder.gep(image.data, [_load(builder, builder.gep(starts.data, [_I64(r)]))])

@@ -129,4 +129,4 @@ def _lookup(x: Array, table: Array, base: int, out: Array) -> None:
     """The index is kept within the table, so that damaged data cannot read elsewhere."""
     last = table.size - 1
     for i in range(x.size):
-        out[i] = table[min(max(np.int64(x[i]) - base, 0), last)]
+        out[i] = table[min(max(int(x[i]) - base, 0), last)]

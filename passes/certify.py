@@ -196,7 +196,7 @@ def _run_ends(f: Rescale, channel: int, lo: int, hi: int) -> Array:
     stairs = staircase(f, channel, lo, hi)
     firsts = np.concatenate(([stairs.lo], stairs.steps))
     lasts = np.concatenate((stairs.steps - 1, [stairs.hi]))
-    pairs = np.stack((firsts, lasts), axis=1)
+    pairs = np.stack((firsts, lasts), axis=1)[firsts <= lasts]  # a steep scale skips codes
     return (pairs if stairs.sign > 0 else -pairs[::-1, ::-1]).reshape(-1)
 
 

@@ -1,13 +1,18 @@
 """Building tiny ONNX models, and checking imported graphs against the executor of their format."""
 
+import importlib.util
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 from intaglio.frontend.compare import compare_onnx, compare_torch
 from intaglio.frontend.onnx_import import import_onnx
@@ -67,3 +72,73 @@ def check() -> Check:
 @pytest.fixture(scope="session")
 def check_torch() -> Check:
     return _check_torch
+
+
+@pytest.fixture(scope="session")
+def resnet_cifar() -> ModuleType:
+    """The module examples/resnet_cifar.py."""
+    path = Path(__file__).parents[2] / "examples" / "resnet_cifar.py"
+    spec = importlib.util.spec_from_file_location("resnet_cifar", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of data sets and trained models; the test is skipped where there is none."""
+    folder = Path(os.environ.get("INTAGLIO_DATA", "../shared/data"))
+    if not folder.is_dir():
+        pytest.skip(f"no data in '{folder}': set INTAGLIO_DATA")
+    return folder
+
+
+class LeNet(nn.Sequential):
+    """Two convolutions and two dense layers for ``(n, 1, 28, 28)``."""
+
+    def __init__(self) -> None:
+        features = nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5)
+        head = nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(400, 30), nn.ReLU()
+        super().__init__(*features, *head, nn.Linear(30, 10))
+
+
+class Mobile(nn.Module):
+    """An inverted-residual block with the activations of mobile networks, ``(n, 3, 16, 16)``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = _norm(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.ReLU6())
+        self.depth = _norm(nn.Conv2d(8, 8, 3, 1, 1, groups=8, bias=False), nn.Hardswish())
+        self.point = _norm(nn.Conv2d(8, 8, 1, bias=False), nn.Hardsigmoid())
+        self.gate = nn.SiLU()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.drop = nn.Dropout(0.2)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        x = self.pool(self.gate(x + self.point(self.depth(x))))
+        return self.head(self.drop(x.view(x.size(0), -1)))
+
+
+def _norm(conv: nn.Conv2d, activation: nn.Module) -> nn.Sequential:
+    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), activation)
+
+
+@pytest.fixture(scope="session")
+def networks(resnet_cifar: ModuleType) -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
+    """Small networks in evaluation mode with lively statistics, and the shapes of their samples."""
+    torch.manual_seed(0)
+    found = {
+        "lenet": (LeNet(), (1, 28, 28)),
+        "resnet": (resnet_cifar.ResNet(1), (3, 32, 32)),
+        "mobile": (Mobile(), (3, 16, 16)),
+    }
+    for network, _ in found.values():
+        for module in network.eval().modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_()
+                module.running_var.uniform_(0.5, 2)
+    return found

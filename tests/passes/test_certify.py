@@ -152,8 +152,8 @@ def test_a_certificate_broken_on_purpose_lists_exactly_the_accumulators_that_dif
     assert wrong == {(c, acc) for c, acc, _, _ in difference_by_hand(f, broken, reach)}
 
 
-@pytest.mark.parametrize("which", ["multiplier", "addend", "shift"])
-def test_a_certificate_that_is_off_by_one_in_any_parameter_is_caught(which):
+@pytest.mark.parametrize("which", ["multiplier", "shift"])
+def test_a_multiplier_or_shift_that_is_off_by_one_is_caught(which):
     f = Rescale((Fraction(3, 1000),), (Fraction(1, 3),), "half_up", -100, 100)
     reach = Interval.of(-30000, 30000)
     parameters = find_parameters(f, reach)

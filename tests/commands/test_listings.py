@@ -1,0 +1,33 @@
+"""intaglio ops and passes."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import intaglio
+
+
+
+def test_ops_lists_what_the_importers_support(here: Path) -> None:
+    from intaglio.frontend.onnx_import import TRANSLATORS
+
+    found = call("ops", "--json").json
+    assert [each["operator"] for each in found["onnx"]] == sorted(TRANSLATORS)
+    assert {"operator": "relu", "arguments": ["self"]} in found["torch"]
+    text = call("ops").out
+    assert "Conv " in text
+    assert "aten.relu " in text
+
+
+def test_passes_lists_options_with_types_and_defaults(here: Path) -> None:
+    found = call("passes", "--json").json
+    assert list(found) == ["canonicalize", "equalize", "quantize", "lower"]
+    assert found["quantize"]["options"]["weight_bits"] == {"type": "int", "default": 8}
+    assert found["quantize"]["options"]["calibration"] == {
+        "type": "minmax | percentile | mse | entropy",
+        "default": "mse",
+    }
+    assert '  calibration      minmax | percentile | mse | entropy = "mse"' in call("passes").out
+
