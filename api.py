@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -320,17 +321,17 @@ def read_arrays(path: Path) -> Array | dict[str, Array]:
     A .npz file whose one array was saved without a name counts as a .npy file.
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
             arrays = {name: loaded[name] for name in loaded.files}
-        return arrays["arr_0"] if list(arrays) == ["arr_0"] else arrays
-    except FileNotFoundError as error:
-        raise UsageError(f"It cannot be read: {error.strerror}.", where=f"'{path}'") from error
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except (ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise UsageError(
             "It is not a readable .npy or .npz file.",
             where=f"'{path}'",
             fix="Write numbers to it with numpy.save or numpy.savez.",
         ) from error
+    except OSError as error:
+        raise UsageError(f"It cannot be read: {error.strerror}.", where=f"'{path}'") from error
+    return arrays["arr_0"] if list(arrays) == ["arr_0"] else arrays

@@ -26,7 +26,7 @@ from ..ir.tensor import TensorType
 from .blob_layout import (
     EPILOGUES,
     MAX_ARENA_BYTES,
-    MAX_BYTES,
+    MAX_ELEMENTS,
     MAX_RANK,
     MAX_SLOTS,
     OPCODE_OF,
@@ -65,7 +65,7 @@ def _slots(program: Program) -> Iterator[Finding]:
         dims, dtype, active = slot.type.sample_shape, slot.type.dtype, slot.constant is None
         batch = slot.type.batched == active and len(slot.type.shape) == len(dims) + active
         ranked = active <= len(dims) <= MAX_RANK and all(dim >= active for dim in dims)
-        small = prod(max(dim, 1) for dim in dims) <= MAX_BYTES
+        small = prod(max(dim, 1) for dim in dims) <= MAX_ELEMENTS
         integer = dtype.is_integer and dtype.bits <= (32 if active else 64)
         if not (batch and ranked and small and integer):
             yield _tensor(slot), f"its type is {slot.type}"
@@ -263,7 +263,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("A program has 1 to 65535 inputs, outputs and slots and an arena of at most 1 GiB.", _sizes),
     (
         "An activation is n and 1 to 4 sizes of an integer type of at most 32 bits, a constant at "
-        "most 4 sizes of an integer type; neither has 2^32 elements.",
+        "most 4 sizes of an integer type; neither has 2^31 elements.",
         _slots,
     ),
     ("Activations lie in the arena at multiples of 64; a constant has its slot's type.", _storage),

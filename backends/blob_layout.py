@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cache
 from struct import Struct
 from typing import Any, NamedTuple, get_args, get_type_hints
@@ -29,6 +28,7 @@ DATA_ALIGNMENT = 4
 MAX_RANK = 4
 MAX_SECTIONS = 64
 MAX_SLOTS = 0xFFFF
+MAX_ELEMENTS = 0x7FFF_FFFF
 MAX_BYTES = 0xFFFF_FFFF
 MAX_ARENA_BYTES = 1 << 30
 MAX_META_BYTES = 1 << 22
@@ -74,45 +74,42 @@ class Section(NamedTuple):
 
 
 class SlotRecord(NamedTuple):
-    """A tensor; format 0 is an activation in the arena, any other a constant in DATA."""
+    """A tensor; format 0 is an activation in the arena, any other a constant in DATA.
+
+    Its sizes are ``rank`` words from ``first`` on.
+    """
 
     format: int
     kind: int
     bits: int
     rank: int
-    dims: tuple[int, ...]
     offset: int
     size: int
+    first: int
 
     @classmethod
     def read(cls, row: tuple[int, ...]) -> SlotRecord:
         """The record whose numbers ``SLOT`` unpacked."""
-        format_, kind, bits, rank, *dims, offset, size = row
-        return cls(format_, kind, bits, rank, tuple(dims), offset, size)
-
-    def pack(self) -> bytes:
-        """The 28 bytes of the record."""
-        return SLOT.pack(*self[:4], *self.dims, self.offset, self.size)
+        return cls(*row)
 
 
 class StepRecord(NamedTuple):
-    """An op; its words lie from ``first`` on: operands and attributes in order of the counts."""
+    """An op and its epilogue; what they need are words from ``first`` on.
+
+    In this order: ``inputs`` slots, the epilogue's parameters, its attributes, the op's attributes.
+    """
 
     opcode: int
     epilogue: int
     output: int
     inputs: int
-    parameters: int
-    attributes: int
-    epilogue_attributes: int
-    reserved: int
     first: int
 
 
 HEADER = Struct("<4sHHIIIHHHHHH24sII")
 SECTION = Struct("<4sIII")
-SLOT = Struct("<BBBB4III")
-STEP = Struct("<HHHHHHHHI")
+SLOT = Struct("<BBBBIII")
+STEP = Struct("<HHHHI")
 WORD = Struct("<i")
 
 SECTIONS = {SLOTS: SLOT.size, STEPS: STEP.size, WORDS: WORD.size, DATA: DATA_ALIGNMENT, META: 1}
@@ -179,25 +176,32 @@ def to_words(op: Op) -> list[int]:
     return words
 
 
-def from_words(op: type[Op], words: Sequence[int], where: str) -> Op:
-    """The inverse of ``to_words``; raises BlobError."""
-    rest = deque(words)
-    try:
-        given = {
-            name: _attribute(annotation, rest, where) for name, annotation in attribute_types(op)
-        }
-    except IndexError as error:
-        raise altered(f"Operator '{op.name}' has too few attribute words.", where) from error
-    if rest:
-        raise altered(f"Operator '{op.name}' has too many attribute words.", where)
+@dataclass
+class Cursor:
+    """A place in the section WORD, from which what follows is taken."""
+
+    words: Sequence[int]
+    at: int = 0
+
+    def take(self, count: int, where: str) -> tuple[int, ...]:
+        """The next ``count`` words; raises BlobError when there are not so many."""
+        first, self.at = self.at, self.at + count
+        if not first <= self.at <= len(self.words):
+            raise altered(f"Its words {first}..{self.at} are not among {len(self.words)}.", where)
+        return tuple(self.words[first : self.at])
+
+
+def from_words(op: type[Op], words: Cursor, where: str) -> Op:
+    """The op whose ``to_words`` come next; raises BlobError."""
+    given = {name: _attribute(annotation, words, where) for name, annotation in attribute_types(op)}
     return op(**given)
 
 
-def _attribute(annotation: Any, rest: deque[int], where: str) -> Any:
+def _attribute(annotation: Any, words: Cursor, where: str) -> Any:
     length = tuple_length(annotation)
     if length is ...:
-        length = rest.popleft()
+        (length,) = words.take(1, where)
     if length is not None:
-        return tuple(rest.popleft() for _ in range(length))
-    word = rest.popleft()
+        return words.take(length, where)
+    (word,) = words.take(1, where)
     return numeric_type(word & 0xFF, word >> 8, where) if annotation is NumericType else word

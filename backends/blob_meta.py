@@ -98,16 +98,16 @@ def from_json(text: bytes) -> Metadata:
         raise altered("Section META is not the JSON that describes a program.") from error
 
 
-def _label(name: object, origin: object, *encoding: object) -> Label:
+def _label(name: Any, origin: Any, *encoding: Any) -> Label:
     if not encoding:
         return Label(_text(name), _text(origin), None)
     scale, zero_point = encoding
-    if type(scale) is not float or type(zero_point) is not int:
-        raise TypeError("an encoding is a float and an int")
-    return Label(_text(name), _text(origin), Encoding(scale, zero_point))
+    if type(scale) not in (int, float) or type(zero_point) is not int:
+        raise TypeError("an encoding is a number and an integer")
+    return Label(_text(name), _text(origin), Encoding(float(scale), zero_point))
 
 
-def _text(value: object) -> str:
+def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("expected a string")
     return value

@@ -18,10 +18,9 @@ from .blob_layout import (
     HEADER,
     MAGIC,
     MAJOR,
-    MAX_BYTES,
+    MAX_ELEMENTS,
     MAX_RANK,
     MAX_SECTIONS,
-    MAX_SLOTS,
     META,
     OPCODES,
     SECTION,
@@ -33,6 +32,7 @@ from .blob_layout import (
     TILE,
     WORD,
     WORDS,
+    Cursor,
     Header,
     Section,
     SlotRecord,
@@ -52,20 +52,19 @@ def read_blob(data: bytes) -> Program:
     header = _header(data)
     sections = _sections(memoryview(data), header)
     meta = from_json(inflate(sections[META]))
-    words = [word for (word,) in WORD.iter_unpack(sections[WORDS])]
-    ends = header.inputs + header.outputs
-    if ends > len(words):
-        raise altered(f"{ends} inputs and outputs do not fit into {len(words)} words.")
+    words = Cursor([word for (word,) in WORD.iter_unpack(sections[WORDS])])
     program = Program(
-        meta.program,
-        tuple(_slots(sections[SLOTS], sections[DATA], meta.slots)),
-        tuple(_steps(sections[STEPS], words, ends)),
-        tuple(words[: header.inputs]),
-        tuple(words[header.inputs : ends]),
-        header.arena_bytes,
-        meta.recipe,
-        meta.certificates,
+        name=meta.program,
+        inputs=words.take(header.inputs, "The inputs"),
+        outputs=words.take(header.outputs, "The outputs"),
+        slots=tuple(_slots(sections[SLOTS], sections[DATA], words, meta.slots)),
+        steps=tuple(_steps(sections[STEPS], words)),
+        arena_bytes=header.arena_bytes,
+        recipe=meta.recipe,
+        certificates=meta.certificates,
     )
+    if words.at != len(words.words):
+        raise altered(f"Slots and steps take {words.at} of the {len(words.words)} words.")
     check(program, altered)
     return program
 
@@ -145,14 +144,16 @@ def _section(section: Section, data: memoryview, begin: int) -> memoryview:
     return found
 
 
-def _slots(rows: memoryview, data: memoryview, labels: tuple[Label, ...]) -> Iterator[Slot]:
+def _slots(
+    rows: memoryview, data: memoryview, words: Cursor, labels: tuple[Label, ...]
+) -> Iterator[Slot]:
     """Every slot; the constants fill ``data`` one after the other."""
     count, end = len(rows) // SLOT.size, 0
-    if count > MAX_SLOTS or count != len(labels):
+    if count != len(labels):
         raise altered(f"There are {count} slots but names for {len(labels)}.")
     for row, label in zip(SLOT.iter_unpack(rows), labels, strict=True):
         record, where = SlotRecord.read(row), f"Tensor '{label.origin or label.name}'"
-        type_, constant, offset = _type(record, where), None, record.offset
+        type_, constant, offset = _type(record, words, where), None, record.offset
         if record.format:
             constant, offset = _constant(record, type_, data[end:], end, where), 0
             end += record.size + -record.size % DATA_ALIGNMENT
@@ -164,12 +165,12 @@ def _slots(rows: memoryview, data: memoryview, labels: tuple[Label, ...]) -> Ite
         raise altered(f"The constants take {end} of the {len(data)} bytes of section DATA.")
 
 
-def _type(record: SlotRecord, where: str) -> TensorType:
-    dims, dtype = record.dims[: record.rank], numeric_type(record.kind, record.bits, where)
-    if record.rank > MAX_RANK or any(dim != 1 for dim in record.dims[record.rank :]):
-        raise altered(f"Sizes {record.dims} are not of rank {record.rank}.", where)
-    if prod(max(dim, 1) for dim in dims) > MAX_BYTES:
-        raise altered(f"Sizes {dims} make too many elements.", where)
+def _type(record: SlotRecord, words: Cursor, where: str) -> TensorType:
+    if record.rank > MAX_RANK or record.first != words.at:
+        raise altered(f"Its {record.rank} sizes lie at word {record.first}.", where)
+    dims, dtype = words.take(record.rank, where), numeric_type(record.kind, record.bits, where)
+    if any(dim < 0 for dim in dims) or prod(max(dim, 1) for dim in dims) > MAX_ELEMENTS:
+        raise altered(f"Its sizes are {dims}.", where)
     return TensorType(dims if record.format else (BATCH, *dims), dtype)
 
 
@@ -181,42 +182,39 @@ def _constant(
     if record.format not in FORMATS:
         raise altered(f"Its format {record.format} is unknown.", where)
     if record.offset != begin or record.size > len(rest) or any(padding):
-        raise altered(f"Its {record.size} bytes at {record.offset} do not begin at {begin}.", where)
+        raise altered(
+            f"Its {record.size} bytes at {record.offset} must begin at {begin}, lie within the "
+            f"{begin + len(rest)} bytes of section DATA and be followed by zeros.",
+            where,
+        )
     try:
         return FORMATS[record.format].unpack(stored, type_)
     except NumericError as error:
         raise altered(error.what, where) from error
 
 
-def _steps(rows: memoryview, words: list[int], first: int) -> Iterator[Step]:
-    """Every step; their operands and attributes fill ``words`` from ``first`` on."""
+def _steps(rows: memoryview, words: Cursor) -> Iterator[Step]:
+    """Every step; their words follow each other."""
     for number, row in enumerate(STEP.iter_unpack(rows)):
         record, where = StepRecord(*row), f"Step {number}"
-        if record.first != first or record.reserved:
-            raise altered(
-                f"Its words begin at {record.first}, not at {first}, or its bytes 14 and 15 are "
-                "not 0.",
-                where,
-            )
-        parts = []
-        for count in record[3:7]:
-            parts.append(tuple(words[first : first + count]))
-            first += count
-        if first > len(words):
-            raise altered(f"Its words end at {first} of {len(words)}.", where)
-        inputs, parameters, attributes, epilogue = parts
-        yield Step(
-            _op(record.opcode, attributes, where),
-            inputs,
-            record.output,
-            _op(record.epilogue, epilogue, where) if record.epilogue or epilogue else None,
-            parameters,
-        )
-    if first != len(words):
-        raise altered(f"The steps take {first} of the {len(words)} words.")
+        if record.first != words.at:
+            raise altered(f"Its words begin at {record.first}, not at {words.at}.", where)
+        inputs = words.take(record.inputs, where)
+        parameters, epilogue = _epilogue(record.epilogue, words, where)
+        op = from_words(_op(record.opcode, where), words, where)
+        yield Step(op, inputs, record.output, epilogue, parameters)
 
 
-def _op(opcode: int, words: tuple[int, ...], where: str) -> Op:
+def _epilogue(opcode: int, words: Cursor, where: str) -> tuple[tuple[int, ...], Op | None]:
+    """The slots of an epilogue's parameters and its op; opcode 0 is none."""
+    if opcode == 0:
+        return (), None
+    kind = _op(opcode, where)
+    parameters = words.take(len(kind.inputs) - 1, where)
+    return parameters, from_words(kind, words, where)
+
+
+def _op(opcode: int, where: str) -> type[Op]:
     if opcode not in OPCODES:
         raise altered(f"Its opcode {opcode} is unknown.", where)
-    return from_words(OPCODES[opcode], words, where)
+    return OPCODES[opcode]

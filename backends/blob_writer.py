@@ -18,11 +18,11 @@ from .blob_layout import (
     MAJOR,
     MAX_BYTES,
     MAX_META_BYTES,
-    MAX_RANK,
     META,
     MINOR,
     OPCODE_OF,
     SECTION,
+    SLOT,
     SLOTS,
     STEP,
     STEPS,
@@ -45,11 +45,14 @@ def write_blob(program: Program) -> bytes:
     check(program, VerifyError)
     offsets, data_bytes = _plan(program.slots)
     words = [*program.inputs, *program.outputs]
-    steps = b"".join(_step(step, words) for step in program.steps)
-    _fits(program, data_bytes + len(steps) + WORD.size * len(words))
+    slots = [
+        _slot(slot, offset, words) for slot, offset in zip(program.slots, offsets, strict=True)
+    ]
+    steps = [_step(step, words) for step in program.steps]
+    _fits(program, data_bytes + STEP.size * len(steps) + WORD.size * len(words))
     sections = {
-        SLOTS: b"".join(map(_slot, program.slots, offsets)),
-        STEPS: steps,
+        SLOTS: b"".join(SLOT.pack(*record) for record in slots),
+        STEPS: b"".join(STEP.pack(*record) for record in steps),
         WORDS: b"".join(map(WORD.pack, words)),
         DATA: b"".join(_padded(_FORMAT.pack(constant)) for constant in _constants(program)),
         META: zlib.compress(_meta(program), 9),
@@ -76,36 +79,35 @@ def _size(slot: Slot) -> int:
     return slot.size_bytes if slot.constant is None else -(-_FORMAT.bits(slot.type) // 8)
 
 
-def _slot(slot: Slot, offset: int) -> bytes:
+def _slot(slot: Slot, offset: int, words: list[int]) -> SlotRecord:
+    """The record of a slot; its sizes are appended to ``words``."""
     dims, dtype = slot.type.sample_shape, slot.type.dtype
+    first = len(words)
+    words += dims
     return SlotRecord(
         format=0 if slot.constant is None else _FORMAT.id,
         kind=KIND_CODES[dtype.kind],
         bits=dtype.bits,
         rank=len(dims),
-        dims=(*dims, *[1] * (MAX_RANK - len(dims))),
         offset=offset,
         size=_size(slot),
-    ).pack()
+        first=first,
+    )
 
 
-def _step(step: Step, words: list[int]) -> bytes:
-    """The record of a step; what it points to is appended to ``words``."""
-    attributes = to_words(step.op)
-    epilogue = to_words(step.epilogue) if step.epilogue else []
-    record = StepRecord(
+def _step(step: Step, words: list[int]) -> StepRecord:
+    """The record of a step; its operands and attributes are appended to ``words``."""
+    first = len(words)
+    words += [*step.inputs, *step.parameters]
+    words += to_words(step.epilogue) if step.epilogue else []
+    words += to_words(step.op)
+    return StepRecord(
         opcode=OPCODE_OF[type(step.op)],
         epilogue=OPCODE_OF[type(step.epilogue)] if step.epilogue else 0,
         output=step.output,
         inputs=len(step.inputs),
-        parameters=len(step.parameters),
-        attributes=len(attributes),
-        epilogue_attributes=len(epilogue),
-        reserved=0,
-        first=len(words),
+        first=first,
     )
-    words += [*step.inputs, *step.parameters, *attributes, *epilogue]
-    return STEP.pack(*record)
 
 
 def _padded(data: bytes) -> bytes:

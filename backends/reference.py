@@ -85,4 +85,4 @@ def _mismatch(slot: Slot, got: Array, expected: Array) -> MismatchError:
 
 
 def _where(slot: Slot) -> str:
-    return f"Slot '{slot.origin or slot.name}'"
+    return f"Node '{slot.origin or slot.name}'"

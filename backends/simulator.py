@@ -35,10 +35,11 @@ def check_inputs(program: Program, inputs: Mapping[str, Array]) -> int:
         )
     for slot in slots:
         _check_input(slot, inputs[slot.name])
-    counts = {name: len(array) for name, array in inputs.items()}
+    counts = {slot.name: len(inputs[slot.name]) for slot in slots}
     if len(set(counts.values())) > 1:
+        each = ", ".join(f"{name} has {count}" for name, count in counts.items())
         raise DataError(
-            f"The inputs differ in their number of samples: {counts}.",
+            f"The inputs differ in their number of samples: {each}.",
             fix="Give every input the same number of samples.",
         )
     return max(counts.values(), default=0)

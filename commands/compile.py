@@ -52,7 +52,7 @@ def compile_and_save(job: Job, progress: Progress) -> Compiled:
     data = api.read_arrays(job.data)
     graph = api.import_model(job.model)
     comparison = compare_onnx(job.model, graph, first_samples(graph, data))
-    if comparison.worst.relative > IMPORT_TOLERANCE:
+    if differs(comparison):
         note(f"Warning: the imported network differs from the model; {comparison}.")
     runs: list[PassRun] = []
 
@@ -76,10 +76,15 @@ def _check(job: Job) -> None:
             f"There is no pass '{unknown[0]}' to print after.",
             fix=f"The passes are {', '.join(PASSES)}.",
         )
-    if not job.target.parent.is_dir():
+    check_folder(job.target)
+
+
+def check_folder(path: Path) -> None:
+    """Raise UsageError when the folder of a file to write does not exist."""
+    if not path.parent.is_dir():
         raise UsageError(
             "The file cannot be written: No such folder.",
-            where=f"'{job.target}'",
+            where=f"'{path}'",
             fix="Choose a folder that exists and that you may write to.",
         )
 
@@ -88,6 +93,11 @@ def first_samples(graph: Graph, data: api.Data, count: int = COMPARED_SAMPLES) -
     """The first samples of calibration data by input name; raises DataError as calibration does."""
     batch = next(Context(api.batches_of(graph, data)).sweep(graph, ""))
     return {name: array[:count] for name, array in batch.items()}
+
+
+def differs(comparison: Comparison) -> bool:
+    """Whether the imported network does not compute what the model computes."""
+    return comparison.worst.relative > IMPORT_TOLERANCE
 
 
 def comparison_text(comparison: Comparison) -> str:

@@ -16,7 +16,7 @@ from ..backends.page import Card, Page, Picture, render
 from ..backends.summary import layers, sizes
 from ..demo import CALIBRATION, CLASSES, Demo, Score, run_demo
 from ..passes.pipeline import digest_of
-from .compile import comparison_json, comparison_text
+from .compile import check_folder, comparison_json, comparison_text
 from .terminal import Bars, facts, layer_table, proof_text, say, say_json
 
 RIGHT_PICTURES, WRONG_PICTURES = 16, 8
@@ -24,6 +24,7 @@ RIGHT_PICTURES, WRONG_PICTURES = 16, 8
 
 def show_demo(html: Path, weights: int, count: int, *, open_page: bool, as_json: bool) -> None:
     """Run the demonstration, write the page, print what was found."""
+    check_folder(html)
     with Bars() as bars:
         demo = run_demo(weights, count, bars)
     api.write_whole(html, render(page_of(demo)).encode())

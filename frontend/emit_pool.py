@@ -26,12 +26,13 @@ def average_pool(
     """Mean of each window; the declared border counts if asked, what ceil mode adds never does."""
     sizes = site.type_of(x).sample_shape[1:]
     grown = rounded_up(sizes, given) if ceil_mode else given
-    if count_border and grown != given and any(given.before + given.after):
+    bordered, overhangs = any(given.before + given.after), grown != given
+    if count_border and bordered and overhangs:
         widths = (0, 0, *given.before), (0, 0, *given.after)
         x = pad(site.step("border"), x, *widths, 0.0)
         extra = tuple(g - a for g, a in zip(grown.after, given.after, strict=True))
         grown = replace(grown, before=(0,) * len(sizes), after=extra)
-    counts = grown == given if count_border else not any(grown.before + grown.after)
+    counts = not overhangs and (count_border or not bordered)
     plane = grown.planar()
     op = AveragePool(plane.kernel, plane.strides, plane.pads, int(counts))
     return over_2d(site, x, lambda inner, image: inner.emit(op, image))

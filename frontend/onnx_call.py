@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import numpy as np
 import onnx
 from onnx import helper
 
@@ -136,7 +137,7 @@ def read_attributes(
     node: onnx.NodeProto, supported: tuple[Attribute, ...], where: str
 ) -> dict[str, Any]:
     """Every supported attribute, defaults included; raises ImportModelError for any other."""
-    found: dict[str, Any] = {attribute.name: attribute.default for attribute in supported}
+    found = {attribute.name: _default(attribute) for attribute in supported}
     known = {attribute.name: attribute for attribute in supported}
     for proto in node.attribute:
         attribute = known.get(proto.name)
@@ -148,6 +149,12 @@ def read_attributes(
             )
         found[proto.name] = _read_attribute(proto, attribute, where)
     return found
+
+
+def _default(attribute: Attribute) -> Any:
+    """The default as a file would hold it: floats are float32 there."""
+    given = attribute.default
+    return float(np.float32(given)) if isinstance(given, float) else given
 
 
 def _read_attribute(proto: onnx.AttributeProto, attribute: Attribute, where: str) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from .emit import Constant
 from .emit_layout import reshape
 from .emit_linear import batch_norm, conv, dense, gemm, transposed
@@ -73,7 +71,7 @@ TRANSLATORS: dict[str, Translator] = {
     "MatMul": Translator((), _matmul, limits="a constant matrix on the right"),
     "BatchNormalization": Translator(
         (
-            Attribute("epsilon", "float", float(np.float32(1e-5))),
+            Attribute("epsilon", "float", 1e-5),
             Attribute("momentum", "float", 0.9),
             Attribute("training_mode", "int", 0, only=(0,)),
             Attribute("spatial", "int", 1, only=(1,)),

@@ -36,7 +36,7 @@ def _with_alpha(function: str, default: float) -> Translator:
     def emit(call: Call) -> str:
         return call.site.emit(Unary(function, call.attributes["alpha"]), call.activation())
 
-    return Translator((Attribute("alpha", "float", float(np.float32(default))),), emit)
+    return Translator((Attribute("alpha", "float", default),), emit)
 
 
 def _relu(call: Call) -> str:
@@ -86,7 +86,7 @@ TRANSLATORS: dict[str, Translator] = {
     "Tanh": _unary("tanh"),
     "HardSigmoid": Translator(
         (
-            Attribute("alpha", "float", float(np.float32(0.2))),
+            Attribute("alpha", "float", 0.2),
             Attribute("beta", "float", 0.5),
         ),
         _hard_sigmoid,

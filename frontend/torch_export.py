@@ -32,12 +32,16 @@ class Exported:
         """The path of the module whose forward makes the call; the class name for the root."""
         return _place(node)[0] or self.name
 
+    def operator(self, node: Any) -> str:
+        """The ATen operator with its overload, or the name of a Python function."""
+        return str(node.target) if hasattr(node.target, "_schema") else node.target.__name__
+
     def origin(self, node: Any) -> str:
         """The module's path if it is one of torch's layers, else the path and the operator."""
         path, kind = _place(node)
         if path and kind.startswith("torch.nn.modules.") and ".container." not in kind:
             return path
-        call = getattr(node.target, "__name__", str(node.target)).split(".")[0]
+        call = self.operator(node).removeprefix("aten.").split(".")[0]
         return f"{path}.{call}" if path else call
 
 
@@ -121,8 +125,9 @@ def _samples(torch: Any, example_inputs: Sequence[Any]) -> list[Any]:
 
 def _trace(torch: Any, module: Any, examples: list[Any], *, dynamic: bool) -> Any:
     """An exported program in functional ATen: in-place calls and their aliases are resolved."""
-    batch = {0: torch.export.Dim.AUTO} if dynamic else None
-    shapes = tuple(batch for _ in examples) if dynamic else None
+    shapes = torch.export.ShapesCollection()
+    for example in examples:
+        shapes[example] = {0: torch.export.Dim.AUTO if dynamic else None}
     with warnings.catch_warnings():
         # torch's own use of its deprecated internals is not the user's concern
         warnings.simplefilter("ignore", FutureWarning)

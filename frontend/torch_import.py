@@ -61,7 +61,7 @@ class _Reader:
     def read(self, node: Any) -> None:
         """Note what one call of the exported graph stands for."""
         origin = self.exported.origin(node)
-        where = f"Module '{self.exported.module(node)}' ({node.target})"
+        where = f"Module '{self.exported.module(node)}' ({self.exported.operator(node)})"
         site = Site(self.draft, origin, origin, where)
         try:
             self.known[node] = self._value(node, site)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 from math import lcm
 
 import numpy as np
 
-from ..ir.certificate import Certificate
+from ..ir.certificate import Certificate, Difference
 from ..ir.numeric import Array, Rounding
+from .certify import MAX_EXAMPLES
 from .meaning import Sum
 from .rescale import ROUND_DIVISION
 
 MAX_PAIRS = 1 << 22
 ACCUMULATOR_LIMIT = (1 << 31) - 1
 MAX_SHIFT = 30
+NEIGHBOR_SHIFTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,9 @@ def find_sum(
 ) -> SumParameters | None:
     """Parameters that equal ``clip(round(total / scale) + zero_point, *codes)`` for all pairs.
 
-    Ratios that are powers of two are exact by construction; else every pair of codes is tried,
-    when there are at most ``MAX_PAIRS``. None when there is no exact answer.
+    Ratios that are powers of two are exact by construction; else every pair of codes is tried and
+    the certificate says where the nearest parameters differ, if any do. None when that would be
+    more than ``MAX_PAIRS``.
     """
     left, right = (each / scale for each in total.scales)
     offset = total.offset / scale + zero_point
@@ -52,16 +57,47 @@ def find_sum(
     if x.size * y.size > MAX_PAIRS:
         return None
     expected = np.clip(_definition(left, right, offset, rounding, x, y), *codes)
+    nearest = None
+    for multipliers, shift, rounded in _candidates(left, right, x_range, y_range):
+        partial = multipliers[0] * x + multipliers[1] * y
+        least, most = _addend_range(partial, shift, expected, codes)
+        addend = (least + most) // 2
+        if least <= most or rounded:
+            got = np.clip((partial + addend) >> shift, *codes)
+            nearest = SumParameters(multipliers, addend, shift, _compare(got, expected))
+        if least <= most:
+            return nearest
+    return nearest
+
+
+def _candidates(
+    left: Fraction, right: Fraction, x_range: tuple[int, int], y_range: tuple[int, int]
+) -> Iterator[tuple[tuple[int, int], int, bool]]:
+    """Multipliers, shift, and whether they are the rounded ratios; neighbors come last."""
+    rounded = []
     for shift in range(MAX_SHIFT + 1):
-        found = _fit(left, right, shift, x, y, expected, codes)
-        if found is not None:
-            multipliers, addend = found
-            got = (multipliers[0] * x + multipliers[1] * y + addend) >> shift
-            if np.array_equal(np.clip(got, *codes), expected):
-                last = x.size * y.size - 1
-                proof = Certificate("certified", "add, all pairs", 0, last)
-                return SumParameters(multipliers, addend, shift, proof)
-    return None
+        pair = (round(left * (1 << shift)), round(right * (1 << shift)))
+        if _fits(pair, x_range, y_range):
+            rounded.append((pair, shift))
+            yield pair, shift, True
+    for (a, b), shift in rounded[-NEIGHBOR_SHIFTS:]:
+        for pair in product((a - 1, a, a + 1), (b - 1, b, b + 1)):
+            if _fits(pair, x_range, y_range):
+                yield pair, shift, False
+
+
+def _compare(got: Array, expected: Array) -> Certificate:
+    """The proof over all pairs, numbered row by row."""
+    last = got.size - 1
+    wrong = np.flatnonzero(got != expected)
+    if not wrong.size:
+        return Certificate("certified", "add, all pairs", 0, last)
+    worst = int(np.abs(got - expected).max())
+    examples = tuple(
+        Difference(0, i, int(got.flat[i]), int(expected.flat[i]))
+        for i in wrong[:MAX_EXAMPLES].tolist()
+    )
+    return Certificate("differs", "add, all pairs", 0, last, wrong.size, worst, examples)
 
 
 def _exact(
@@ -111,25 +147,13 @@ def _fits(multipliers: tuple[int, int], x_range: tuple[int, int], y_range: tuple
     return reach <= ACCUMULATOR_LIMIT
 
 
-def _fit(
-    left: Fraction,
-    right: Fraction,
-    shift: int,
-    x: Array,
-    y: Array,
-    expected: Array,
-    codes: tuple[int, int],
-) -> tuple[tuple[int, int], int] | None:
-    """Rounded multipliers at this shift with an addend that fits every pair, or None."""
-    multipliers = (round(left * (1 << shift)), round(right * (1 << shift)))
-    ranges = ((int(x.min()), int(x.max())), (int(y.min()), int(y.max())))
-    if not _fits(multipliers, *ranges):
-        return None
-    partial = multipliers[0] * x + multipliers[1] * y
-    above = expected > codes[0]
-    below = expected < codes[1]
+def _addend_range(
+    partial: Array, shift: int, expected: Array, codes: tuple[int, int]
+) -> tuple[int, int]:
+    """The addends that fit every pair: least > most when there are none."""
+    above, below = expected > codes[0], expected < codes[1]
     least = ((expected << shift) - partial)[above]
     most = (((expected + 1) << shift) - partial)[below]
     lo = int(least.max()) if least.size else -ACCUMULATOR_LIMIT
     hi = int(most.min()) - 1 if most.size else ACCUMULATOR_LIMIT
-    return (multipliers, (lo + hi) // 2) if lo <= hi else None
+    return lo, hi

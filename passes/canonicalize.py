@@ -7,17 +7,25 @@
 5. A zero ``pad`` of height and width before ``conv`` becomes its padding.
 6. ``dense`` on a flattened ``(c, h, w)`` becomes ``conv`` with an h x w kernel: the order of the
    weights then follows the storage order, and flattening costs nothing.
+7. ``dense`` on ``(n, ..., k)`` becomes a 1 x 1 ``conv`` over the axes between: its channels then
+   lie along axis 1, as rescaling needs them.
+8. ``relu`` and ``clip`` move before a ``reshape`` or ``transpose``, next to what they follow; two
+   reshapes or transposes in a row become one.
+
+Outputs keep their names: nothing that makes one is dropped.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import ClassVar
 
 import numpy as np
 
 from ..ir.graph import Graph, Node, Rewriter, rewrite
 from ..ir.numeric import Array
+from ..ir.op import Op
 from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Affine, Clip, Relu
@@ -53,6 +61,8 @@ def fold_constants(r: Rewriter, node: Node) -> str | None:
 
 def drop_idle(r: Rewriter, node: Node) -> str | None:
     op, x = node.op, node.inputs[0]
+    if node.name in r.old.outputs:
+        return None
     idle = (
         (isinstance(op, Reshape | Slice) and r.old.type_of(x) == node.type)
         or (isinstance(op, Transpose) and list(op.axes) == sorted(op.axes))
@@ -117,7 +127,7 @@ def fold_pad(r: Rewriter, node: Node) -> str | None:
     if not isinstance(node.op, Conv) or pad is None or not isinstance(pad.op, Pad):
         return None
     before, after = pad.op.before, pad.op.after
-    if pad.op.value != 0 or before[0] or after[0]:
+    if pad.op.value != node.op.pad_value or before[0] or after[0]:
         return None
     top, left, bottom, right = node.op.pads
     pads = (top + before[1], left + before[2], bottom + after[1], right + after[2])
@@ -143,14 +153,50 @@ def flatten_to_conv(r: Rewriter, node: Node) -> str | None:
     return r.copy(node, Reshape(node.type.sample_shape), (conv,))
 
 
-def sink_reshape(r: Rewriter, node: Node) -> str | None:
+def spread_dense(r: Rewriter, node: Node) -> str | None:
+    """(n, ..., k) -> (n, k, ...) -> (n, k, all, 1) -> conv -> (n, co, ...) -> (n, ..., co)."""
+    rank = len(node.type.shape)
+    if not isinstance(node.op, Dense) or rank == 2 or node.inputs[1] not in r.old.constants:
+        return None
+    between = r.old.type_of(node.inputs[0]).sample_shape[:-1]
+    weight = r.array(node.inputs[1])
+    operands = (
+        r.new.constant(node.inputs[1], real(weight[:, :, None, None])),
+        *(r[name] for name in node.inputs[2:]),
+    )
+
+    def append(what: str, op: Op, *inputs: str) -> str:
+        return r.new.node(f"{node.name}.{what}", op, *inputs, origin=node.value.origin)
+
+    first = append("channels", Transpose((0, rank - 1, *range(1, rank - 1))), r[node.inputs[0]])
+    image = append("image", Reshape((weight.shape[1], prod(between), 1)), first)
+    conv = append("conv", Conv(), image, *operands)
+    spread = append("spread", Reshape((len(weight), *between)), conv)
+    return r.copy(node, Transpose((0, *range(2, rank), 1)), (spread,))
+
+
+def sink_moves(r: Rewriter, node: Node) -> str | None:
     """relu(reshape(x)) -> reshape(relu(x)): what follows a conv stays next to it."""
-    flat = sole_producer(r.old, node.inputs[0])
-    if not isinstance(node.op, Relu | Clip) or flat is None or not isinstance(flat.op, Reshape):
+    move = sole_producer(r.old, node.inputs[0])
+    if not isinstance(node.op, Relu | Clip) or move is None:
+        return None
+    if not isinstance(move.op, Reshape | Transpose):
         return None
     name = f"{node.name}.inner"
-    inner = r.new.node(name, node.op, r[flat.inputs[0]], origin=node.value.origin)
-    return r.copy(node, flat.op, (inner,))
+    inner = r.new.node(name, node.op, r[move.inputs[0]], origin=node.value.origin)
+    return r.copy(node, move.op, (inner,))
+
+
+def merge_moves(r: Rewriter, node: Node) -> str | None:
+    before = r.old.producers.get(node.inputs[0])
+    if before is None:
+        return None
+    if isinstance(node.op, Reshape) and isinstance(before.op, Reshape):
+        return r.copy(node, node.op, (r[before.inputs[0]],))
+    if isinstance(node.op, Transpose) and isinstance(before.op, Transpose):
+        axes = tuple(before.op.axes[axis] for axis in node.op.axes)
+        return r.copy(node, Transpose(axes), (r[before.inputs[0]],))
+    return None
 
 
 def sole_producer(graph: Graph, name: str) -> Node | None:
@@ -167,5 +213,7 @@ RULES = (
     fold_affine,
     fold_pad,
     flatten_to_conv,
-    sink_reshape,
+    spread_dense,
+    sink_moves,
+    merge_moves,
 )

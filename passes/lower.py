@@ -30,7 +30,7 @@ from ..ir.verify import ACCUMULATOR_BITS, Stage
 from .add import find_sum
 from .base import Context, Pass
 from .certify import find_parameters, nearest_parameters, prove, thresholds
-from .meaning import Codes, Function, Image, Joined, Meaning, Sum
+from .meaning import UNBOUNDED, Codes, Function, Image, Joined, Meaning, Sum
 from .rescale import Parameters, Rescale, round_fraction
 
 MAX_THRESHOLDS = 255
@@ -182,6 +182,8 @@ def weight_of(self: Lowering, node: Node) -> tuple[Tensor, Array]:
 def lower_linear(self: Lowering, node: Node) -> None:
     """value = sx sw (sum of x w - zx sum of w) + b; the border holds zx and so counts as 0."""
     x = self.codes(node)
+    if isinstance(node.op, Dense) and len(node.type.shape) > 2:
+        raise refuse(node, "multiplies along the last of several axes")
     weight, weight_scale = weight_of(self, node)
     name = self.constant(f"{node.name}.weight", weight.array, weight.dtype)
     op = replace(node.op, pad_value=x.zero_point) if isinstance(node.op, Conv) else node.op
@@ -226,17 +228,24 @@ def lower_add(self: Lowering, node: Node) -> None:
 
 
 def lower_clip(self: Lowering, node: Node) -> None:
-    """A relu or clip narrows the bounds of an image or sum; of codes it is a function."""
+    """A relu or clip narrows the bounds of an image or sum; of anything else it is a function."""
     meaning = self.meanings.get(node.inputs[0])
     op = node.op
-    lo = Fraction(float(np.float32(op.lo))) if isinstance(op, Clip) else Fraction(0)
-    hi = Fraction(float(np.float32(op.hi))) if isinstance(op, Clip) else Fraction(10**30)
+    ends = (op.lo, op.hi) if isinstance(op, Clip) else (0.0, np.inf)
+    lo, hi = (exact_bound(end) for end in ends)
     if isinstance(meaning, Image | Sum):
         below, above = (min(max(end, lo), hi) for end in meaning.bounds)
         self.meanings[node.name] = replace(meaning, bounds=(below, above))
-        return
-    ends = (float(lo), float(hi))
-    self.meanings[node.name] = Function(self.codes(node), lambda x: np.clip(x, *ends))
+    elif isinstance(meaning, Function):
+        inner = meaning.apply
+        self.meanings[node.name] = replace(meaning, apply=lambda x: np.clip(inner(x), *ends))
+    else:
+        self.meanings[node.name] = Function(self.codes(node), lambda x: np.clip(x, *ends))
+
+
+def exact_bound(end: float) -> Fraction:
+    """The float32 nearest to ``end`` as a rational; infinity is a bound that no code reaches."""
+    return Fraction(float(np.float32(end))) if np.isfinite(end) else UNBOUNDED[int(end > 0)]
 
 
 def lower_unary(self: Lowering, node: Node) -> None:
@@ -244,12 +253,13 @@ def lower_unary(self: Lowering, node: Node) -> None:
 
 
 def lower_pass_through(self: Lowering, node: Node) -> None:
-    """Ops that choose among values run on codes; real 0 in a border is the zero point."""
+    """Ops that choose among values run on codes; a border holds the code nearest to its value."""
     x = self.codes(node)
     op = node.op
     if isinstance(op, Pad):
         dtype = self.facts[x.name].type.dtype
-        code = round_fraction(Fraction(op.value) / x.scale, "half_even") + x.zero_point
+        steps = exact_bound(op.value) / x.scale
+        code = round_fraction(steps, "half_even") + x.zero_point
         op = replace(op, value=min(max(code, dtype.lo), dtype.hi))
     made = self.emit(node.name, op, x.name, node=node)
     self.encode(made, node, x.scale, x.zero_point)
@@ -305,11 +315,18 @@ def _lower_input(self: Lowering, node: Node, target: Target) -> None:
     """The quantise point of a network input moves out of the network: it takes codes."""
     value = self.graph.values[node.inputs[0]]
     encoding = Encoding(float(target.scale), target.zero_point)
-    made = self.new.input(
-        Value(value.name, value.type.with_dtype(target.dtype), value.origin, encoding)
-    )
-    self.facts[made] = Fact(self.new.type_of(made), Interval.of_type(target.dtype))
-    self.integers[node.name] = made
+    codes = Value(value.name, value.type.with_dtype(target.dtype), value.origin, encoding)
+    held = next((each for each in self.new.inputs if each.name == value.name), None)
+    if held is None:
+        self.new.input(codes)
+        self.facts[codes.name] = Fact(codes.type, Interval.of_type(target.dtype))
+    elif held != codes:
+        raise PassError(
+            f"It quantises the input '{value.name}' otherwise than another node does.",
+            where=node.where,
+            fix="Give each input of the network one quantise point.",
+        )
+    self.integers[node.name] = codes.name
 
 
 def _to_codes(self: Lowering, node: Node, meaning: Meaning, target: Target, name: str) -> str:
@@ -404,7 +421,15 @@ def _lookup(self: Lowering, node: Node, function: Function, target: Target, name
     inputs = np.arange(dtype.lo, dtype.hi + 1, dtype=np.int64)
     reals = float(codes.scale) * (inputs - codes.zero_point).astype(np.float64)
     encoding = Encoding(float(target.scale), target.zero_point)
-    outputs = encoding.encode(function.apply(reals), target.dtype, target.op.rounding)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        results = function.apply(reals)
+        if np.isnan(results).any():
+            raise NumericError(
+                f"It is not a number for {reals[np.isnan(results)][0]:g}, which is a code of its input.",
+                where=node.where,
+                fix="Clip its input to where it is defined.",
+            )
+        outputs = encoding.encode(results, target.dtype, target.op.rounding)
     table = self.constant(f"{name}.table", outputs, target.dtype)
     certificate = Certificate("table", "lookup", dtype.lo, dtype.hi)
     op = Lookup(target.dtype, dtype.lo)

@@ -20,7 +20,7 @@ NODE = "Node '/conv' (conv): "
 SIZES = "A program has 1 to 65535 inputs, outputs and slots and an arena of at most 1 GiB."
 SHAPES = (
     "An activation is n and 1 to 4 sizes of an integer type of at most 32 bits, a constant at "
-    "most 4 sizes of an integer type; neither has 2^32 elements."
+    "most 4 sizes of an integer type; neither has 2^31 elements."
 )
 STORED = "Activations lie in the arena at multiples of 64; a constant has its slot's type."
 SCALES = "A scale is finite and positive, a zero point has 64 bits."

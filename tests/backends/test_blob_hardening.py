@@ -206,6 +206,13 @@ def shorter(rows: list[list[int]]) -> None:
     rows[4][3] = zlib.crc32(split(BLOB)[b"META"][:-1])
 
 
+def placed(size: int, offset: int, begin: int) -> str:
+    return (
+        f"Its {size} bytes at {offset} must begin at {begin}, lie within the "
+        f"{len(SECTIONS[b'DATA'])} bytes of section DATA and be followed by zeros.{ALTERED}"
+    )
+
+
 SECTIONS = split(BLOB)
 ENDS = {key: 144 + sum(len(SECTIONS[IDS[j]]) for j in range(i + 1)) for i, key in enumerate(IDS)}
 BOMB = zlib.compress(bytes(1 << 26))
@@ -261,6 +268,11 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         seal(list(SECTIONS.items())[:4]),
         "A section is missing or there twice: wanted SLOT, STEP, WORD, DATA, META, found SLOT, "
         f"STEP, WORD, DATA.{ALTERED}",
+    ),
+    "section repeated": (
+        seal([*SECTIONS.items(), (b"META", SECTIONS[b"META"])]),
+        "A section is missing or there twice: wanted SLOT, STEP, WORD, DATA, META, found SLOT, "
+        f"STEP, WORD, DATA, META.{ALTERED}",
     ),
     "part of a record": (
         sealed({b"SLOT": SECTIONS[b"SLOT"] + b"\0"}),
@@ -328,15 +340,15 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     ),
     "constants that overlap": (
         patched(b"SLOT", 2 * 28 + 20, "I", 0),
-        f"Tensor 'thresholds': Its 2 bytes at 0 do not begin at 4.{ALTERED}",
+        f"Tensor 'thresholds': {placed(2, 0, 4)}",
     ),
     "constant past DATA": (
         patched(b"SLOT", 28 + 24, "I", 0xFFFFFFFF),
-        f"Tensor 'weight': Its 4294967295 bytes at 0 do not begin at 0.{ALTERED}",
+        f"Tensor 'weight': {placed(4294967295, 0, 0)}",
     ),
     "padding between constants": (
         patched(b"DATA", 2, "B", 1),
-        f"Tensor 'weight': Its 2 bytes at 0 do not begin at 0.{ALTERED}",
+        f"Tensor 'weight': {placed(2, 0, 0)}",
     ),
     "padding within a constant": (
         patched(b"DATA", 1, "B", 0xFF),
@@ -362,6 +374,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "unknown epilogue": (
         patched(b"STEP", 2, "H", 99),
         f"Step 0: Its opcode 99 is unknown.{ALTERED}",
+    ),
+    "words of no epilogue": (
+        patched(b"STEP", 2, "H", 0),
+        f"Step 0: Its opcode 0 is unknown.{ALTERED}",
     ),
     "reserved half word": (
         patched(b"STEP", 14, "H", 1),
@@ -441,6 +457,7 @@ CHANGES = {
     "name": {"slots": [[3, ""]] * 17},
     "half an encoding": {"slots": [["", "", 1.0]] * 17},
     "scale": {"slots": [["", "", "1.0", 0]] * 17},
+    "endless scale": {"slots": [["", "", 10**400, 0]] * 17},
     "zero point": {"slots": [["", "", 1.0, 0.5]] * 17},
     "certificates": {"certificates": []},
     "certificate": {"certificates": {"y": 3}},

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,6 +16,7 @@ from typer.testing import CliRunner
 import intaglio
 from intaglio.cli import app
 
+
 @dataclass(frozen=True)
 class Called:
     code: int
@@ -21,16 +24,16 @@ class Called:
     err: str
 
     @property
-    def json(self) -> dict:
+    def json(self) -> dict[str, Any]:
         return json.loads(self.out)
 
 
-def call(*arguments: object) -> Called:
+def _call(*arguments: object) -> Called:
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     return Called(result.exit_code, result.stdout, result.stderr)
 
 
-def tiny_model(scale: float = 1.0) -> onnx.ModelProto:
+def _tiny_model(scale: float = 1.0) -> onnx.ModelProto:
     """conv, relu, pool, flatten, gemm on (n, 1, 6, 6) with fixed random weights."""
     rng = np.random.default_rng(0)
 
@@ -56,7 +59,7 @@ def tiny_model(scale: float = 1.0) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def samples(count: int, seed: int = 1) -> np.ndarray:
+def _samples(count: int, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).random((count, 1, 6, 6)).astype(np.float32)
 
 
@@ -64,11 +67,11 @@ def samples(count: int, seed: int = 1) -> np.ndarray:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with tiny.onnx, calib.npz, x.npy and the blobs w4.intg and w8.intg."""
     folder = tmp_path_factory.mktemp("made")
-    onnx.save(tiny_model(), folder / "tiny.onnx")
-    np.savez(folder / "calib.npz", x=samples(64))
-    np.save(folder / "x.npy", samples(5, seed=2))
+    onnx.save(_tiny_model(), folder / "tiny.onnx")
+    np.savez(folder / "calib.npz", x=_samples(64))
+    np.save(folder / "x.npy", _samples(5, seed=2))
     for bits in (4, 8):
-        net = intaglio.compile(folder / "tiny.onnx", samples(64), weight_bits=bits)
+        net = intaglio.compile(folder / "tiny.onnx", _samples(64), weight_bits=bits)
         net.save(folder / f"w{bits}.intg")
     return folder
 
@@ -81,3 +84,31 @@ def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def call() -> Callable[..., Called]:
+    """Run the command line: call("run", blob, x) -> exit code, stdout, stderr."""
+    return _call
+
+
+@pytest.fixture
+def compile_tiny(made: Path) -> Callable[..., Called]:
+    """Compile tiny.onnx with more arguments."""
+    return partial(_call, "compile", made / "tiny.onnx", "--data", made / "calib.npz")
+
+
+@pytest.fixture
+def samples() -> Callable[..., np.ndarray]:
+    """Inputs of the tiny network: samples(count, seed=1)."""
+    return _samples
+
+
+@pytest.fixture
+def tiny_model() -> Callable[..., onnx.ModelProto]:
+    """The tiny network: tiny_model(scale=1.0)."""
+    return _tiny_model
+
+
+@pytest.fixture
+def wrong() -> np.ndarray:
+    """Inputs of another shape."""
+    return np.zeros((3, 1, 7, 6), np.float32)

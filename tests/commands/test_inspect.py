@@ -1,14 +1,17 @@
 """intaglio inspect: layers, bytes, accumulators, certificates."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
-import pytest
 
 import intaglio
 
-def test_inspect_shows_header_bytes_layers_and_recipe(made: Path, here: Path) -> None:
+Call = Callable[..., Any]
+
+
+def test_inspect_shows_header_bytes_layers_and_recipe(made: Path, here: Path, call: Call) -> None:
     found = call("inspect", made / "w4.intg", "--json").json
     blob = (made / "w4.intg").read_bytes()
     assert sum(found["sections"].values()) == len(blob) == found["bytes"]["total"]
@@ -25,7 +28,7 @@ def test_inspect_shows_header_bytes_layers_and_recipe(made: Path, here: Path) ->
 
 
 def test_the_accumulators_of_inspect_are_those_that_extreme_inputs_reach(
-    made: Path, here: Path
+    made: Path, here: Path, call: Call
 ) -> None:
     layer = call("inspect", made / "w4.intg", "--json").json["layers"][0]
     (weight,) = (
@@ -42,7 +45,7 @@ def test_the_accumulators_of_inspect_are_those_that_extreme_inputs_reach(
     assert max(-lo - 1, hi) >= 2 ** (layer["accumulator_bits"] - 2)
 
 
-def test_inspect_prints_the_program(made: Path, here: Path) -> None:
+def test_inspect_prints_the_program(made: Path, here: Path, call: Call) -> None:
     lines = call("inspect", made / "w4.intg", "--text").out.splitlines()
     assert lines[0] == "program tiny: 192 bytes of arena per sample"
     assert lines[1] == "  const c.weight: int4[2,1,3,3]"
@@ -51,9 +54,8 @@ def test_inspect_prints_the_program(made: Path, here: Path) -> None:
     assert lines[-1] == "  return y"
 
 
-def test_inspect_prints_every_certificate(made: Path, here: Path) -> None:
+def test_inspect_prints_every_certificate(made: Path, here: Path, call: Call) -> None:
     lines = call("inspect", made / "w4.intg", "--certificates").out.splitlines()
     program = intaglio.load(made / "w4.intg").program
     proofs = program.certificates
     assert lines == [f"/conv/Conv: {proofs['r']}", f"/fc/Gemm: {proofs['y.conv']}"]
-

@@ -1,16 +1,13 @@
 """intaglio ops and passes."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import onnx
-import pytest
-
-import intaglio
+Call = Callable[..., Any]
 
 
-
-def test_ops_lists_what_the_importers_support(here: Path) -> None:
+def test_ops_lists_what_the_importers_support(here: Path, call: Call) -> None:
     from intaglio.frontend.onnx_import import TRANSLATORS
 
     found = call("ops", "--json").json
@@ -21,7 +18,7 @@ def test_ops_lists_what_the_importers_support(here: Path) -> None:
     assert "aten.relu " in text
 
 
-def test_passes_lists_options_with_types_and_defaults(here: Path) -> None:
+def test_passes_lists_options_with_types_and_defaults(here: Path, call: Call) -> None:
     found = call("passes", "--json").json
     assert list(found) == ["canonicalize", "equalize", "quantize", "lower"]
     assert found["quantize"]["options"]["weight_bits"] == {"type": "int", "default": 8}
@@ -30,4 +27,3 @@ def test_passes_lists_options_with_types_and_defaults(here: Path) -> None:
         "default": "mse",
     }
     assert '  calibration      minmax | percentile | mse | entropy = "mse"' in call("passes").out
-

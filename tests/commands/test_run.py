@@ -1,27 +1,32 @@
 """intaglio run and check: results, files, errors."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 
 import intaglio
 
+Call = Callable[..., Any]
+Samples = Callable[..., np.ndarray]
 
 
-def test_run_gives_the_codes_of_the_library(made: Path, here: Path) -> None:
+def test_run_gives_the_codes_of_the_library(made: Path, here: Path, call: Call) -> None:
     expected = intaglio.load(made / "w4.intg").run(np.load(made / "x.npy"))
     assert call("run", made / "w4.intg", made / "x.npy", "-o", "y.npy").code == 0
     assert call("run", made / "w4.intg", made / "x.npy", "-o", "y.npz").code == 0
     np.testing.assert_array_equal(np.load("y.npy"), expected.codes, strict=True)
-    np.testing.assert_array_equal(np.load("y.npz")["y"], expected.codes, strict=True)
+    with np.load("y.npz") as arrays:
+        np.testing.assert_array_equal(arrays["y"], expected.codes, strict=True)
     found = call("run", made / "w4.intg", made / "x.npy", "--json").json["y"]
     assert found["codes"] == expected.codes.tolist()
     assert found["scale"] == expected.encoding.scale
 
 
-def test_run_prints_the_codes(made: Path, here: Path) -> None:
+def test_run_prints_the_codes(made: Path, here: Path, call: Call) -> None:
     expected = intaglio.load(made / "w4.intg").run(np.load(made / "x.npy"))
     lines = call("run", made / "w4.intg", made / "x.npy").out.splitlines()
     printed = [[int(number) for number in re.findall(r"-?\d+", line)] for line in lines[-5:]]
@@ -29,23 +34,23 @@ def test_run_prints_the_codes(made: Path, here: Path) -> None:
     assert printed == expected.codes.tolist()
 
 
-def test_run_takes_codes_as_they_are(made: Path, here: Path) -> None:
+def test_run_takes_codes_as_they_are(made: Path, here: Path, call: Call) -> None:
     codes = np.random.default_rng(3).integers(0, 256, (4, 1, 6, 6)).astype(np.uint8)
     np.savez("codes.npz", x=codes)
     found = call("run", made / "w4.intg", "codes.npz", "--json").json["y"]["codes"]
     assert found == intaglio.load(made / "w4.intg").run(codes).codes.tolist()
 
 
-def test_run_with_trace_writes_every_layer(made: Path, here: Path) -> None:
+def test_run_with_trace_writes_every_layer(made: Path, here: Path, call: Call) -> None:
     assert call("run", made / "w4.intg", made / "x.npy", "--trace", "-o", "all.npz").code == 0
     expected = intaglio.load(made / "w4.intg").trace(np.load(made / "x.npy"))
-    found = np.load("all.npz")
-    assert found.files == list(expected) == ["x", "r", "p", "y.conv", "y"]
-    for name, output in expected.items():
-        np.testing.assert_array_equal(found[name], output.codes, strict=True)
+    with np.load("all.npz") as found:
+        assert found.files == list(expected) == ["x", "r", "p", "y.conv", "y"]
+        for name, output in expected.items():
+            np.testing.assert_array_equal(found[name], output.codes, strict=True)
 
 
-def test_run_writes_reals_when_asked(made: Path, here: Path) -> None:
+def test_run_writes_reals_when_asked(made: Path, here: Path, call: Call) -> None:
     assert call("run", made / "w4.intg", made / "x.npy", "--real", "-o", "y.npy").code == 0
     expected = intaglio.load(made / "w4.intg").run(np.load(made / "x.npy"))
     np.testing.assert_array_equal(np.load("y.npy"), expected.real, strict=True)
@@ -104,7 +109,7 @@ def test_run_writes_reals_when_asked(made: Path, here: Path) -> None:
         ),
         (
             ["inspect", "cut.intg"],
-            "'cut.intg': The blob is truncated: it has 200 bytes, not 1214. Copy or download the "
+            "'cut.intg': The blob is truncated: it has 200 bytes, not {size}. Copy or download the "
             "file again.\n",
         ),
         (
@@ -118,20 +123,26 @@ def test_run_writes_reals_when_asked(made: Path, here: Path) -> None:
     ],
 )
 def test_bad_input_gives_one_paragraph_and_exit_code_2(
-    made: Path, here: Path, arguments: list[str], error: str
+    made: Path,
+    here: Path,
+    arguments: list[str],
+    error: str,
+    call: Call,
+    samples: Samples,
+    wrong: np.ndarray,
 ) -> None:
     blob = (made / "w4.intg").read_bytes()
     Path("w4.intg").write_bytes(blob)
     Path("x.npy").write_bytes((made / "x.npy").read_bytes())
     Path("cut.intg").write_bytes(blob[:200])
     Path("flipped.intg").write_bytes(flipped(blob, byte=in_data(blob), bit=3))
-    np.save("wrong.npy", WRONG)
+    np.save("wrong.npy", wrong)
     np.save("empty.npy", samples(0))
     np.save("complex.npy", samples(1).astype(np.complex128))
     np.save("large.npy", np.full((1, 1, 6, 6), 300))
     np.savez("other.npz", z=samples(2))
     result = call(*arguments)
-    assert (result.code, result.out, result.err) == (2, "", error)
+    assert (result.code, result.out, result.err) == (2, "", error.replace("{size}", str(len(blob))))
 
 
 def in_data(blob: bytes) -> int:
@@ -147,9 +158,9 @@ def flipped(blob: bytes, byte: int, bit: int) -> bytes:
     return bytes(changed)
 
 
-
-
-def test_check_counts_the_codes_it_compared(made: Path, here: Path) -> None:
+def test_check_counts_the_codes_it_compared(
+    made: Path, here: Path, call: Call, samples: Samples
+) -> None:
     result = call("check", made / "w4.intg", "--samples", 7, "--seed", 5)
     codes = 7 * (36 + 2 * 36 + 2 * 9 + 3 + 3)
     assert result.out == (
@@ -161,7 +172,7 @@ def test_check_counts_the_codes_it_compared(made: Path, here: Path) -> None:
 
 
 def test_check_exits_1_and_names_the_first_code_that_differs(
-    made: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+    made: Path, here: Path, monkeypatch: pytest.MonkeyPatch, call: Call
 ) -> None:
     real_trace = intaglio.backends.simulator.Simulator.trace
 
@@ -181,5 +192,3 @@ def test_check_exits_1_and_names_the_first_code_that_differs(
     assert text in result.err
     assert result.json["equal"] is False
     assert text in result.json["difference"]
-
-

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from intaglio.ir.evaluate import facts, walk
 from intaglio.ir.graph import Builder, Graph, Value
 from intaglio.ir.interval import Fact, Interval
 from intaglio.ir.numeric import Array
-from intaglio.ir.op import Op
+from intaglio.ir.ops_linear import Conv, Dense
 from intaglio.ir.tensor import Tensor, TensorType
 from intaglio.ir.text import from_text, to_text
-from intaglio.ir.verify import LEGAL
+from intaglio.ir.verify import LEGAL, verify
 from intaglio.kernels.kernel import Kernel
 from intaglio.kernels.table import kernel_for, table
-from intaglio.testing import OPERATORS, OpCase, op_cases
+from intaglio.testing import OPERATORS, OpCase, int_tensors, op_cases, small_networks
 
 every_op = pytest.mark.parametrize("name", OPERATORS)
 
@@ -35,45 +36,111 @@ def graph_of(case: OpCase) -> Graph:
     return b.build((b.node("result", case.op, *operands, origin="/result"),))
 
 
-def interval_of(type_: TensorType, array: Array, how: str) -> Interval:
-    """An interval that holds every element: of the type, of the array, of each channel."""
-    if how == "type" or not array.size:
-        return Interval.of_type(type_.dtype)
-    if how == "array" or not type_.batched:
-        return Interval.of(int(array.min()), int(array.max()))
-    others = tuple(axis for axis in range(array.ndim) if axis != 1)
-    return Interval.of(array.min(axis=others), array.max(axis=others))
+def fact_of(type_: TensorType, array: Array, how: str) -> Fact:
+    """What could be known of an operand: its type, its ends, or the ends of each channel."""
+    if not type_.batched:
+        return Fact(type_, Interval.of_type(type_.dtype), array)
+    if how == "type":
+        return Fact(type_, Interval.of_type(type_.dtype))
+    others = tuple(axis for axis in range(array.ndim) if axis != 1 or how == "tensor")
+    return Fact(type_, Interval.of(array.min(axis=others), array.max(axis=others)))
 
 
-def multiply_by_hand(op: Op, arrays: tuple[Array, ...]) -> tuple[Array, int]:
-    """The result of a conv or dense, one product after the other, and how many products."""
-    x, weight = (array.astype(object) for array in arrays[:2])
-    if op.name == "dense":
-        places = product(*map(range, (*x.shape[:-1], len(weight))))
-        taps = {place: [(x[place[:-1]][k], weight[place[-1], k]) for k in range(x.shape[-1])]
-                for place in places}
-        shape = (*x.shape[:-1], len(weight))
-    else:
-        shape = op.reference(*arrays).shape
-        taps = {place: list(conv_taps(op, x, weight, place)) for place in np.ndindex(*shape)}
-    result = np.zeros(shape, object)
-    for place, pairs in taps.items():
-        result[place] = sum(a * b for a, b in pairs)
-    if len(arrays) > 2:
-        result = result + arrays[2].reshape(-1, *(1,) * (2 * (op.name == "conv"))).astype(object)
-    return result.astype(np.int64), sum(map(len, taps.values()))
+def products_of_dense(x: Array, weight: Array) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Where each product of a dense goes, and its value."""
+    for *row, channel in np.ndindex(*x.shape[:-1], len(weight)):
+        for k in range(x.shape[-1]):
+            yield (*row, channel), int(x[*row, k]) * int(weight[channel, k])
 
 
-def conv_taps(op: Op, x: Array, weight: Array, place: tuple[int, ...]) -> list[tuple[int, int]]:
-    """The pairs that one output of a conv multiplies; the border counts."""
-    n, channel, row, column = place
-    per_group = weight.shape[1]
-    first = channel // (len(weight) // op.groups) * per_group
-    pairs = []
-    for c, ky, kx in np.ndindex(*weight.shape[1:]):
-        y = row * op.strides[0] - op.pads[0] + ky * op.dilations[0]
-        z = column * op.strides[1] - op.pads[1] + kx * op.dilations[1]
+def products_of_conv(op: Conv, x: Array, weight: Array) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Where each product of a conv goes, and its value; those with the border count too."""
+    _, _, rows, columns = op.infer(TensorType(("n", *x.shape[1:])), TensorType(weight.shape)).shape
+    top, left = op.pads[:2]
+    for n, co, i, j, c, ky, kx in np.ndindex(len(x), len(weight), rows, columns, *weight.shape[1:]):
+        channel = co // (len(weight) // op.groups) * weight.shape[1] + c
+        y = i * op.strides[0] - top + ky * op.dilations[0]
+        z = j * op.strides[1] - left + kx * op.dilations[1]
         inside = 0 <= y < x.shape[2] and 0 <= z < x.shape[3]
-        code = x[n, first + c, y, z] if inside else op.pad_value
-        pairs.append((code, weight[channel, c, ky, kx]))
-    return pairs
+        code = int(x[n, channel, y, z]) if inside else op.pad_value
+        yield (n, co, i, j), code * int(weight[co, c, ky, kx])
+
+
+def check_products(case: OpCase, products: Iterator[tuple[tuple[int, ...], int]]) -> None:
+    """The products add up to the reference without its bias, and ``work`` counts them."""
+    x, weight = case.arrays[:2]
+    total = np.zeros(case.expected.shape, np.int64)
+    count = 0
+    for place, value in products:
+        total[place] += value
+        count += 1
+    assert np.array_equal(total, case.op.reference(x, weight))
+    assert count == case.op.work(*case.types).macs * len(x)
+
+
+@every_op
+@given(data=st.data())
+def test_interval_holds_every_result(name: str, data: st.DataObject) -> None:
+    case = data.draw(op_cases(name))
+    how = data.draw(st.sampled_from(("type", "tensor", "channel")))
+    known = [fact_of(t, a, how) for t, a in zip(case.types, case.arrays, strict=True)]
+    interval = case.op.interval(*known)
+    assert interval.contains(case.expected)
+    assert interval.lo.shape in ((), (1,), (case.expected.shape[1],))
+
+
+@every_op
+@given(data=st.data())
+def test_inferred_type_is_that_of_the_reference(name: str, data: st.DataObject) -> None:
+    case = data.draw(op_cases(name))
+    assert case.result.shape == ("n", *case.expected.shape[1:])
+    assert len(case.expected) == len(case.arrays[0])
+    assert case.result.dtype.contains(case.expected)
+
+
+@given(case=op_cases("dense"))
+def test_macs_of_dense_are_its_multiplications(case: OpCase) -> None:
+    assert isinstance(case.op, Dense)
+    check_products(case, products_of_dense(*case.arrays[:2]))
+
+
+@given(case=op_cases("conv").filter(lambda case: case.op.work(*case.types).macs < 5000))
+def test_macs_of_conv_are_its_multiplications(case: OpCase) -> None:
+    assert isinstance(case.op, Conv)
+    check_products(case, products_of_conv(case.op, *case.arrays[:2]))
+
+
+@every_op
+@given(data=st.data())
+def test_text_of_a_graph_parses_to_an_equal_graph(name: str, data: st.DataObject) -> None:
+    graph = verify(graph_of(data.draw(op_cases(name))), "integer")
+    assert from_text(to_text(graph)) == graph
+
+
+@given(network=small_networks(), data=st.data())
+def test_intervals_of_a_network_hold_every_value(network: Graph, data: st.DataObject) -> None:
+    image = network.inputs[0].type
+    codes = data.draw(int_tensors(image.dtype, (2, *image.sample_shape)))
+    known = facts(network)
+    for node, values in walk(network, {"image": codes}):
+        assert known[node.name].interval.contains(values), node.where
+
+
+@given(network=small_networks())
+def test_text_of_a_network_parses_to_an_equal_network(network: Graph) -> None:
+    assert from_text(to_text(network)) == network
+
+
+def test_the_kit_draws_every_operator_of_the_integer_stage() -> None:
+    assert set(OPERATORS) == {op.name for op in LEGAL["integer"]}
+
+
+def test_the_kernel_table_is_total() -> None:
+    assert set(table()) == {(op, "portable") for op in LEGAL["integer"]}
+
+
+@every_op
+@given(data=st.data())
+def test_every_operand_type_has_a_kernel(name: str, data: st.DataObject) -> None:
+    case = data.draw(op_cases(name))
+    assert isinstance(kernel_for(case.op, case.types), Kernel)
