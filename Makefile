@@ -11,12 +11,13 @@ VENV ?= .venv-test
 DEMO_VENV ?= .venv
 PYTEST ?=
 
-# PyPI's torch for Linux brings gigabytes of CUDA; PyTorch's own index has the CPU build.
-# To take torch from where pip looks by itself: make test TORCH_INDEX=
+# PyPI's torch for Linux brings gigabytes of CUDA; PyTorch's own index has the CPU build. Where it
+# cannot be reached, or with TORCH_INDEX= on the command line, pip looks where it always looks.
 ifeq ($(shell uname -s),Linux)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 endif
-FROM_TORCH = $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+REACH = import urllib.request as r; r.urlopen("$(TORCH_INDEX)/torch/", timeout=10)
+FROM_TORCH = $(shell $(PYTHON) -c '$(REACH)' 2>/dev/null && echo --index-url $(TORCH_INDEX))
 
 PIP = -m pip --quiet --disable-pip-version-check
 
@@ -35,7 +36,7 @@ lint: $(VENV)/.ready
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/lint-imports --no-logo
 
 # Editable, so that neither a later version of the sources nor a developer's environment is lost.
 $(DEMO_VENV)/.ready: pyproject.toml

@@ -1,10 +1,10 @@
 """intaglio: compile a trained network to integers, proved exact, packed into one blob.
 
-    import intaglio
+import intaglio
 
-    net = intaglio.compile("net.onnx", data=samples, weight_bits=4)
-    net.run(x).real
-    net.save("net.intg")
+net = intaglio.compile("net.onnx", data=samples, weight_bits=4)
+net.run(x).real
+net.save("net.intg")
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from .passes.pipeline import Pipeline
 
 __version__ = "0.1.0"
-__all__ = ["Graph", "IntaglioError", "Network", "Output", "Pipeline", "compile", "import_model", "load"]
+__all__ = [
+    "Graph",
+    "IntaglioError",
+    "Network",
+    "Output",
+    "Pipeline",
+    "compile",
+    "import_model",
+    "load",
+]
 
 _HOME = {
     "Graph": "ir.graph",

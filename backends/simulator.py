@@ -20,7 +20,7 @@ from ..kernels.table import kernel_for
 from .blob_check import check
 
 Progress = Callable[[int, int], None]
-WORKING_BYTES = 1 << 20
+WORKING_BYTES = 2 << 20
 """Samples are processed in chunks whose activations fill about so much: they stay in the cache."""
 
 

@@ -55,11 +55,15 @@ def _git(*arguments: str) -> str:
 
 def machine() -> str:
     """Processor, number of processors, Python."""
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ] if Path("/proc/cpuinfo").exists() else []
+    names = (
+        [
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        if Path("/proc/cpuinfo").exists()
+        else []
+    )
     name = names[0] if names else platform.processor()
     return f"{name}, {len(names) or '?'} processors, Python {platform.python_version()}"
 

@@ -13,11 +13,12 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from networks import Case, lenet, resnet20, resnet_module
 from data import ASSETS
+from networks import Case, lenet, resnet20, resnet_module
 from report import Figure, main
 
 ROUNDS = 15
@@ -25,8 +26,12 @@ ROUNDS = 15
 
 def quantised_by_onnxruntime(case: Case, source: Path, target: Path) -> None:
     """Write the int8 QDQ model that onnxruntime makes of a float one."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType
-    from onnxruntime.quantization import quantize_static
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         """Calibration batches of 64."""
@@ -89,29 +94,29 @@ def compare(case: Case, source: Path) -> list[Figure]:
     figures = []
     for batch in (1, 64):
         images = case.images[:batch]
-        codes = network.encode(images)
-        pairs = alternate(lambda: network.simulate(codes), lambda: theirs(images))
-        ratios = pairs[:, 1] / pairs[:, 0]
-        ours, peer = batch / np.median(pairs, axis=0)
-        low, middle, high = np.percentile(ratios, [10, 50, 90])
-        label = f"{case.name} batch {batch}"
-        figures += [
-            Figure(f"{label}: intaglio", float(ours), "img/s"),
-            Figure(f"{label}: onnxruntime int8", float(peer), "img/s"),
-            Figure(f"{label}: ratio, median", float(middle), "x"),
-            Figure(f"{label}: ratio, 10th percentile", float(low), "x"),
-            Figure(f"{label}: ratio, 90th percentile", float(high), "x"),
-        ]
+        ours = partial(network.simulate, network.encode(images))
+        pairs = alternate(ours, partial(theirs, images))
+        figures += figures_of(f"{case.name} batch {batch}", batch, pairs)
     return figures
+
+
+def figures_of(label: str, batch: int, pairs: np.ndarray) -> list[Figure]:
+    """Images per second of both, and the ratio of neighbouring runs with its spread."""
+    ours, peer = batch / np.median(pairs, axis=0)
+    low, middle, high = np.percentile(pairs[:, 1] / pairs[:, 0], [10, 50, 90])
+    return [
+        Figure(f"{label}: intaglio", float(ours), "img/s"),
+        Figure(f"{label}: onnxruntime int8", float(peer), "img/s"),
+        Figure(f"{label}: ratio, median", float(middle), "x"),
+        Figure(f"{label}: ratio, 10th percentile", float(low), "x"),
+        Figure(f"{label}: ratio, 90th percentile", float(high), "x"),
+    ]
 
 
 def alternate(first: Callable[[], object], second: Callable[[], object]) -> np.ndarray:
     """Seconds per call ``(ROUNDS, 2)``, the two in turn; each sample repeats for about 20 ms."""
-    repeats = [repeats_for(each) for each in (first, second)]
-    rows = []
-    for _ in range(ROUNDS):
-        rows.append([timed(f, n) for f, n in zip((first, second), repeats, strict=True)])
-    return np.array(rows)
+    both = [(call, repeats_for(call)) for call in (first, second)]
+    return np.array([[timed(call, count) for call, count in both] for _ in range(ROUNDS)])
 
 
 def repeats_for(call: Callable[[], object]) -> int:

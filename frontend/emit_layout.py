@@ -51,15 +51,6 @@ def resolve(site: Site, x: str, target: Sequence[Size]) -> Ints:
     return tuple(sizes)
 
 
-def flatten(site: Site, x: str, start: int, stop: int) -> str:
-    """Axes start..stop, both included and counted from the batch, as one axis."""
-    shape = site.type_of(x).sample_shape
-    first = axis_of(site, start, len(shape) + 1) - 1
-    last = axis_of(site, stop, len(shape) + 1) - 1
-    merged = prod(shape[first : last + 1])
-    return reshape(site, x, (*shape[:first], merged, *shape[last + 1 :]))
-
-
 def squeeze(site: Site, x: str, axes: Sequence[int]) -> str:
     """x without ``axes``, which must be of size 1."""
     shape = site.type_of(x).sample_shape

@@ -156,9 +156,6 @@ TRANSLATORS: dict[str, AtenTranslator] = {
     "addmm": AtenTranslator(("self", "mat1", "mat2", "alpha", "beta"), _addmm),
     "mm": AtenTranslator(("self", "mat2"), _matmul("mat2")),
     "matmul": AtenTranslator(("self", "other"), _matmul("other")),
-    "batch_norm": AtenTranslator(
-        _NORM, _batch_norm, ignored=("momentum", "cudnn_enabled"), only=(("training", False),)
-    ),
     "_native_batch_norm_legit_no_training": AtenTranslator(
         _NORM, lambda call: (_batch_norm(call),), ignored=("momentum",)
     ),

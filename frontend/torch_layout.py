@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from . import emit_layout as layout
@@ -10,16 +9,9 @@ from .emit import Operand
 from .torch_call import AtenCall, AtenTranslator
 
 
-def _view(argument: str) -> Callable[[AtenCall], str]:
-    def emit(call: AtenCall) -> str:
-        x = call.activation()
-        return layout.reshape(call.site, x, layout.resolve(call.site, x, call[argument]))
-
-    return emit
-
-
-def _flatten(call: AtenCall) -> str:
-    return layout.flatten(call.site, call.activation(), call["start_dim"], call["end_dim"])
+def _view(call: AtenCall) -> str:
+    x = call.activation()
+    return layout.reshape(call.site, x, layout.resolve(call.site, x, call["size"]))
 
 
 def _permute(call: AtenCall) -> str:
@@ -95,30 +87,24 @@ def _pad(call: AtenCall) -> str:
     return layout.pad(call.site, x, before, after, float(call["value"] or 0.0))
 
 
-def _same(call: AtenCall) -> Operand:
-    return call.activation("input" if "input" in call.arguments else "self")
-
-
 def _converted(call: AtenCall) -> Operand:
     dtype = call["dtype"]
     if dtype is not None and not dtype.is_floating_point:
         raise call.site.fail(
             f"It converts to {dtype}.", "Only conversions to floats are supported."
         )
-    return _same(call)
+    return call.activation()
 
 
-_PLACES = ("layout", "device", "pin_memory", "non_blocking", "memory_format", "copy")
-_VIEW = AtenTranslator(("self", "size"), _view("size"))
-_ALIAS = AtenTranslator(("self",), _same, ignored=_PLACES)
-_DROPOUT = AtenTranslator(("input",), _same, ignored=("p",), only=(("train", False),))
-_CONVERTED = AtenTranslator(("self", "dtype"), _converted, ignored=_PLACES)
+_PLACES = ("layout", "device", "pin_memory", "non_blocking", "memory_format")
+_VIEW = AtenTranslator(("self", "size"), _view)
+_ALIAS = AtenTranslator(("self",), lambda call: call.activation(), ignored=_PLACES)
 
+# What torch.export's functional form leaves of reshape, flatten, contiguous, chunk, to and dropout
+# are view, clone, split and _to_copy.
 TRANSLATORS: dict[str, AtenTranslator] = {
     "view": _VIEW,
     "_unsafe_view": _VIEW,
-    "reshape": AtenTranslator(("self", "shape"), _view("shape")),
-    "flatten": AtenTranslator(("self", "start_dim", "end_dim"), _flatten),
     "permute": AtenTranslator(("self", "dims"), _permute),
     "transpose": AtenTranslator(("self", "dim0", "dim1"), _transpose),
     "squeeze": AtenTranslator(("self", "dim"), _squeeze),
@@ -130,12 +116,14 @@ TRANSLATORS: dict[str, AtenTranslator] = {
     "split_with_sizes": AtenTranslator(("self", "split_sizes", "dim"), _split_sizes),
     "pad": AtenTranslator(("self", "pad", "mode", "value"), _pad),
     "constant_pad_nd": AtenTranslator(("self", "pad", "value"), _pad),
-    "dropout": _DROPOUT,
-    "feature_dropout": _DROPOUT,
-    "contiguous": _ALIAS,
+    "native_dropout": AtenTranslator(
+        ("input",),
+        lambda call: (call.activation("input"),),
+        ignored=("p",),
+        only=(("train", False),),
+    ),
     "clone": _ALIAS,
     "detach": _ALIAS,
     "alias": _ALIAS,
-    "_to_copy": _CONVERTED,
-    "to": _CONVERTED,
+    "_to_copy": AtenTranslator(("self", "dtype"), _converted, ignored=_PLACES),
 }

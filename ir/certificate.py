@@ -1,4 +1,6 @@
-"""What is proved of a lowered node: equal to its definition on every reachable input, or where not."""
+"""What is proved of a lowered node: it equals its definition on every reachable input,
+or where it does not.
+"""
 
 from __future__ import annotations
 

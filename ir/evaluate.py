@@ -1,4 +1,4 @@
-"""Running a graph with every op's reference: the slow truth, and the float network for calibration."""
+"""Running a graph with every op's reference: the slow truth, and the float network."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def facts(graph: Graph) -> dict[str, Fact]:
     for name, tensor in graph.constants.items():
         if tensor.dtype.is_integer:
             array = tensor.array
-            span = Interval.of(int(array.min()), int(array.max())) if array.size else Interval.of(0, 0)
-            known[name] = Fact(tensor.type, span, array)
+            ends = (int(array.min()), int(array.max())) if array.size else (0, 0)
+            known[name] = Fact(tensor.type, Interval.of(*ends), array)
     for value in graph.inputs:
         if value.type.dtype.is_integer:
             known[value.name] = Fact(value.type, Interval.of_type(value.type.dtype))

@@ -50,6 +50,7 @@ class Node:
 
 
 def describe(origin: str, op: Op) -> str:
+    """How an error names a node."""
     return f"Node '{origin}' ({op.name})"
 
 

@@ -1,4 +1,4 @@
-"""Integer intervals: what values can occur, per channel. Overflow is decided here, at compile time."""
+"""Integer intervals: what values can occur, per channel. Overflow is decided here."""
 
 from __future__ import annotations
 

@@ -32,4 +32,3 @@ ALL: tuple[type[Op], ...] = (
     Lookup,
 )
 BY_NAME: dict[str, type[Op]] = {op.name: op for op in ALL}
-

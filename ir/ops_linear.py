@@ -108,7 +108,7 @@ class Conv(Op):
 
 @dataclass(frozen=True, slots=True)
 class Dense(Op):
-    """Matrix product with constant weights: x ``(n, ..., k)``, weight ``(co, k)`` -> ``(n, ..., co)``."""
+    """Matrix product with constants: x ``(n, ..., k)``, weight ``(co, k)`` -> ``(n, ..., co)``."""
 
     name: ClassVar[str] = "dense"
     inputs: ClassVar[tuple[str, ...]] = ("x", "weight", "bias?")
@@ -134,9 +134,7 @@ class Dense(Op):
 
     def work(self, x: TensorType, weight: TensorType, bias: TensorType | None = None) -> Work:
         out = self.infer(x, weight, bias)
-        return Work(
-            macs=out.elements * weight.sample_shape[1], adds=out.elements if bias else 0
-        )
+        return Work(macs=out.elements * weight.sample_shape[1], adds=out.elements if bias else 0)
 
 
 def known(weight: Fact) -> Array:

@@ -62,7 +62,7 @@ class Add(Op):
 
 @dataclass(frozen=True, slots=True)
 class Affine(Op):
-    """``scale * x + shift`` per channel (axis 1), reals: BatchNorm and arithmetic with constants."""
+    """``scale * x + shift`` per channel (axis 1), reals: BatchNorm, arithmetic with constants."""
 
     name: ClassVar[str] = "affine"
     inputs: ClassVar[tuple[str, ...]] = ("x", "scale", "shift")
@@ -142,7 +142,7 @@ UNARY: dict[str, Callable[[Array, float], Array]] = {
 
 @dataclass(frozen=True, slots=True)
 class Unary(Op):
-    """A real function of one real: sigmoid, tanh, leaky_relu(alpha), hard_swish, ... (see UNARY)."""
+    """A real function of one real: sigmoid, tanh, leaky_relu(alpha), ... (see UNARY)."""
 
     name: ClassVar[str] = "unary"
     inputs: ClassVar[tuple[str, ...]] = ("x",)

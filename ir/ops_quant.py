@@ -1,4 +1,4 @@
-"""Ops between reals and codes, and between codes: quantize, dequantize, requantize, threshold, lookup."""
+"""Ops between reals and codes, and between codes and codes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from .tensor import TensorType
 
 @dataclass(frozen=True, slots=True)
 class Quantize(Op):
-    """Reals to codes: ``clip(round(x / scale) + zero_point)`` (2); parameters scalar or per ``axis``.
+    """Reals to codes: ``clip(round(x / scale) + zero_point)`` (2).
 
-    The division is exact and rounded once; ``reference`` computes it in float64.
+    Parameters are scalar or per ``axis``. The division is exact and rounded once; ``reference``
+    computes it in float64.
     """
 
     name: ClassVar[str] = "quantize"
@@ -112,7 +113,7 @@ class Requantize(Op):
 
 @dataclass(frozen=True, slots=True)
 class Threshold(Op):
-    """Accumulator to codes: ``base + sum_k (x >= thresholds[c, k])`` per channel (6); any monotone f."""
+    """Accumulator to codes: ``base + sum_k (x >= thresholds[c, k])`` (6); any monotone f."""
 
     name: ClassVar[str] = "threshold"
     inputs: ClassVar[tuple[str, ...]] = ("x", "thresholds")

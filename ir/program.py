@@ -35,7 +35,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``slots[output] = epilogue(op(inputs), parameters)``; without an epilogue just ``op(inputs)``.
+    """``slots[output] = epilogue(op(inputs), parameters)``, or just ``op(inputs)``.
 
     The intermediate accumulator has type int32 and needs no slot.
     """

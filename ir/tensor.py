@@ -21,7 +21,7 @@ Shape = tuple[Dim, ...]
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """Shape and numeric type. Activations begin with the symbolic batch ``"n"``; constants do not."""
+    """Shape and numeric type. Activations start with the symbolic batch ``"n"``, constants not."""
 
     shape: Shape
     dtype: NumericType = FLOAT32

@@ -19,13 +19,13 @@ from .tensor import BATCH
 Stage = Literal["float", "quantized", "integer"]
 
 _LAYOUT: frozenset[type[Op]] = frozenset({Reshape, Transpose, Slice, Pad, Concat, MaxPool})
-_REAL: frozenset[type[Op]] = frozenset(
-    {Conv, Dense, Add, Affine, Relu, Clip, Unary, AveragePool} | _LAYOUT
+_REAL: frozenset[type[Op]] = _LAYOUT.union(
+    (Conv, Dense, Add, Affine, Relu, Clip, Unary, AveragePool)
 )
 LEGAL: dict[Stage, frozenset[type[Op]]] = {
     "float": _REAL,
-    "quantized": _REAL | {Quantize, Dequantize},
-    "integer": frozenset({Conv, Dense, Add, SumPool, Requantize, Threshold, Lookup} | _LAYOUT),
+    "quantized": _REAL.union((Quantize, Dequantize)),
+    "integer": _LAYOUT.union((Conv, Dense, Add, SumPool, Requantize, Threshold, Lookup)),
 }
 ACCUMULATOR_BITS = 32
 
@@ -129,7 +129,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
 
 
 def verify(graph: Graph, stage: Stage) -> Graph:
-    """Return ``graph`` if it keeps every rule of ``stage``; raise VerifyError naming the first broken."""
+    """Return ``graph`` if it keeps every rule of ``stage``; VerifyError names the first broken."""
     for sentence, rule in RULES:
         for where, finding in rule(graph, stage):
             raise VerifyError(f"{finding}. Rule: {sentence}", where=where)

@@ -41,22 +41,23 @@ def find_sum(
     x_range: tuple[int, int],
     y_range: tuple[int, int],
 ) -> SumParameters | None:
-    """Parameters that equal ``clip(round(total / scale) + zero_point, *codes)`` for all pairs.
+    """Parameters of ``clip(round(total / scale) + zero_point, *codes)``, compared on all pairs.
 
     Ratios that are powers of two are exact by construction; else every pair of codes is tried and
     the certificate says where the nearest parameters differ, if any do. None when that would be
     more than ``MAX_PAIRS``.
     """
     left, right = (each / scale for each in total.scales)
-    offset = total.offset / scale + zero_point
-    exact = _exact(left, right, offset, rounding, x_range, y_range)
+    offset = total.offset / scale
+    exact = _exact(left, right, offset + zero_point, rounding, x_range, y_range)
     if exact is not None:
         return exact
     x = np.arange(x_range[0], x_range[1] + 1, dtype=np.int64)[:, None]
     y = np.arange(y_range[0], y_range[1] + 1, dtype=np.int64)[None, :]
     if x.size * y.size > MAX_PAIRS:
         return None
-    expected = np.clip(_definition(left, right, offset, rounding, x, y), *codes)
+    steps = _definition(left, right, offset, rounding, x, y)
+    expected = np.clip(steps + zero_point, *codes)
     nearest = None
     for multipliers, shift, rounded in _candidates(left, right, x_range, y_range):
         partial = multipliers[0] * x + multipliers[1] * y

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,7 +37,7 @@ class Context:
 
         Raises DataError when there are none or one does not fit.
         """
-        total = len(self.batches) if hasattr(self.batches, "__len__") else 0
+        total = len(self.batches) if isinstance(self.batches, Sized) else 0
         empty = True
         for done, batch in enumerate(self.batches, 1):
             checked = {value.name: _checked(value.name, batch, graph) for value in graph.inputs}
@@ -80,7 +80,7 @@ def _checked(name: str, batch: Mapping[str, Array], graph: Graph) -> Array:
 
 @dataclass(frozen=True)
 class Pass(ABC):
-    """One rewrite of a graph. Its fields are its options; it never changes the graph it is given."""
+    """One rewrite of a graph. Its fields are its options; the graph given is never changed."""
 
     name: ClassVar[str]
     stage_before: ClassVar[Stage] = "float"

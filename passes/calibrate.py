@@ -76,7 +76,7 @@ def _percentile(histogram: Histogram, percentile: float) -> tuple[float, float]:
     centers = histogram.centers
     tail = (100 - percentile) / 100
     lo = float(centers[np.searchsorted(share, tail)]) if histogram.lo < 0 else 0.0
-    hi = float(centers[min(np.searchsorted(share, 1 - tail), BINS - 1)])
+    hi = float(centers[min(int(np.searchsorted(share, 1 - tail)), BINS - 1)])
     return min(lo, 0.0), max(hi, 0.0)
 
 

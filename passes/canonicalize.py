@@ -54,12 +54,14 @@ class Canonicalize(Pass):
 
 
 def fold_constants(r: Rewriter, node: Node) -> str | None:
+    """Rule 1."""
     if not all(name in r.old.constants for name in node.inputs):
         return None
     return r.new.constant(node.name, real(node.op.reference(*map(r.array, node.inputs))))
 
 
 def drop_idle(r: Rewriter, node: Node) -> str | None:
+    """Rule 2."""
     op, x = node.op, node.inputs[0]
     if node.name in r.old.outputs:
         return None
@@ -68,13 +70,17 @@ def drop_idle(r: Rewriter, node: Node) -> str | None:
         or (isinstance(op, Transpose) and list(op.axes) == sorted(op.axes))
         or (isinstance(op, Pad) and not any((*op.before, *op.after)))
         or (isinstance(op, Concat) and len(node.inputs) == 1)
-        or (isinstance(op, MaxPool | AveragePool) and r.old.type_of(x) == node.type
-            and op.kernel == (1, 1))
+        or (
+            isinstance(op, MaxPool | AveragePool)
+            and r.old.type_of(x) == node.type
+            and op.kernel == (1, 1)
+        )
     )
     return r[x] if idle else None
 
 
 def order_relu(r: Rewriter, node: Node) -> str | None:
+    """Rule 3."""
     op = node.op
     if isinstance(op, Clip) and op.lo == 0 and op.hi == np.inf:
         return r.copy(node, Relu())
@@ -86,6 +92,7 @@ def order_relu(r: Rewriter, node: Node) -> str | None:
 
 
 def fold_affine(r: Rewriter, node: Node) -> str | None:
+    """Rule 4."""
     before = sole_producer(r.old, node.inputs[0])
     if not isinstance(node.op, Affine) or before is None:
         return None
@@ -123,6 +130,7 @@ def _fold_into_weight(r: Rewriter, node: Node, before: Node) -> str | None:
 
 
 def fold_pad(r: Rewriter, node: Node) -> str | None:
+    """Rule 5."""
     pad = sole_producer(r.old, node.inputs[0])
     if not isinstance(node.op, Conv) or pad is None or not isinstance(pad.op, Pad):
         return None
@@ -136,6 +144,7 @@ def fold_pad(r: Rewriter, node: Node) -> str | None:
 
 
 def flatten_to_conv(r: Rewriter, node: Node) -> str | None:
+    """Rule 6."""
     flat = r.old.producers.get(node.inputs[0])
     weight = r.old.constants.get(node.inputs[1]) if isinstance(node.op, Dense) else None
     if weight is None or flat is None or not isinstance(flat.op, Reshape):
@@ -154,7 +163,7 @@ def flatten_to_conv(r: Rewriter, node: Node) -> str | None:
 
 
 def spread_dense(r: Rewriter, node: Node) -> str | None:
-    """(n, ..., k) -> (n, k, ...) -> (n, k, all, 1) -> conv -> (n, co, ...) -> (n, ..., co)."""
+    """Rule 7: (n, ..., k) -> (n, k, ...) -> (n, k, all, 1) -> conv -> (n, co, ...) -> (n, ..., co)."""
     rank = len(node.type.shape)
     if not isinstance(node.op, Dense) or rank == 2 or node.inputs[1] not in r.old.constants:
         return None
@@ -176,7 +185,7 @@ def spread_dense(r: Rewriter, node: Node) -> str | None:
 
 
 def sink_moves(r: Rewriter, node: Node) -> str | None:
-    """relu(reshape(x)) -> reshape(relu(x)): what follows a conv stays next to it."""
+    """Rule 8: relu(reshape(x)) -> reshape(relu(x)): what follows a conv stays next to it."""
     move = sole_producer(r.old, node.inputs[0])
     if not isinstance(node.op, Relu | Clip) or move is None:
         return None
@@ -188,6 +197,7 @@ def sink_moves(r: Rewriter, node: Node) -> str | None:
 
 
 def merge_moves(r: Rewriter, node: Node) -> str | None:
+    """Rule 8, the second half."""
     before = r.old.producers.get(node.inputs[0])
     if before is None:
         return None

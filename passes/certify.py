@@ -8,7 +8,7 @@ the search. Derivation: docs/numerics.md section 4.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -55,7 +55,7 @@ def staircase(f: Rescale, channel: int, lo: int, hi: int) -> Staircase:
     sign = -1 if f.scale[channel] < 0 else 1
     if sign < 0:
         lo, hi = -hi, -lo
-        f = Rescale(tuple(-scale for scale in f.scale), f.offset, f.rounding, f.lo, f.hi)
+        f = replace(f, scale=tuple(-scale for scale in f.scale))
     base, top = f.code(lo, channel), f.code(hi, channel)
     steps = f.steps(channel, base + 1, top) if top > base else np.zeros(0, dtype=np.int64)
     return Staircase(lo, hi, base, steps, sign, base == f.lo, top == f.hi)
@@ -218,7 +218,9 @@ def nearest_parameters(f: Rescale, reach: Interval, bits: int = 24) -> Parameter
         extra = {"floor": 0, "ceil": (1 << s) - 1}.get(f.rounding, (1 << s) >> 1)
         shift[channel] = s
         multiplier[channel] = _saturated(round(scale * (1 << s)), most)
-        addend[channel] = _saturated(round(offset * (1 << s)) + extra, 1 << EDGE_BITS)
+        addend[channel] = _saturated(
+            round((offset + f.zero_point) * (1 << s)) + extra, 1 << EDGE_BITS
+        )
     return Parameters(multiplier, addend, shift, f.lo, f.hi)
 
 

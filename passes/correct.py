@@ -20,7 +20,7 @@ SAMPLES = 256
 
 
 def correct_biases(graph: Graph, quantised: Graph, context: Context) -> Graph:
-    """``quantised`` with biases that make each layer's channel means those of the float ``graph``."""
+    """``quantised`` with biases that give each layer the channel means of the float ``graph``."""
     batch = first_samples(graph, context, SAMPLES)
     layers = {node.name for node in graph.nodes if isinstance(node.op, Conv | Dense)}
     truth = {

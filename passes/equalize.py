@@ -72,15 +72,15 @@ def _is_plain_layer(graph: Graph, node: Node) -> bool:
     plain = isinstance(node.op, Dense) or (isinstance(node.op, Conv) and node.op.groups == 1)
     if not plain or (isinstance(node.op, Dense) and len(node.type.shape) != 2):
         return False
-    return all(
-        name in graph.constants and len(graph.users[name]) == 1 for name in node.inputs[1:]
-    )
+    return all(name in graph.constants and len(graph.users[name]) == 1 for name in node.inputs[1:])
 
 
 def _is_flat(graph: Graph, node: Node) -> bool:
     """A reshape that keeps one element per channel."""
-    return isinstance(node.op, Reshape) and node.type.sample_shape[0] == node.type.elements and (
-        graph.type_of(node.inputs[0]).sample_shape[0] == node.type.elements
+    return (
+        isinstance(node.op, Reshape)
+        and node.type.sample_shape[0] == node.type.elements
+        and (graph.type_of(node.inputs[0]).sample_shape[0] == node.type.elements)
     )
 
 

@@ -132,6 +132,7 @@ class Lowering:
 
 
 def refuse(node: Node, why: str) -> PassError:
+    """The error for a node that lowering cannot express."""
     return PassError(
         f"It {why}.",
         where=node.where,
@@ -146,15 +147,17 @@ def fractions(array: Array, channels: int) -> tuple[Fraction, ...]:
 
 
 def scalar(array: Array, node: Node) -> Any:
+    """The one element of a parameter that must be per tensor."""
     if array.size != 1:
         raise refuse(node, "has one scale per channel where one for the tensor is needed")
     return array.reshape(-1)[0].item()
 
 
-# One rule per op: what the node's value means in integers ------------------------------------------
+# One rule per op: what the node's value means in integers ----------------------------------------
 
 
 def lower_dequantize(self: Lowering, node: Node) -> None:
+    """Codes behind their encoding; weights and biases are read by the ops that use them."""
     source, scale, zero_point = node.inputs
     if source in self.graph.constants:
         return  # A weight: conv and dense read its codes and scale themselves.
@@ -199,6 +202,7 @@ def lower_linear(self: Lowering, node: Node) -> None:
 
 
 def lower_affine(self: Lowering, node: Node) -> None:
+    """An image of codes as they are."""
     x = self.codes(node)
     channels = node.type.sample_shape[0]
     factor = fractions(self.array(node.inputs[1]), channels)
@@ -209,6 +213,7 @@ def lower_affine(self: Lowering, node: Node) -> None:
 
 
 def lower_average_pool(self: Lowering, node: Node) -> None:
+    """An image of the sum over the window."""
     op = node.op
     if not isinstance(op, AveragePool) or (any(op.pads) and not op.count_border):
         raise refuse(node, "averages windows of different sizes at the border")
@@ -218,10 +223,13 @@ def lower_average_pool(self: Lowering, node: Node) -> None:
     area = op.kernel[0] * op.kernel[1]
     channels = node.type.sample_shape[0]
     scale = x.scale / area
-    self.meanings[node.name] = Image(acc, (scale,) * channels, (-x.scale * x.zero_point,) * channels)
+    self.meanings[node.name] = Image(
+        acc, (scale,) * channels, (-x.scale * x.zero_point,) * channels
+    )
 
 
 def lower_add(self: Lowering, node: Node) -> None:
+    """A sum; its integers depend on the codes that it becomes."""
     if not isinstance(node.op, Add):
         raise refuse(node, "is not an addition")
     self.meanings[node.name] = Sum(self.codes(node, 0), self.codes(node, 1), node.op.multipliers)
@@ -249,6 +257,7 @@ def exact_bound(end: float) -> Fraction:
 
 
 def lower_unary(self: Lowering, node: Node) -> None:
+    """A function of codes."""
     self.meanings[node.name] = Function(self.codes(node), node.op.reference)
 
 
@@ -267,6 +276,7 @@ def lower_pass_through(self: Lowering, node: Node) -> None:
 
 
 def lower_concat(self: Lowering, node: Node) -> None:
+    """Several tensors of codes."""
     parts = tuple(self.codes(node, position) for position in range(len(node.inputs)))
     if isinstance(node.op, Concat):
         self.meanings[node.name] = Joined(parts, node.op.axis)
@@ -290,14 +300,15 @@ class Target:
         return min(max(exact, self.dtype.lo), self.dtype.hi)
 
     def definition(self, image: Image) -> Rescale:
-        """The codes of an image as a function of its accumulator; bounds become a range of codes."""
+        """The codes of an image as a function of its accumulator; bounds become codes."""
         lo, hi = (self.code(end) for end in image.bounds)
         scale = tuple(each / self.scale for each in image.scale)
-        offset = tuple(each / self.scale + self.zero_point for each in image.offset)
-        return Rescale(scale, offset, self.op.rounding, lo, hi)
+        offset = tuple(each / self.scale for each in image.offset)
+        return Rescale(scale, offset, self.op.rounding, lo, hi, self.zero_point)
 
 
 def lower_quantize(self: Lowering, node: Node) -> None:
+    """Codes by the cheapest op that equals the definition."""
     if not isinstance(node.op, QuantizeOp):
         raise refuse(node, "is not a quantise point")
     source, scale, zero_point = node.inputs
@@ -369,6 +380,7 @@ def emit_requantize(
     parameters: Parameters,
     certificate: Certificate,
 ) -> str:
+    """Append a requantize with these parameters."""
     operands = (
         self.constant(f"{name}.multiplier", parameters.multiplier),
         self.constant(f"{name}.addend", parameters.addend),
@@ -405,9 +417,7 @@ def _add(self: Lowering, node: Node, total: Sum, target: Target, name: str) -> s
             where=node.where,
             fix="Use activations of at most 8 bits, or scales that are powers of two.",
         )
-    acc = self.emit(
-        f"{name}.acc", Add(found.multipliers), total.x.name, total.y.name, node=node
-    )
+    acc = self.emit(f"{name}.acc", Add(found.multipliers), total.x.name, total.y.name, node=node)
     one = np.ones(1, dtype=np.int64)
     parameters = Parameters(one, one * found.addend, one * found.shift, lo, hi)
     return emit_requantize(self, node, acc, target, name, parameters, found.certificate)
@@ -425,7 +435,7 @@ def _lookup(self: Lowering, node: Node, function: Function, target: Target, name
         results = function.apply(reals)
         if np.isnan(results).any():
             raise NumericError(
-                f"It is not a number for {reals[np.isnan(results)][0]:g}, which is a code of its input.",
+                f"It is not a number for {reals[np.isnan(results)][0]:g}, a code of its input.",
                 where=node.where,
                 fix="Clip its input to where it is defined.",
             )

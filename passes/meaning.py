@@ -1,10 +1,10 @@
 """What a real value of a quantised graph means in integers, while lowering walks over it.
 
-    Codes         scale * (code - zero_point): it is a tensor of codes
-    Image         scale[c] * acc + offset[c], then clipped: an accumulator not yet rescaled
-    Sum           scale_x * x + scale_y * y + offset, then clipped: two tensors of codes to be added
-    Function      f(code): an arbitrary function of one tensor of codes
-    Joined        several tensors of codes one after the other
+Codes         scale * (code - zero_point): it is a tensor of codes
+Image         scale[c] * acc + offset[c], then clipped: an accumulator not yet rescaled
+Sum           scale_x * x + scale_y * y + offset, then clipped: two tensors of codes to be added
+Function      f(code): an arbitrary function of one tensor of codes
+Joined        several tensors of codes one after the other
 """
 
 from __future__ import annotations

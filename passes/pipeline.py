@@ -1,6 +1,6 @@
 """A pipeline: passes as data. It prints as text, parses back, loads from TOML, and has a digest.
 
-    canonicalize,equalize,quantize{"weight_bits": 4},lower
+canonicalize,equalize,quantize{"weight_bits": 4},lower
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ from .equalize import Equalize
 from .lower import Lower
 from .quantize import Quantize
 
-PASSES: dict[str, type[Pass]] = {
-    cls.name: cls for cls in (Canonicalize, Equalize, Quantize, Lower)
-}
+PASSES: dict[str, type[Pass]] = {cls.name: cls for cls in (Canonicalize, Equalize, Quantize, Lower)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +80,8 @@ class Pipeline:
         """First 16 hex digits of SHA-256 over the text."""
         return digest_of(str(self))
 
-    def run(
-        self, graph: Graph, context: Context, observe: Observer | None = None
-    ) -> Graph:
-        """The graph after every pass; raises PassError naming the pass, those done, and the node."""
+    def run(self, graph: Graph, context: Context, observe: Observer | None = None) -> Graph:
+        """The graph after every pass; PassError names the pass, those done, and the node."""
         self._check_stages()
         if any(each.needs_data for each in self.passes) and _is_empty(context.batches):
             raise DataError(
@@ -137,9 +133,7 @@ def make_pass(name: str, options: Mapping[str, Any]) -> Pass:
     """The pass of that name with these options, checked strictly; raises UsageError."""
     cls = PASSES.get(name)
     if cls is None:
-        raise UsageError(
-            f"There is no pass '{name}'.", fix=f"The passes are {', '.join(PASSES)}."
-        )
+        raise UsageError(f"There is no pass '{name}'.", fix=f"The passes are {', '.join(PASSES)}.")
     known = [field.name for field in fields(cls)]
     unknown = sorted(set(options) - set(known))
     if unknown:

@@ -46,7 +46,7 @@ ROUNDING: Rounding = "half_up"
 
 @dataclass(frozen=True)
 class Layer:
-    """Bits for the nodes whose name or origin matches the shell pattern ``match``; 0 = as elsewhere."""
+    """Bits for nodes whose name or origin matches the shell pattern ``match``; 0 = as elsewhere."""
 
     match: str
     weight_bits: int = 0
@@ -128,6 +128,7 @@ class Quantize(Pass):
 
 
 def matches(layer: Layer, node: Node) -> bool:
+    """Whether the layer entry speaks of this node."""
     return fnmatchcase(node.name, layer.match) or fnmatchcase(node.value.origin, layer.match)
 
 
@@ -201,7 +202,9 @@ def _point(
     origin = node.value.origin if node else ""
     scale = r.new.constant(f"{name}.scale", real(np.asarray(encoding.scale)))
     zero = r.new.constant(f"{name}.zero_point", Tensor(np.asarray(encoding.zero_point), INT32))
-    codes = r.new.node(f"{name}.codes", QuantizeOp(dtype, rounding=ROUNDING), name, scale, zero, origin=origin)
+    codes = r.new.node(
+        f"{name}.codes", QuantizeOp(dtype, rounding=ROUNDING), name, scale, zero, origin=origin
+    )
     return r.new.node(f"{name}.real", Dequantize(), codes, scale, zero, origin=origin)
 
 

@@ -16,9 +16,10 @@ from ..ir.numeric import Array, Rounding
 
 @dataclass(frozen=True, slots=True)
 class Rescale:
-    """``code(acc) = clip(round(scale[c] * acc + offset[c]), lo, hi)``, exact, rounded once.
+    """``code(acc) = clip(round(scale[c] * acc + offset[c]) + zero_point, lo, hi)``, rounded once.
 
-    One scale and offset per channel, offset in units of a code and with the zero point inside.
+    One exact scale and offset per channel, in units of a code. The zero point is added after
+    rounding: half_even, half_away and toward_zero depend on where zero is.
     """
 
     scale: tuple[Fraction, ...]
@@ -26,6 +27,7 @@ class Rescale:
     rounding: Rounding
     lo: int
     hi: int
+    zero_point: int = 0
 
     @property
     def channels(self) -> int:
@@ -35,7 +37,7 @@ class Rescale:
     def code(self, accumulator: int, channel: int) -> int:
         """The definition itself."""
         exact = self.scale[channel] * accumulator + self.offset[channel]
-        return min(max(round_fraction(exact, self.rounding), self.lo), self.hi)
+        return min(max(round_fraction(exact, self.rounding) + self.zero_point, self.lo), self.hi)
 
     def codes(self, accumulators: Sequence[int], channel: int) -> Array:
         """``code`` for many accumulators, in integers only."""
@@ -43,7 +45,7 @@ class Rescale:
         below = scale.denominator * offset.denominator
         a, b = scale.numerator * offset.denominator, offset.numerator * scale.denominator
         rule = ROUND_DIVISION[self.rounding]
-        exact = [rule(a * int(acc) + b, below) for acc in accumulators]
+        exact = [rule(a * int(acc) + b, below) + self.zero_point for acc in accumulators]
         return np.array([min(max(code, self.lo), self.hi) for code in exact], dtype=np.int64)
 
     def steps(self, channel: int, first: int, last: int) -> Array:
@@ -56,7 +58,7 @@ class Rescale:
         below = 2 * offset.denominator * scale.numerator
         found = []
         for code in range(first, last + 1):
-            twice_edge, reached = rounding_edge(code, self.rounding)
+            twice_edge, reached = rounding_edge(code - self.zero_point, self.rounding)
             above = twice_edge * offset.denominator - 2 * offset.numerator
             least, rest = divmod(above * scale.denominator, below)
             found.append(least + (rest > 0 or not reached))

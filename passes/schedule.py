@@ -96,9 +96,7 @@ def _step(group: tuple[Node, ...], index: dict[str, int]) -> Step:
     return Step(first.op, inputs, index[last.name], last.op, parameters)
 
 
-def _lives(
-    graph: Graph, groups: list[tuple[Node, ...]], produced: dict[str, int]
-) -> list[Life]:
+def _lives(graph: Graph, groups: list[tuple[Node, ...]], produced: dict[str, int]) -> list[Life]:
     last = dict.fromkeys(graph.values, -1)
     for position, group in enumerate(groups):
         for node in group:
@@ -119,7 +117,7 @@ def aligned(size: int) -> int:
 
 
 def plan_arena(lives: list[Life]) -> dict[str, int]:
-    """Byte offsets such that values that live together never overlap: greatest first, lowest fit."""
+    """Byte offsets at which values that live together never overlap: greatest first, lowest fit."""
     placed: list[tuple[Life, int]] = []
     for life in sorted(lives, key=lambda each: (-each.size, each.first)):
         busy = sorted(

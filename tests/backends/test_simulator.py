@@ -107,15 +107,15 @@ def test_run_gives_the_outputs_of_the_trace(program: Program, data: st.DataObjec
 
 def test_chunks_of_samples_give_what_single_samples_give() -> None:
     program = convolutions(size=64)
-    simulator, codes = Simulator(program), codes_for(program, 23)["image"]
+    simulator, codes = Simulator(program), codes_for(program, 50)["image"]
     calls: list[tuple[int, int]] = []
     whole = simulator.run({"image": codes}, lambda done, total: calls.append((done, total)))
-    singles = [simulator.run({"image": codes[i : i + 1]})["codes2"] for i in range(23)]
+    singles = [simulator.run({"image": codes[i : i + 1]})["codes2"] for i in range(50)]
     assert np.array_equal(whole["codes2"], np.concatenate(singles))
     assert np.array_equal(whole["codes2"], run_reference(program, {"image": codes})["codes2"])
     chunk = calls[0][0]
-    assert 1 < chunk < 23
-    assert calls == [(min(done + chunk, 23), 23) for done in range(0, 23, chunk)]
+    assert 1 < chunk < 50
+    assert calls == [(min(done + chunk, 50), 50) for done in range(0, 50, chunk)]
 
 
 def test_arena_is_reused_while_the_trace_keeps_every_activation() -> None:
@@ -127,7 +127,7 @@ def test_arena_is_reused_while_the_trace_keeps_every_activation() -> None:
 
 def test_memory_stays_bounded_for_any_batch() -> None:
     program = convolutions(size=32)
-    simulator, codes = Simulator(program), codes_for(program, 1500)["image"].astype(np.uint8)
+    simulator, codes = Simulator(program), codes_for(program, 3000)["image"].astype(np.uint8)
     simulator.run({"image": codes[:1]})
     tracemalloc.start()
     found = simulator.run({"image": codes})

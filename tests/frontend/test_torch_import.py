@@ -210,9 +210,22 @@ FUNCTIONS = {
     "chunk": lambda m, x: x.chunk(2, 2),
     "pad": lambda m, x: F.pad(F.pad(x, (1, 2)), (0, 0, 1, 0), value=0.5),
     "dtype": lambda m, x: x.double().float().contiguous().clone().detach(),
+    "convolution": lambda m, x: torch.ops.aten.convolution(
+        x, m.p.w[:3, :3, None], None, [1], [0], [1], False, [0], 1
+    ),
+    "a pad of zeros": lambda m, x: torch.ops.aten.constant_pad_nd(x, [1, 2, 0, 1]),
+    "operators of torch's own": lambda m, x: torch.ops.aten._unsafe_view(
+        torch.ops.aten.alias(x), [x.shape[0], 12]
+    ),
+    "dropout that keeps everything": lambda m, x: torch.ops.aten.native_dropout(x, 0.5, False)[0],
+    "relu6": lambda m, x: F.relu6(x * 9),
     "a tree of outputs": lambda m, x: {"a": x + 1, "b": [x, (x * 2, x + 1)]},
     "a scalar per sample": lambda m, x: torch.sigmoid(x[:, 0, 0]) * 2,
 }
+
+
+def test_the_inner_form_of_the_adaptive_pool(check_torch):
+    check_torch(call(lambda m, x: torch.ops.aten._adaptive_avg_pool2d(x, [3, 2])), IMAGE)
 
 
 def seen_through_a_view(x):
@@ -328,13 +341,14 @@ ACTIVATION = "is computed from the inputs of the network. Only a constant is sup
         ),
         (
             lambda m, x: F.batch_norm(x, torch.zeros(4), torch.ones(4), training=True),
-            "Module 'Call' (aten.batch_norm.default): Argument 'training' = True is not supported. "
-            "Supported: training = False.",
+            "Module 'Call' (aten._native_batch_norm_legit_functional.default): The ATen operator "
+            "'_native_batch_norm_legit_functional' is not supported. Nearest supported operators: "
+            "_native_batch_norm_legit_no_training. Replace it in the module's forward.",
         ),
         (
             lambda m, x: F.dropout(x),
-            "Module 'Call' (aten.dropout.default): Argument 'train' = True is not supported. "
-            "Supported: train = False.",
+            "Module 'Call' (aten.native_dropout.default): Argument 'train' = True is not "
+            "supported. Supported: train = False.",
         ),
         (
             lambda m, x: F.avg_pool2d(x, 2, divisor_override=3),
@@ -359,8 +373,7 @@ ACTIVATION = "is computed from the inputs of the network. Only a constant is sup
         ),
         (
             lambda m, x: F.max_pool2d(x, 2, return_indices=True)[1].float(),
-            "Module 'Call' (getitem): Its output 1 is read. Only its first "
-            "output is supported.",
+            "Module 'Call' (getitem): Its output 1 is read. Only its first output is supported.",
         ),
         (
             lambda m, x: F.adaptive_avg_pool2d(x, 4),

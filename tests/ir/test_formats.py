@@ -39,7 +39,7 @@ def packed_by_hand(tensor: Tensor) -> bytes:
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_dense_packs_as_by_hand_and_unpacks_to_the_same_elements(
     dtype: NumericType, data: st.DataObject

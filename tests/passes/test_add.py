@@ -22,7 +22,7 @@ def expected_code(total, scale, zero_point, rounding, codes, x, y):
     """The definition, from the meaning of the codes."""
     left = total.factors[0] * total.x.scale * (x - total.x.zero_point)
     right = total.factors[1] * total.y.scale * (y - total.y.zero_point)
-    code = round_fraction((left + right) / scale + zero_point, rounding)
+    code = round_fraction((left + right) / scale, rounding) + zero_point
     return min(max(code, codes[0]), codes[1])
 
 

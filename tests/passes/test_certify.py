@@ -20,7 +20,7 @@ from intaglio.passes.certify import (
     staircase,
     thresholds,
 )
-from intaglio.passes.rescale import Parameters, Rescale
+from intaglio.passes.rescale import Rescale
 
 simple = st.fractions(-4, 4, max_denominator=16)
 """Small denominators: many exact ties."""
@@ -41,7 +41,8 @@ def rescalings(draw, max_span=3000, max_channels=3):
         scale = scale[:1] * channels
     offset = tuple(draw(offsets) for _ in range(channels))
     lo = draw(st.integers(-300, 300))
-    f = Rescale(scale, offset, draw(st.sampled_from(ROUNDINGS)), lo, lo + draw(st.integers(0, 300)))
+    rounding, hi = draw(st.sampled_from(ROUNDINGS)), lo + draw(st.integers(0, 300))
+    f = Rescale(scale, offset, rounding, lo, hi, draw(st.integers(-300, 300)))
     first = np.array([draw(st.integers(-2000, 2000)) for _ in range(channels)])
     return f, Interval.of(first, first + [draw(st.integers(0, max_span)) for _ in range(channels)])
 

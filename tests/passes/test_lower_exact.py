@@ -7,7 +7,6 @@ from fractions import Fraction
 from itertools import product
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +17,7 @@ from intaglio.ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from intaglio.ir.ops_linear import Conv, Dense
 from intaglio.ir.ops_pointwise import Add, Affine, Clip, Relu, Unary
 from intaglio.ir.ops_pool import AveragePool, MaxPool
-from intaglio.ir.ops_quant import Dequantize, Lookup, Quantize, Requantize, Threshold
+from intaglio.ir.ops_quant import Dequantize, Quantize
 from intaglio.ir.tensor import BATCH, Tensor, TensorType, real
 from intaglio.ir.verify import verify
 from intaglio.passes.base import Context
@@ -150,7 +149,9 @@ def pad_code(graph, node):
     dtype = graph.type_of(source.inputs[0]).dtype
     scale = Fraction(graph.constants[source.inputs[1]].array.item())
     zero = int(graph.constants[source.inputs[2]].array)
-    code = round_fraction(Fraction(node.op.value) / scale, "half_even") + zero
+    if np.isinf(node.op.value):
+        return scale * (dtype.lo - zero)
+    code = round_fraction(Fraction(np.float32(node.op.value).item()) / scale, "half_even") + zero
     return scale * (min(max(code, dtype.lo), dtype.hi) - zero)
 
 
@@ -182,13 +183,17 @@ class Network:
         self.point(name, 2.0)
 
     def point(self, name, reach):
-        """quantize, dequantize: codes that span about -reach..reach, never more than max_bits."""
+        """quantize, dequantize: codes of at most max_bits that span about -reach..reach.
+
+        In a network with codes of more than 8 bits every scale is a power of two.
+        """
         bits = int(self.rng.integers(1, self.max_bits + 1))
         dtype = int_type(bits, signed=self.flip())
         step = 2 * reach / (1 << bits) * self.rng.uniform(0.5, 1.5)
-        scale = 2.0 ** np.ceil(np.log2(step)) if bits > 8 else float(short_scale(np.array(step)))
+        wide = self.max_bits > 8
+        scale = 2.0 ** np.ceil(np.log2(step)) if wide else float(short_scale(np.array(step)))
         zero = int(self.rng.integers(dtype.lo, dtype.hi + 1))
-        rounding = "half_up" if bits > 8 or self.flip() else self.choose(*ROUNDINGS)
+        rounding = "half_up" if wide or self.flip() else self.choose(*ROUNDINGS)
         scale_name = self.constant(f"{name}.scale", scale)
         zero_name = self.new.constant(f"{name}.zero", Tensor(np.asarray(zero), INT32))
         op = Quantize(dtype, rounding=rounding)
@@ -214,8 +219,8 @@ class Network:
     def grow(self):
         x = self.choose(*self.points)
         image = len(self.shape(x)) == 3
-        kinds = [self.affine, self.relu, self.unary, self.add, self.move, self.again]
-        kinds += [self.conv, self.average, self.max_pool, self.concat] if image else [self.dense]
+        kinds = [self.affine, self.relu, self.unary, self.add, self.move, self.again, self.dense]
+        kinds += [self.conv, self.conv, self.average, self.max_pool, self.concat] if image else []
         self.choose(*kinds)(x, self.new.fresh("v"))
 
     def finish(self, name, reach):
@@ -244,8 +249,8 @@ class Network:
         self.finish(self.new.node(name, op, x, weight, *bias), 3.0)
 
     def dense(self, x, name):
-        (size,) = self.shape(x)
-        co = int(self.rng.integers(1, 4))
+        size, co = int(np.prod(self.shape(x))), int(self.rng.integers(1, 4))
+        x = self.new.node(f"{name}.flat", Reshape((size,)), x)
         bias = [self.constant(f"{name}.bias", self.rng.normal(size=co))] if self.flip() else []
         self.finish(self.new.node(name, Dense(), x, self.weight(name, (co, size)), *bias), 3.0)
 

@@ -47,19 +47,23 @@ def test_rounding_edge_is_the_least_real_that_reaches_the_code(code, rounding):
 
 
 definitions = st.builds(
-    lambda scale, offset, rounding, lo, span: Rescale((scale,), (offset,), rounding, lo, lo + span),
+    lambda scale, offset, rounding, lo, span, zero: Rescale(
+        (scale,), (offset,), rounding, lo, lo + span, zero
+    ),
     rationals,
     rationals,
     roundings,
     st.integers(-9, 9),
     st.integers(0, 9),
+    st.integers(-9, 9),
 )
 
 
 @given(definitions, st.lists(st.integers(-99, 99), min_size=1))
 def test_codes_are_the_definition_one_by_one(f, accumulators):
     exact = [f.scale[0] * acc + f.offset[0] for acc in accumulators]
-    expected = [min(max(by_distance(value, f.rounding), f.lo), f.hi) for value in exact]
+    rounded = [by_distance(value, f.rounding) + f.zero_point for value in exact]
+    expected = [min(max(code, f.lo), f.hi) for code in rounded]
     assert f.codes(accumulators, 0).tolist() == expected
     assert [f.code(acc, 0) for acc in accumulators] == expected
 
@@ -69,7 +73,8 @@ def test_steps_are_the_least_accumulators_that_reach_each_code(f, first, count):
     steps = f.steps(0, first, first + count).tolist()
     for code, step in enumerate(steps, first):
         reached, before = (f.scale[0] * acc + f.offset[0] for acc in (step, step - 1))
-        assert by_distance(reached, f.rounding) >= code > by_distance(before, f.rounding)
+        assert by_distance(reached, f.rounding) + f.zero_point >= code
+        assert by_distance(before, f.rounding) + f.zero_point < code
 
 
 def test_each_channel_has_its_own_scale_and_offset():
