@@ -119,31 +119,6 @@ class Site:
         name = self.draft.builder.constant(constant.name, weight(self, constant))
         return self.draft.remember(constant, name)
 
-    def scalar(self, value: float) -> str:
-        """Add a number; equal numbers are one constant of the graph."""
-        array = np.asarray(value, dtype=np.float32)
-        return self.constant(Constant(f"scalar_{float(array):g}", array))
-
-
-def check_size(site: Site, elements: int, limit: int = MAX_ELEMENTS) -> None:
-    """Raise ImportModelError when a tensor would have more than ``limit`` elements."""
-    if elements > limit:
-        raise site.fail(
-            f"A tensor of {elements} elements is larger than the limit of {limit}.",
-            "Check the shapes and pads of the model.",
-        )
-
-
-def charge(site: Site, elements: int) -> None:
-    """Count a constant about to be computed; raises ImportModelError beyond the limits."""
-    check_size(site, elements)
-    site.draft.spent += elements
-    if site.draft.spent > BUDGET:
-        raise site.fail(
-            f"The constants of this model exceed {BUDGET} elements.",
-            "Fold the constants of the model before importing it.",
-        )
-
 
 def weight(site: Site, constant: Constant) -> Tensor:
     """The constant as float32; ImportModelError names it when float32 cannot hold an element."""

@@ -48,9 +48,7 @@ def combine(site: Site, operator: Arithmetic, left: Operand, right: Operand) -> 
         if isinstance(right, str):
             return _activations(site, operator, left, right)
         return _with_constant(site, operator, left, right)
-    if isinstance(right, str):
-        return _constant_first(site, operator, left, right)
-    raise site.fail("It computes on constants only.", "Fold the constants of the model first.")
+    return _constant_first(site, operator, left, site.need_activation(right))
 
 
 def _activations(site: Site, operator: Arithmetic, left: str, right: str) -> str:
@@ -120,8 +118,6 @@ def along(site: Site, x: str, constant: Constant) -> tuple[Array, int]:
     """
     shape = site.type_of(x).shape
     values = weight(site, constant).array
-    while values.ndim > len(shape) and values.shape[0] == 1:
-        values = values[0]
     values = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
     limits = (site.draft.batch or 1, *site.type_of(x).sample_shape)
     if values.ndim > len(shape) or any(

@@ -97,7 +97,7 @@ def swap(site: Site, x: str, axis: int) -> str:
     return transpose(site, x, order)
 
 
-Part = tuple[int | None, Size | None, int]  # start, stop, step
+Part = tuple[Size | None, Size | None, int]  # start, stop, step
 
 
 def cut(site: Site, x: str, parts: Mapping[int, Part]) -> str:
@@ -113,8 +113,8 @@ def cut(site: Site, x: str, parts: Mapping[int, Part]) -> str:
         place = axis_of(site, axis, len(shape) + 1, least=0)
         if place == 0:
             _check_whole_batch(site, start, stop, step)
-        elif isinstance(stop, BatchSize):
-            raise site.fail("It slices up to the batch size.", "Bounds must be numbers.")
+        elif isinstance(start, BatchSize) or isinstance(stop, BatchSize):
+            raise site.fail(f"It slices {start}:{stop}, n the batch size.", "Give numbers instead.")
         else:
             kept[place - 1] = kept[place - 1][start:stop:step]
             if not kept[place - 1]:
@@ -125,7 +125,7 @@ def cut(site: Site, x: str, parts: Mapping[int, Part]) -> str:
     return _emit_slice(site, x, kept)
 
 
-def _check_whole_batch(site: Site, start: int | None, stop: Size | None, step: int) -> None:
+def _check_whole_batch(site: Site, start: Size | None, stop: Size | None, step: int) -> None:
     whole = stop is None or isinstance(stop, BatchSize) or stop >= (site.draft.batch or 2**31 - 1)
     if start not in (0, None) or not whole or step != 1:
         raise site.fail(f"It slices the batch: {start}:{stop}:{step}.", _KEEP)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,6 +12,7 @@ import onnx
 
 from ..errors import ImportModelError, UsageError
 from ..ir.graph import Builder, Graph, Value
+from ..ir.numeric import Array
 from ..ir.tensor import BATCH, TensorType
 from . import onnx_fold, onnx_layout, onnx_linear, onnx_pointwise, onnx_window
 from .emit import Constant, Draft, Operand, Site, check_size, finish, nearest
@@ -165,18 +166,21 @@ def _translate(translator: Translator, call: Call) -> tuple[Operand, ...]:
     constant = all(operand is None or isinstance(operand, Constant) for operand in call.operands)
     try:
         if translator.fold is not None and constant:
-            with np.errstate(all="ignore"):
-                return (Constant(call.site.name, onnx_fold.settled(translator.fold(call))),)
+            return (Constant(call.site.name, _folded(translator.fold, call)),)
         result = translator.emit(call)
     except ImportModelError as error:
         if error.where:
             raise
         raise ImportModelError(error.what, where=call.site.where, fix=error.fix) from error
-    except (ValueError, LookupError, TypeError, ArithmeticError) as error:
-        if not constant:
-            raise
-        raise _malformed(call.site.where, f"Its constants do not fit: {error}") from error
     return result if isinstance(result, tuple) else (result,)
+
+
+def _folded(fold: Callable[[Call], Array], call: Call) -> Array:
+    try:
+        with np.errstate(all="ignore"):
+            return onnx_fold.settled(fold(call))
+    except (ValueError, LookupError, TypeError, ArithmeticError) as error:
+        raise _malformed(call.site.where, f"Its constants do not fit: {error}") from error
 
 
 def _input_shape(value: onnx.ValueInfoProto) -> list[int | str]:

@@ -42,6 +42,11 @@ class AtenCall:
         found = self.arguments[name]
         return number(float(found)) if isinstance(found, int | float) else found
 
+    def integer(self, name: str) -> int:
+        """One integer."""
+        (found,) = self.ints(name)
+        return found
+
     def ints(self, name: str) -> Ints:
         """Integers; ImportModelError when one depends on the batch size."""
         found = self.arguments[name]

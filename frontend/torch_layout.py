@@ -50,7 +50,7 @@ def _slice(call: AtenCall) -> str:
 
 
 def _select(call: AtenCall) -> str:
-    x, index = call.activation(), call["index"]
+    x, index = call.activation(), call.integer("index")
     axis = layout.axis_of(call.site, call["dim"], len(call.site.type_of(x).shape))
     part = (index, index + 1 or None, 1)
     return layout.squeeze(call.site, layout.cut(call.site.step("slice"), x, {axis: part}), [axis])
@@ -63,7 +63,7 @@ def _split(call: AtenCall, sizes: list[int]) -> tuple[Operand, ...]:
 
 
 def _split_equal(call: AtenCall) -> tuple[Operand, ...]:
-    x, size = call.activation(), call["split_size"]
+    x, size = call.activation(), call.integer("split_size")
     place = layout.axis_of(call.site, call["dim"], len(call.site.type_of(x).shape))
     total = call.site.type_of(x).sample_shape[place - 1]
     return _split(call, [min(size, total - start) for start in range(0, total, size)])

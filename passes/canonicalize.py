@@ -163,7 +163,7 @@ def flatten_to_conv(r: Rewriter, node: Node) -> str | None:
 
 
 def spread_dense(r: Rewriter, node: Node) -> str | None:
-    """Rule 7: (n, ..., k) -> (n, k, ...) -> (n, k, all, 1) -> conv -> (n, co, ...) -> (n, ..., co)."""
+    """Rule 7: (n, ..., k) -> (n, k, ...) -> (n, k, m, 1) -> conv -> (n, co, ...) -> its axes."""
     rank = len(node.type.shape)
     if not isinstance(node.op, Dense) or rank == 2 or node.inputs[1] not in r.old.constants:
         return None

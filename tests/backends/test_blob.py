@@ -215,8 +215,8 @@ def programs(draw: st.DrawFn, first: str) -> Program:
     image = (draw(st.integers(1, 3)), draw(st.integers(5, 6)), draw(st.integers(5, 6)))
     inputs = [maker.slot(TensorType(("n", *image), maker.dtype(4)))]
     maker.step(first, 0)
-    for shape in draw(st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=4), max_size=1)):
-        inputs.append(maker.slot(TensorType(("n", *shape), maker.dtype(32))))
+    shapes = draw(st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=4), max_size=1))
+    inputs += [maker.slot(TensorType(("n", *shape), maker.dtype(32))) for shape in shapes]
     for name in draw(st.lists(st.sampled_from(OPS), max_size=3)):
         active = [i for i, slot in enumerate(maker.slots) if slot.constant is None]
         maker.step(name, draw(st.sampled_from(active)))

@@ -78,6 +78,19 @@ def test_a_batch_that_is_cast_multiplied_by_one_and_squeezed_stays_the_batch(mod
     assert graph.type_of("y").sample_shape == (12, 5)
 
 
+def test_shapes_of_parts_and_of_constants(model_of, check):
+    nodes = [
+        make_node("Shape", ["x"], ["sample"], start=1),
+        make_node("Gather", ["sample", "order"], ["sizes"]),
+        make_node("Shape", ["table"], ["first"], end=1),
+        make_node("Concat", ["minus", "first", "sizes"], ["target"], axis=0),
+        make_node("Reshape", ["x", "target"], ["y"]),
+    ]
+    weights = {"order": ints(2, 0), "table": np.ones((4, 7)), "minus": ints(-1)}
+    graph = check(model_of(nodes, CUBE, weights, opset=15))
+    assert graph.type_of("y").sample_shape == (4, 5, 3)
+
+
 def test_the_pads_that_the_older_torch_exporter_computes(model_of, check):
     nodes = [
         make_node("ConstantOfShape", ["four"], ["zeros"], value=numpy_helper.from_array(ints(0))),
@@ -268,6 +281,23 @@ FIRST = make_node("Gather", ["shape", "zero"], ["batch"])
             [make_node("Gather", ["x", "zero"], ["y"], name="gather", axis=1)],
             "Node 'gather' (Gather): Its operand 'x' is computed from the inputs of the network. "
             "Only a constant is supported there.",
+        ),
+        (
+            [
+                make_node("ConstantOfShape", ["flat"], ["z"], name="zeros"),
+                make_node("Add", ["x", "z"], ["y"]),
+            ],
+            "Node 'zeros' (ConstantOfShape): It makes a tensor of shape (-1,). Export the model "
+            "again.",
+        ),
+        (
+            [
+                SHAPE,
+                FIRST,
+                make_node("Unsqueeze", ["batch", "zeros"], ["end"]),
+                make_node("Slice", ["x", "zeros", "end", "ones"], ["y"], name="cut"),
+            ],
+            "Node 'cut' (Slice): It slices 0:n, n the batch size. Give numbers instead.",
         ),
         (
             [make_node("Constant", [], ["c"], name="c"), make_node("Add", ["x", "c"], ["y"])],

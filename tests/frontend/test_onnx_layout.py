@@ -240,6 +240,12 @@ def test_pad_may_name_its_axes(model_of, check, axes):
     assert pad.op == Pad((1, 0, 2), (3, 0, 4), 0.0)
 
 
+def test_a_pad_of_nothing_vanishes(model_of, check):
+    nodes = [make_node("Pad", ["x", "pads"], ["p"]), make_node("Relu", ["p"], ["y"])]
+    graph = check(model_of(nodes, CUBE, {"pads": ints(*[0] * 8)}))
+    assert [node.op.name for node in graph.nodes] == ["relu"]
+
+
 def test_a_negative_pad_crops(model_of, check):
     node = make_node("Pad", ["x", "pads"], ["y"])
     model = model_of([node], CUBE, {"pads": ints(0, -1, 2, 0, 0, -1, 0, -2)})
@@ -289,6 +295,10 @@ WEIGHTS = {
             make_node("Reshape", ["x", "x"], ["y"], name="r"),
             "Node 'r' (Reshape): Its operand 'x' is computed from the inputs of the network. Only "
             "a constant is supported there.",
+        ),
+        (
+            make_node("Reshape", ["x", "inf"], ["y"], name="r"),
+            "Node 'r' (Reshape): 'inf' is not a list of integers. Export the model again.",
         ),
         (
             make_node("Flatten", ["x"], ["y"], name="f", axis=0),

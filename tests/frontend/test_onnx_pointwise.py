@@ -178,6 +178,24 @@ def test_dropout_may_state_that_it_does_not_train(model_of, check, opset):
     assert copy.inputs == ("x",)
 
 
+def test_a_gate_of_another_slope_is_a_product_of_two_activations(model_of):
+    nodes = [
+        make_node("HardSigmoid", ["x"], ["g"]),
+        make_node("Mul", ["x", "g"], ["y"], name="gate"),
+    ]
+    assert refused(model_of(nodes, IMAGE)).startswith(
+        "Node 'gate' (Mul): It multiplies two activations, 'x' and 'g'."
+    )
+
+
+def test_a_constant_of_higher_rank_moves_the_batch_and_is_refused(model_of):
+    node = make_node("Add", ["x", "c"], ["y"], name="add")
+    assert refused(model_of([node], {"x": ["n", 3]}, {"c": weight(1, 1, 3)})) == (
+        "Node 'add' (Add): The constant 'c' of shape (1, 1, 3) does not fit float32[n,3]. Supported "
+        "are scalars and constants that vary along one axis after the batch."
+    )
+
+
 def refused(model):
     with pytest.raises(ImportModelError) as caught:
         import_onnx(model)
