@@ -6,7 +6,7 @@ of ``emit_linear``, ``emit_window`` and ``emit_layout`` take a Site and return t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -120,6 +120,26 @@ class Site:
         return self.draft.remember(constant, name)
 
 
+def check_size(site: Site, elements: int, limit: int = MAX_ELEMENTS) -> None:
+    """Raise ImportModelError when a tensor would have more than ``limit`` elements."""
+    if elements > limit:
+        raise site.fail(
+            f"A tensor of {elements} elements is larger than the limit of {limit}.",
+            "Check the shapes and pads of the model.",
+        )
+
+
+def charge(site: Site, elements: int) -> None:
+    """Count a constant about to be computed; raises ImportModelError beyond the limits."""
+    check_size(site, elements)
+    site.draft.spent += elements
+    if site.draft.spent > BUDGET:
+        raise site.fail(
+            "The constants of this model exceed the limit of import.",
+            "Fold the constants of the model before importing it.",
+        )
+
+
 def weight(site: Site, constant: Constant) -> Tensor:
     """The constant as float32; ImportModelError names it when float32 cannot hold an element."""
     if constant.array.dtype == object:
@@ -138,6 +158,13 @@ def weight(site: Site, constant: Constant) -> Tensor:
             "No integer stands for them: repair or retrain the weights.",
         )
     return tensor
+
+
+def derive(
+    site: Site, constant: Constant, suffix: str, change: Callable[[Array], Array]
+) -> Constant:
+    """A weight computed from another; when that is not finite, the error names it as it was."""
+    return Constant(f"{constant.name}.{suffix}", change(weight(site, constant).array))
 
 
 def nearest(operator: str, supported: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..errors import ImportModelError
 from ..ir.numeric import Array
 from ..ir.ops_linear import Dense
 from ..ir.ops_pointwise import Add, Clip, Relu, Unary
@@ -134,7 +135,7 @@ def along(site: Site, x: str, constant: Constant) -> tuple[Array, int]:
     return np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)[:, 0], axis
 
 
-def _misfit(site: Site, x: str, constant: Constant, verb: str) -> Exception:
+def _misfit(site: Site, x: str, constant: Constant, verb: str) -> ImportModelError:
     return site.fail(
         f"The constant '{constant.name}' of shape {constant.array.shape} {verb} {site.type_of(x)}.",
         "Supported are scalars and constants that vary along one axis after the batch.",

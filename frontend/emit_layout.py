@@ -114,21 +114,28 @@ def cut(site: Site, x: str, parts: Mapping[int, Part]) -> str:
         if place == 0:
             _check_whole_batch(site, start, stop, step)
         elif isinstance(start, BatchSize) or isinstance(stop, BatchSize):
-            raise site.fail(f"It slices {start}:{stop}, n the batch size.", "Give numbers instead.")
+            raise site.fail(
+                f"Its slice {_shown(start, stop, step)} has n, the batch size, for a bound.",
+                "Give numbers instead.",
+            )
         else:
             kept[place - 1] = kept[place - 1][start:stop:step]
             if not kept[place - 1]:
-                raise site.fail(
-                    f"Its slice {start}:{stop}:{step} of axis {place} is empty: {site.type_of(x)}.",
-                    "Correct the bounds.",
-                )
+                taken = f"{_shown(start, stop, step)} of axis {place} of {site.type_of(x)}"
+                raise site.fail(f"Its slice {taken} is empty.", "Correct the bounds.")
     return _emit_slice(site, x, kept)
+
+
+def _shown(start: Size | None, stop: Size | None, step: int) -> str:
+    """A slice as Python writes it."""
+    bounds = ("" if bound is None else bound for bound in (start, stop))
+    return ":".join(map(str, (*bounds, step)))
 
 
 def _check_whole_batch(site: Site, start: Size | None, stop: Size | None, step: int) -> None:
     whole = stop is None or isinstance(stop, BatchSize) or stop >= (site.draft.batch or 2**31 - 1)
     if start not in (0, None) or not whole or step != 1:
-        raise site.fail(f"It slices the batch: {start}:{stop}:{step}.", _KEEP)
+        raise site.fail(f"It slices the batch: {_shown(start, stop, step)}.", _KEEP)
 
 
 def _emit_slice(site: Site, x: str, kept: list[range]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from ..ir.numeric import Array
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Affine
-from .emit import Constant, Site, weight
+from .emit import Constant, Site, derive, weight
 from .emit_window import Window, over_2d
 
 
@@ -19,7 +19,7 @@ def conv(
     ``kernel`` is ``(co, c / groups, kh, kw)`` or ``(co, c / groups, k)``, ``bias`` ``(co,)``.
     """
     if kernel.array.ndim == 3:
-        kernel = Constant(f"{kernel.name}.2d", kernel.array[:, :, None, :])
+        kernel = derive(site, kernel, "2d", lambda array: array[:, :, None, :])
     plane = window.planar()
     op = Conv(plane.strides, plane.pads, plane.dilations, groups)
     parameters = _add_parameters(site, kernel, bias)
@@ -40,9 +40,9 @@ def gemm(
     site: Site, x: str, matrix: Constant, bias: Constant | None, alpha: float, beta: float
 ) -> str:
     """``alpha * x @ matrix.T + beta * bias``; the bias must be the same for all samples."""
-    matrix = _scaled(matrix, alpha)
+    matrix = _scaled(site, matrix, alpha)
     if bias is not None:
-        bias = _row(site, _scaled(bias, beta), matrix.array.shape[0])
+        bias = _row(site, _scaled(site, bias, beta), matrix.array.shape[0])
     return dense(site, x, matrix, bias)
 
 
@@ -53,14 +53,13 @@ def transposed(site: Site, matrix: Constant) -> Constant:
             f"The weight '{matrix.name}' has the shape {matrix.array.shape}.",
             "Only matrices are supported.",
         )
-    return Constant(f"{matrix.name}.T", matrix.array.T)
+    return derive(site, matrix, "T", np.transpose)
 
 
-def _scaled(constant: Constant, factor: float) -> Constant:
+def _scaled(site: Site, constant: Constant, factor: float) -> Constant:
     if factor == 1:
         return constant
-    scaled = constant.array.astype(np.float64) * factor
-    return Constant(f"{constant.name}.times_{factor:g}", scaled)
+    return derive(site, constant, f"times_{factor:g}", lambda array: array * np.float64(factor))
 
 
 def _row(site: Site, bias: Constant, length: int) -> Constant:
@@ -75,7 +74,7 @@ def _row(site: Site, bias: Constant, length: int) -> Constant:
         )
     if bias.array.shape == (length,):
         return bias
-    return Constant(f"{bias.name}.row", np.broadcast_to(rows[0], (length,)))
+    return derive(site, bias, "row", lambda array: np.broadcast_to(rows[0], (length,)))
 
 
 def batch_norm(

@@ -26,12 +26,6 @@ TRANSLATORS: dict[str, Translator] = {
     **onnx_layout.TRANSLATORS,
     **onnx_fold.TRANSLATORS,
 }
-_FLOATS = {
-    onnx.TensorProto.FLOAT,
-    onnx.TensorProto.DOUBLE,
-    onnx.TensorProto.FLOAT16,
-    onnx.TensorProto.BFLOAT16,
-}
 
 
 def import_onnx(source: str | Path | onnx.ModelProto, *, outputs: Sequence[str] = ()) -> Graph:
@@ -187,7 +181,7 @@ def _input_shape(value: onnx.ValueInfoProto) -> list[int | str]:
     """Batch (a number or a name) and sizes of an input; ImportModelError for symbolic sizes."""
     where = f"Input '{value.name}'"
     tensor = value.type.tensor_type
-    if tensor.elem_type not in _FLOATS:
+    if tensor.elem_type not in onnx_fold.FLOATS:
         kinds = onnx.TensorProto.DataType
         kind = kinds.Name(tensor.elem_type) if tensor.elem_type in kinds.values() else "unknown"
         raise ImportModelError(

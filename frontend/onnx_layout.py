@@ -87,6 +87,8 @@ def _slice(call: Call) -> str:
         axis: (start, end, step)
         for axis, start, end, step in zip(axes, starts, ends, steps, strict=True)
     }
+    if len(parts) < len(axes):
+        raise call.site.fail(f"Its axes {axes} name one axis twice.", "Export the model again.")
     return layout.cut(call.site, x, parts)
 
 
@@ -118,6 +120,8 @@ def _pad(call: Call) -> str:
         raise call.site.fail(
             f"It has {len(sizes)} pads for {len(axes)} axes.", "Give two pads per axis."
         )
+    if len(set(axes)) < len(axes):
+        raise call.site.fail(f"Its axes {axes} name one axis twice.", "Export the model again.")
     before, after = [0] * rank, [0] * rank
     for index, axis in enumerate(axes):
         place = layout.axis_of(call.site, axis, rank, least=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .emit import Constant
+from .emit import derive
 from .emit_layout import reshape
 from .emit_linear import batch_norm, conv, dense, gemm, transposed
 from .onnx_call import Attribute, Call, Translator
@@ -42,7 +42,7 @@ def _matmul(call: Call) -> str:
     x, matrix = call.activation(), call.constant(1)
     if matrix.array.ndim != 1:
         return dense(call.site, x, transposed(call.site, matrix), None)
-    row = Constant(f"{matrix.name}.row", matrix.array[None, :])
+    row = derive(call.site, matrix, "row", lambda array: array[None, :])
     column = dense(call.site.step("column"), x, row, None)
     return reshape(call.site, column, call.site.type_of(column).sample_shape[:-1])
 

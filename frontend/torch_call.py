@@ -27,20 +27,32 @@ class AtenCall:
 
     def activation(self, name: str = "self") -> str:
         """An argument that must be an activation."""
-        return self.site.need_activation(self.arguments[name])
+        return self.site.need_activation(self[name])
 
     def constant(self, name: str) -> Constant:
         """An argument that must be a parameter, a buffer or computed from them."""
-        return self.site.need_constant(self.arguments[name])
+        return self.site.need_constant(self[name])
 
     def optional(self, name: str) -> Constant | None:
         """A constant argument, or None."""
-        return None if self.arguments[name] is None else self.constant(name)
+        return None if self[name] is None else self.constant(name)
 
     def operand(self, name: str) -> Operand:
         """A tensor or a number."""
-        found = self.arguments[name]
-        return number(float(found)) if isinstance(found, int | float) else found
+        found = self[name]
+        return found if isinstance(found, str | Constant) else number(self.real(name))
+
+    def real(self, name: str) -> float:
+        """A number that is not a tensor and does not depend on the batch size."""
+        found = self[name]
+        if not isinstance(found, int | float):
+            kind = "the batch size" if isinstance(found, BatchSize) else "a tensor"
+            raise self.site.fail(f"Its argument '{name}' is {kind}.", "Use a number there.")
+        return float(found)
+
+    def optional_real(self, name: str) -> float | None:
+        """A number, or None where the argument is None or the operator has none of that name."""
+        return None if self.arguments.get(name) is None else self.real(name)
 
     def integer(self, name: str) -> int:
         """One integer."""
@@ -49,7 +61,7 @@ class AtenCall:
 
     def ints(self, name: str) -> Ints:
         """Integers; ImportModelError when one depends on the batch size."""
-        found = self.arguments[name]
+        found = self[name]
         sizes: Sequence[Size] = found if isinstance(found, list | tuple) else [found]
         if any(isinstance(size, BatchSize) for size in sizes):
             raise self.site.fail(

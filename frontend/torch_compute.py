@@ -40,7 +40,7 @@ def _conv(call: AtenCall) -> str:
 
 def _addmm(call: AtenCall) -> str:
     matrix = transposed(call.site, call.constant("mat2"))
-    factors = float(call["alpha"]), float(call["beta"])
+    factors = call.real("alpha"), call.real("beta")
     return gemm(call.site, call.activation("mat1"), matrix, call.constant("self"), *factors)
 
 
@@ -63,7 +63,7 @@ def _batch_norm(call: AtenCall) -> str:
     ones = Constant(f"{mean.name}.ones", np.ones(mean.array.shape, dtype=np.float32))
     zeros = Constant(f"{mean.name}.zeros", np.zeros(mean.array.shape, dtype=np.float32))
     gamma, beta = call.optional("weight") or ones, call.optional("bias") or zeros
-    return batch_norm(call.site, x, gamma, beta, mean, variance, call["eps"])
+    return batch_norm(call.site, x, gamma, beta, mean, variance, call.real("eps"))
 
 
 def _max_pool(call: AtenCall) -> str:
@@ -97,15 +97,16 @@ def _adaptive_average(call: AtenCall) -> str:
 
 
 def _mean(call: AtenCall) -> str:
-    axes = () if call["dim"] is None else call.ints("dim")
-    return pools.mean(call.site, call.activation(), axes, keepdims=call["keepdim"])
+    axes = () if call.arguments.get("dim") is None else call.ints("dim")
+    keepdims = call.arguments.get("keepdim", False)
+    return pools.mean(call.site, call.activation(), axes, keepdims=keepdims)
 
 
 def _arithmetic(operator: Arithmetic) -> Callable[[AtenCall], str]:
     def emit(call: AtenCall) -> str:
         right = call.operand("other")
         if call.arguments.get("alpha", 1) != 1:
-            factor = number(float(call["alpha"]))
+            factor = number(call.real("alpha"))
             right = _product(call, right, factor)
         return combine(call.site, operator, call.operand("self"), right)
 
@@ -124,7 +125,7 @@ def _reversed_sub(call: AtenCall) -> str:
 
 def _clamp(low: str, high: str) -> Callable[[AtenCall], str]:
     def emit(call: AtenCall) -> str:
-        lo, hi = call.arguments.get(low), call.arguments.get(high)
+        lo, hi = call.optional_real(low), call.optional_real(high)
         return clip(call.site, call.activation(), lo, hi)
 
     return emit
@@ -132,7 +133,7 @@ def _clamp(low: str, high: str) -> Callable[[AtenCall], str]:
 
 def _unary(function: str, argument: str = "") -> AtenTranslator:
     def emit(call: AtenCall) -> str:
-        alpha = float(np.float32(call[argument])) if argument else 0.0
+        alpha = float(np.float32(call.real(argument))) if argument else 0.0
         return call.site.emit(Unary(function, alpha), call.activation())
 
     return AtenTranslator(("self", argument), emit)

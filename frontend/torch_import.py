@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +20,7 @@ TRANSLATORS: dict[str, AtenTranslator] = {
     **torch_compute.TRANSLATORS,
     **torch_layout.TRANSLATORS,
 }
-_SIZES: dict[Any, Callable[..., Any]] = {
-    operator.add: operator.add,
-    operator.sub: operator.sub,
-    operator.mul: operator.mul,
-    operator.floordiv: operator.floordiv,
-}
+_SIZES = (operator.add, operator.sub, operator.mul, operator.floordiv)  # of the batch size
 
 
 def import_torch(module: Any, example_inputs: Sequence[Any]) -> Graph:
@@ -76,7 +71,7 @@ class _Reader:
         if node.target is operator.getitem:
             return self._item(site, *given)
         if node.target in _SIZES:
-            return _SIZES[node.target](*given)
+            return node.target(*given)
         if not any(isinstance(self.known[each], str | BatchSize) for each in node.all_input_nodes):
             return evaluate(node, site.name, given, named)
         return self._translated(node, site, given, named)

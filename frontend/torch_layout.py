@@ -84,7 +84,7 @@ def _pad(call: AtenCall) -> str:
     given = call.ints("pad")
     missing = (0,) * (rank - len(given) // 2)
     before, after = (*missing, *given[-2::-2]), (*missing, *given[::-2])
-    return layout.pad(call.site, x, before, after, float(call["value"] or 0.0))
+    return layout.pad(call.site, x, before, after, call.optional_real("value") or 0.0)
 
 
 def _converted(call: AtenCall) -> Operand:

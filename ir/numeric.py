@@ -136,15 +136,18 @@ class Encoding:
 
 
 SHORT_BITS = 12
+LEAST_SCALE = 2.0**-100
+"""Scales stay above this, so that no quotient or product of theirs leaves float32's range."""
 
 
 def short_scale(scale: Array) -> Array:
     """Positive reals rounded to float32 with mantissas of ``SHORT_BITS`` bits.
 
-    The ratio of short scales is a ratio of small integers: that guarantees a multiplier of at most
-    31 bits that reproduces it on any 32-bit accumulator (docs/numerics.md section 4).
+    The product of two over a power of two is a multiplier of 24 bits: exact for any accumulator.
+    Over a third one it is a ratio of small integers (docs/numerics.md section 5).
     """
-    mantissa, exponent = np.frexp(np.asarray(scale, dtype=np.float64))
+    wide = np.maximum(np.asarray(scale, dtype=np.float64), LEAST_SCALE)
+    mantissa, exponent = np.frexp(wide)
     rounded = np.ldexp(np.rint(mantissa * (1 << SHORT_BITS)), exponent - SHORT_BITS)
     return rounded.astype(np.float32)
 

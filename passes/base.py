@@ -41,7 +41,13 @@ class Context:
         empty = True
         for done, batch in enumerate(self.batches, 1):
             checked = {value.name: _checked(value.name, batch, graph) for value in graph.inputs}
-            if len(next(iter(checked.values()))):
+            sizes = {name: len(array) for name, array in checked.items()}
+            if len(set(sizes.values())) > 1:
+                raise DataError(
+                    f"A batch of calibration data holds {sizes} samples.",
+                    fix="Give as many samples of every input.",
+                )
+            if any(sizes.values()):
                 empty = False
                 yield checked
             self.progress(label, done, total)
@@ -69,13 +75,15 @@ def _checked(name: str, batch: Mapping[str, Array], graph: Graph) -> Array:
             where=where,
             fix="Prepare the data exactly as the float network takes it.",
         )
-    if not np.isfinite(array).all():
+    with np.errstate(over="ignore"):
+        reals = array.astype(np.float32)
+    if not np.isfinite(reals).all():
         raise DataError(
             "The calibration data holds NaN or infinite values.",
             where=where,
             fix="Remove or repair these samples.",
         )
-    return array.astype(np.float32)
+    return reals
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ..errors import NumericError
 from ..ir.evaluate import walk
 from ..ir.graph import Graph
 from ..ir.numeric import Array
@@ -39,8 +40,15 @@ def observe(graph: Graph, names: set[str], context: Context) -> dict[str, Histog
     hi = dict.fromkeys(names, -np.inf)
     for batch in context.sweep(graph, "Calibrate: ranges"):
         for name, array in _results(graph, batch, names):
-            lo[name] = min(lo[name], float(array.min()))
-            hi[name] = max(hi[name], float(array.max()))
+            lo[name] = float(np.minimum(lo[name], array.min()))  # keeps NaN
+            hi[name] = float(np.maximum(hi[name], array.max()))
+    for name in names:
+        if not np.isfinite((lo[name], hi[name])).all():
+            raise NumericError(
+                "It gives NaN or infinite values on the calibration data.",
+                where=graph.producers[name].where,
+                fix="Repair its weights or the samples; the float network overflows here.",
+            )
     counts = {name: np.zeros(BINS, dtype=np.int64) for name in names}
     for batch in context.sweep(graph, "Calibrate: histograms"):
         for name, array in _results(graph, batch, names):
@@ -101,6 +109,8 @@ def _divergence(histogram: Histogram, lo: float, hi: float, levels: int) -> floa
     counts = histogram.counts.astype(np.float64)
     codes = np.unique(_on_grid(histogram.centers, lo, hi, levels), return_inverse=True)[1]
     inside = (histogram.centers >= lo) & (histogram.centers <= hi)
+    if not inside.any():
+        return float(np.inf)
     filled = (counts > 0) & inside
     mass = np.bincount(codes, weights=counts * inside)
     bins = np.bincount(codes, weights=filled)

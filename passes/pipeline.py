@@ -10,7 +10,7 @@ import json
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -70,7 +70,7 @@ class Pipeline:
                 f"A recipe holds only [[pass]] tables; this one has {sorted(table)}.",
                 fix='Write [[pass]] and name = "quantize" below it.',
             )
-        return cls(tuple(make_pass(entry.pop("name", ""), entry) for entry in entries))
+        return cls(tuple(map(_read_entry, entries)))
 
     def __str__(self) -> str:
         return ",".join(_pass_text(each) for each in self.passes)
@@ -113,11 +113,21 @@ class Pipeline:
         for each in self.passes:
             if each.stage_before != stage:
                 raise UsageError(
-                    f"Pass '{each.name}' works on a {each.stage_before} graph, "
-                    f"but the passes before it leave a {stage} one.",
+                    f"Pass '{each.name}' works on the {each.stage_before} stage, "
+                    f"but the passes before it leave the {stage} stage.",
                     fix="The usual order is canonicalize, equalize, quantize, lower.",
                 )
             stage = each.stage_after
+
+
+def _read_entry(entry: Any) -> Pass:
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise UsageError(
+            "A pass of the recipe has no name.",
+            fix='Write name = "quantize" below each [[pass]].',
+        )
+    options = {key: value for key, value in entry.items() if key != "name"}
+    return make_pass(entry["name"], options)
 
 
 def _is_empty(batches: object) -> bool:
@@ -142,11 +152,19 @@ def make_pass(name: str, options: Mapping[str, Any]) -> Pass:
             fix=f"Its options are {', '.join(known) or 'none'}.",
         )
     try:
-        return TypeAdapter(cls).validate_json(json.dumps(dict(options)), strict=True)
+        text = json.dumps(dict(options), default=_plain)
+        return TypeAdapter(cls).validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         option = ".".join(map(str, first["loc"]))
         raise UsageError(f"Option '{option}' of pass '{name}': {first['msg']}.") from error
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know: Layer entries, numpy numbers; a date in TOML becomes text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 def _pass_text(each: Pass) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..ir.graph import Graph, Node, Rewriter, rewrite
-from ..ir.numeric import INT32, Encoding, NumericType, Rounding, int_type, short_scale
+from ..ir.numeric import INT32, LEAST_SCALE, Encoding, NumericType, Rounding, int_type, short_scale
 from ..ir.ops_layout import Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add, Affine, Clip, Relu
@@ -135,7 +135,7 @@ def matches(layer: Layer, node: Node) -> bool:
 def asymmetric(lo: float, hi: float, bits: int) -> tuple[Encoding, NumericType]:
     """Unsigned codes that span lo..hi, with real 0 exactly a code."""
     dtype = int_type(bits, signed=False)
-    step = (hi - lo) / dtype.hi if hi > lo else 1.0
+    step = max((hi - lo) / dtype.hi, LEAST_SCALE) if hi > lo else 1.0
     scale = float(short_scale(np.asarray(step))) if bits <= 8 else 2.0 ** np.ceil(np.log2(step))
     zero_point = int(np.clip(np.rint(-lo / scale), 0, dtype.hi))
     return Encoding(float(scale), zero_point), dtype
@@ -145,7 +145,8 @@ def symmetric(histogram: Histogram, bits: int) -> tuple[Encoding, NumericType]:
     """Signed codes without zero point that span every value seen; the scale is a power of two."""
     dtype = int_type(bits) if bits > 1 else int_type(1, signed=False)
     reach = max(abs(histogram.lo), abs(histogram.hi)) or 1.0
-    return Encoding(float(2.0 ** np.ceil(np.log2(reach / dtype.hi)))), dtype
+    step = max(reach / dtype.hi, LEAST_SCALE)
+    return Encoding(float(2.0 ** np.ceil(np.log2(step)))), dtype
 
 
 def quantize_points(graph: Graph) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ class Rescale:
         below = scale.denominator * offset.denominator
         a, b = scale.numerator * offset.denominator, offset.numerator * scale.denominator
         rule = ROUND_DIVISION[self.rounding]
-        exact = [rule(a * int(acc) + b, below) + self.zero_point for acc in accumulators]
+        exact = [rule(a * acc + b, below) + self.zero_point for acc in accumulators]
         return np.array([min(max(code, self.lo), self.hi) for code in exact], dtype=np.int64)
 
     def steps(self, channel: int, first: int, last: int) -> Array:
@@ -56,12 +56,14 @@ class Rescale:
         """
         scale, offset = self.scale[channel], self.offset[channel]
         below = 2 * offset.denominator * scale.numerator
-        found = []
-        for code in range(first, last + 1):
-            twice_edge, reached = rounding_edge(code - self.zero_point, self.rounding)
-            above = twice_edge * offset.denominator - 2 * offset.numerator
-            least, rest = divmod(above * scale.denominator, below)
-            found.append(least + (rest > 0 or not reached))
+        a = offset.denominator * scale.denominator
+        b = -2 * offset.numerator * scale.denominator
+        codes = range(first - self.zero_point, last - self.zero_point + 1)
+        edges = [rounding_edge(code, self.rounding) for code in codes]
+        found = [
+            -((-a * twice - b) // below) if reached else (a * twice + b) // below + 1
+            for twice, reached in edges
+        ]
         return np.array(found, dtype=np.int64)
 
 

@@ -175,6 +175,11 @@ BROKEN = {
         "Tensor '/x': its scale is nan",
         SCALES,
     ),
+    "scale infinite": (
+        with_slot(0, encoding=Encoding(float("inf"))),
+        "Tensor '/x': its scale is inf",
+        SCALES,
+    ),
     "zero point": (
         with_slot(0, encoding=Encoding(1.0, 2**63)),
         "Tensor '/x': its zero point is 9223372036854775808",

@@ -446,6 +446,7 @@ NOT_METADATA = {
     "no JSON": b"{",
     "not text": b"\xff",
     "list": b"[]",
+    "without a program": b"{}",
     "nothing": b"",
     "deep": b"[" * 100000,
     "long number": b"1" * 5000,

@@ -26,6 +26,6 @@ def test_any_other_arithmetic_is_refused(compute, text):
     with pytest.raises(ImportModelError) as caught:
         compute()
     assert str(caught.value) == (
-        f"The batch size takes part in arithmetic: {text}. Keep the batch as an axis of its own and "
-        "compute with the other sizes only."
+        f"The batch size takes part in arithmetic: {text}. Keep the batch as an axis of its own "
+        "and compute with the other sizes only."
     )

@@ -297,7 +297,8 @@ FIRST = make_node("Gather", ["shape", "zero"], ["batch"])
                 make_node("Unsqueeze", ["batch", "zeros"], ["end"]),
                 make_node("Slice", ["x", "zeros", "end", "ones"], ["y"], name="cut"),
             ],
-            "Node 'cut' (Slice): It slices 0:n, n the batch size. Give numbers instead.",
+            "Node 'cut' (Slice): Its slice 0:n:1 has n, the batch size, for a bound. Give numbers "
+            "instead.",
         ),
         (
             [make_node("Constant", [], ["c"], name="c"), make_node("Add", ["x", "c"], ["y"])],
@@ -319,9 +320,23 @@ def test_what_cannot_be_folded_is_refused_by_name(model_of, nodes, message):
         "four": np.int64(4),
         "many": np.int64(2**40),
         "huge": ints(2**20, 2**20),
+        "zeros": ints(0),
+        "ones": ints(1),
         "flat": ints(-1),
     }
     assert refused(model_of(nodes, CUBE, weights)) == message
+
+
+def test_folded_constants_are_bounded_in_all(model_of):
+    names = [f"z{index}" for index in range(5)]
+    nodes = [make_node("ConstantOfShape", ["size"], [name], name=name) for name in names]
+    nodes.append(make_node("Concat", names, ["all"]))
+    assert refused(
+        model_of([*nodes, make_node("Add", ["x", "all"], ["y"])], CUBE, {"size": ints(2**24)})
+    ) == (
+        "Node 'z4' (ConstantOfShape): The constants of this model exceed the limit of import. Fold "
+        "the constants of the model before importing it."
+    )
 
 
 def test_constants_that_multiply_by_broadcasting_are_bounded(model_of):

@@ -266,6 +266,8 @@ WEIGHTS = {
     "zero": ints(0),
     "one": ints(1),
     "two": ints(2),
+    "pair": ints(3, 3),
+    "four": ints(1, 1, 1, 1),
     "minus": ints(-1),
     "nine": ints(9),
     "pads": ints(1, 0, 0, 0, 0, 0, 0, 0),
@@ -355,13 +357,21 @@ WEIGHTS = {
         ),
         (
             make_node("Slice", ["x", "nine", "nine", "one"], ["y"], name="s"),
-            "Node 's' (Slice): Its slice 9:9:1 of axis 1 is empty: float32[n,3,4,5]. Correct the "
+            "Node 's' (Slice): Its slice 9:9:1 of axis 1 of float32[n,3,4,5] is empty. Correct the "
             "bounds.",
         ),
         (
             make_node("Slice", ["x", "sizes", "two"], ["y"], name="s"),
             "Node 's' (Slice): Its starts, ends, axes and steps are not equally many. Export the "
             "model again.",
+        ),
+        (
+            make_node("Slice", ["x", "sizes", "pair", "sizes"], ["y"], name="s"),
+            "Node 's' (Slice): Its axes (1, 1) name one axis twice. Export the model again.",
+        ),
+        (
+            make_node("Pad", ["x", "four", "", "sizes"], ["y"], name="p"),
+            "Node 'p' (Pad): Its axes (1, 1) name one axis twice. Export the model again.",
         ),
         (
             make_node("Slice", ["x"], ["y"], name="s"),

@@ -294,6 +294,6 @@ def test_a_float64_weight_beyond_float32_is_not_finite(model_of):
     node = make_node("MatMul", ["x", "w"], ["y"], name="fc")
     model = model_of([node], {"x": ["n", 1]}, {"w": np.array([[1e300]])})
     assert refused(model) == (
-        "Node 'fc' (MatMul): Weight 'w.T' has 1 of 1 elements that are not finite in float32 (the "
+        "Node 'fc' (MatMul): Weight 'w' has 1 of 1 elements that are not finite in float32 (the "
         "first, at [0, 0], is inf). No integer stands for them: repair or retrain the weights."
     )

@@ -3,6 +3,7 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import numpy_helper
 from onnx.helper import make_node
 
 from intaglio.errors import ImportModelError
@@ -191,8 +192,8 @@ def test_a_gate_of_another_slope_is_a_product_of_two_activations(model_of):
 def test_a_constant_of_higher_rank_moves_the_batch_and_is_refused(model_of):
     node = make_node("Add", ["x", "c"], ["y"], name="add")
     assert refused(model_of([node], {"x": ["n", 3]}, {"c": weight(1, 1, 3)})) == (
-        "Node 'add' (Add): The constant 'c' of shape (1, 1, 3) does not fit float32[n,3]. Supported "
-        "are scalars and constants that vary along one axis after the batch."
+        "Node 'add' (Add): The constant 'c' of shape (1, 1, 3) does not fit float32[n,3]. "
+        "Supported are scalars and constants that vary along one axis after the batch."
     )
 
 
@@ -265,6 +266,15 @@ def refused(model):
             [make_node("Relu", ["x"], ["y"], name="relu", slope=2)],
             "Node 'relu' (Relu): Attribute 'slope' = 2 is not supported. Supported attributes: "
             "none.",
+        ),
+        (
+            [
+                make_node(
+                    "Relu", ["x"], ["y"], name="relu", table=numpy_helper.from_array(np.ones(3))
+                )
+            ],
+            "Node 'relu' (Relu): Attribute 'table' = <tensor> is not supported. Supported "
+            "attributes: none.",
         ),
         (
             [make_node("Elu", ["x"], ["y"], name="elu", alpha=2)],

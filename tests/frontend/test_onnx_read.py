@@ -83,6 +83,25 @@ def test_an_empty_file(tmp_path):
     )
 
 
+def test_a_file_beyond_the_limit_is_not_read(tmp_path):
+    path = tmp_path / "net.onnx"
+    with path.open("wb") as stream:
+        stream.truncate(2**31 + 1)
+    assert refused(path) == (
+        f"File '{path}': It has 2147483649 bytes, more than the limit of 2147483648. Store large "
+        "weights as external data."
+    )
+
+
+def test_external_data_beyond_the_limit_is_not_read(tiny, tmp_path):
+    path = external(tmp_path, tiny, length=2**32 + 1)
+    with (path.parent / "weights.bin").open("r+b") as stream:
+        stream.truncate(2**33)
+    assert refused(path) == (
+        f"File '{path}': The external data of 'm' exceeds 4294967296 bytes in all. {BESIDE}"
+    )
+
+
 def test_a_truncated_file_is_an_error_wherever_it_ends(tiny, tmp_path):
     data = tiny.SerializeToString()
     path = tmp_path / "net.onnx"

@@ -109,12 +109,16 @@ def test_average_pool_of_older_opsets(model_of, check, opset, count):
     size=sizes,
     kernel=pairs,
     strides=pairs,
+    count=st.booleans(),
 )
-def test_auto_pad_equals_the_executor(model_of, check, operator, auto_pad, size, kernel, strides):
+def test_auto_pad_equals_the_executor(
+    model_of, check, operator, auto_pad, size, kernel, strides, count
+):
     for n, k, s in zip(size, kernel, strides, strict=True):
         assume((-(-n // s) - 1) * s + k >= n)  # the executor fails where nothing is to be padded
+    extra = {"count_include_pad": int(count)} if operator == "AveragePool" else {}
     node = make_node(
-        operator, ["x"], ["y"], auto_pad=auto_pad, kernel_shape=kernel, strides=strides
+        operator, ["x"], ["y"], auto_pad=auto_pad, kernel_shape=kernel, strides=strides, **extra
     )
     check(model_of([node], {"x": ["n", 2, *size]}))
 

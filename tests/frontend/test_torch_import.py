@@ -180,6 +180,7 @@ FUNCTIONS = {
     "mm": lambda m, x: torch.mm(x[:, 1], m.p.w[:4]),
     "matmul": lambda m, x: x @ m.p.w[:4],
     "computed weights": lambda m, x: F.linear(x, (m.p.w * 2).exp()[:, 1:] + m.p.b[:, None]),
+    "a number read from a weight": lambda m, x: x * m.p.w[0, 0].item(),
     "a stack of weights": lambda m, x: F.linear(x, torch.stack([m.p.b[:4], m.p.b[2:]])),
     "a split weight": lambda m, x: F.linear(x, m.p.w[:, :4].chunk(2)[1]),
     "add": lambda m, x: x + 2 * x + 1 - m.p.b[:4],
@@ -323,6 +324,16 @@ ACTIVATION = "is computed from the inputs of the network. Only a constant is sup
             "(1, 0, 2, 3). " + KEEP,
         ),
         (
+            lambda m, x: F.pad(x, (0, x.shape[0])),
+            "Module 'Call' (aten.pad.default): Its argument 'pad' depends on the batch size. Use "
+            "numbers there.",
+        ),
+        (
+            lambda m, x: x[:, x.shape[0] :],
+            "Module 'Call' (aten.slice.Tensor): Its slice n::1 has n, the batch size, for a bound. "
+            "Give numbers instead.",
+        ),
+        (
             lambda m, x: torch.cat([x, x], 0),
             "Module 'Call' (aten.cat.default): It works along axis 0, the batch. " + KEEP,
         ),
@@ -379,6 +390,26 @@ ACTIVATION = "is computed from the inputs of the network. Only a constant is sup
             lambda m, x: F.adaptive_avg_pool2d(x, 4),
             "Module 'Call' (aten.adaptive_avg_pool2d.default): It pools (6, 6) to (4, 4). "
             "Supported are sizes that divide the input's.",
+        ),
+        (
+            lambda m, x: x.mean(),
+            "Module 'Call' (aten.mean.default): It takes the mean of float32[n,4,6,6] over axes "
+            "(). Supported are means over the spatial axes: those after batch and channels.",
+        ),
+        (
+            lambda m, x: x.view(torch.float32) + x,
+            "Module 'Call' (aten.view.dtype): Argument 'dtype' = torch.float32 is not supported. "
+            "Supported: leave it out.",
+        ),
+        (
+            lambda m, x: x * x.shape[0],
+            "Module 'Call' (aten.mul.Tensor): Its argument 'other' is the batch size. Use a number "
+            "there.",
+        ),
+        (
+            lambda m, x: torch.clamp(x, torch.ones(4, 1, 1)),
+            "Module 'Call' (aten.clamp.Tensor): Its argument 'min' is a tensor. Use a number "
+            "there.",
         ),
         (
             lambda m, x: x.mean(1),

@@ -19,6 +19,7 @@ from intaglio.ir.numeric import (
     BIPOLAR,
     FLOAT32,
     INT32,
+    LEAST_SCALE,
     ROUNDINGS,
     SHORT_BITS,
     TERNARY,
@@ -225,3 +226,8 @@ def test_short_scale_keeps_shape_powers_of_two_and_the_type_float32():
     assert np.array_equal(short_scale(powers), powers)
     assert short_scale(powers).dtype == np.float32
     assert short_scale(np.array(0.1)).shape == ()
+
+
+@pytest.mark.parametrize("scale", [0.0, 5e-324, 1e-45, 2.0**-101])
+def test_short_scale_never_vanishes(scale):
+    assert short_scale(np.array(scale)) == LEAST_SCALE

@@ -79,7 +79,9 @@ def test_a_node_of_constants_becomes_a_constant():
     after = Canonicalize().run(before, Context())
     assert names(after) == [("y", "affine")]
     assert after.nodes[0].inputs == ("x", "s", "shift")
-    assert np.array_equal(after.constants["shift"].array, np.maximum(before.constants["c"].array, 0))
+    assert np.array_equal(
+        after.constants["shift"].array, np.maximum(before.constants["c"].array, 0)
+    )
 
 
 IDLE = {

@@ -99,9 +99,7 @@ def test_what_is_found_equals_the_definition_on_every_accumulator(case):
     assert prove(f, parameters, reach) == Certificate("certified", "requantize", *reach.bounds)
     for channel in range(f.channels):
         every = accumulators(reach, channel)
-        assert np.array_equal(
-            parameters.codes(every, channel), f.codes(every.tolist(), channel)
-        )
+        assert np.array_equal(parameters.codes(every, channel), f.codes(every.tolist(), channel))
 
 
 @given(rescalings())

@@ -82,7 +82,7 @@ def test_an_output_may_be_codes_or_their_real_value():
 
 def test_a_layer_is_an_accumulator_and_one_certified_rescaling():
     lowered = lower(
-        "w: float32[1,2,1,1] = dequantize {\"axis\": 0} (kernel, half, no)\n"
+        'w: float32[1,2,1,1] = dequantize {"axis": 0} (kernel, half, no)\n'
         'c: float32[n,1,3,3] = conv {"pads": [1, 1, 0, 0]} (y, w) from "/conv"\n'
         'r: float32[n,1,3,3] = relu (c) from "/relu"\n' + point("r", "1,3,3"),
         "2,2,2",
@@ -111,7 +111,7 @@ def test_a_function_of_codes_is_a_table_of_every_code():
 def test_a_rounding_that_no_addend_expresses_becomes_thresholds():
     even = QUANTIZE.replace("half_up", "half_even")
     lowered = lower(
-        f"w: float32[1,2] = dequantize {{\"axis\": 0}} (line, half, no)\n"
+        f'w: float32[1,2] = dequantize {{"axis": 0}} (line, half, no)\n'
         f"d: float32[n,1] = dense (y, w)\nz: uint8[n,1] = {even} (d, half, three)\nreturn z"
     )
     assert ops(lowered) == [("d.acc", "dense"), ("d", "threshold")]
@@ -125,7 +125,7 @@ def test_a_rounding_that_no_addend_expresses_becomes_thresholds():
 
 
 def test_codes_that_keep_their_encoding_need_no_rescaling():
-    lowered = lower("m: float32[n,2] = reshape {\"shape\": [2]} (y)\n" + point("m"))
+    lowered = lower('m: float32[n,2] = reshape {"shape": [2]} (y)\n' + point("m"))
     assert ops(lowered) == [("m", "reshape")]
     assert lowered.nodes[0].value.encoding == Encoding(0.5, 3)
 
@@ -237,7 +237,7 @@ def test_a_table_that_would_be_too_long_is_refused():
 
 
 def test_an_accumulator_that_could_overflow_is_refused():
-    body = "w: float32[1,70,31,31] = dequantize {\"axis\": 0} (tall, half, no)\n"
+    body = 'w: float32[1,70,31,31] = dequantize {"axis": 0} (tall, half, no)\n'
     body += 'c: float32[n,1,1,1] = conv (y, w) from "/c"\n' + point("c", "1,1,1")
     message = (
         "Node '/c' (conv): Its values reach 0..2178538950 and overflow 32 bits. "

@@ -207,7 +207,9 @@ class Network:
         """Constant codes of 1 to 8 bits behind a dequantize, per tensor or per channel."""
         bits = int(self.rng.integers(1, 9))
         top = (1 << bits - 1) - 1
-        codes = self.rng.integers(-top, top + 1, shape) if bits > 1 else self.rng.choice([-1, 1], shape)
+        codes = (
+            self.rng.integers(-top, top + 1, shape) if bits > 1 else self.rng.choice([-1, 1], shape)
+        )
         dtype = int_type(bits) if bits > 1 else BIPOLAR
         size = shape[0] if self.flip() else 1
         step = short_scale(self.rng.uniform(0.2, 1, size) / max(top, 1))
@@ -298,7 +300,11 @@ class Network:
         op = self.choose(
             Reshape((int(np.prod(shape)),)),
             Transpose(axes),
-            Slice(tuple(s - 1 if start else 0 for s, start in zip(shape, some, strict=True)), shape, ones),
+            Slice(
+                tuple(s - 1 if start else 0 for s, start in zip(shape, some, strict=True)),
+                shape,
+                ones,
+            ),
             Pad(some, zeros, self.choose(0, 0, 0.7, -np.inf)),
         )
         self.points.append(self.new.node(name, op, x))
