@@ -8,7 +8,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv-test
-DEMO_VENV ?= .venv
+DEMO_VENV ?= .venv-demo
+SOURCES = pyproject.toml $(wildcard *.py */*.py backends/templates/* examples/assets/*)
 PYTEST ?=
 
 # PyPI's torch for Linux brings gigabytes of CUDA; PyTorch's own index has the CPU build. Where it
@@ -38,11 +39,10 @@ lint: $(VENV)/.ready
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo
 
-# Editable, so that neither a later version of the sources nor a developer's environment is lost.
-$(DEMO_VENV)/.ready: pyproject.toml
+$(DEMO_VENV)/.ready: $(SOURCES)
 	@echo "Installing intaglio into $(DEMO_VENV) ..."
 	@test -x $(DEMO_VENV)/bin/python || $(PYTHON) -m venv $(DEMO_VENV)
-	@$(DEMO_VENV)/bin/python $(PIP) install --editable .
+	@$(DEMO_VENV)/bin/python $(PIP) install .
 	@touch $@
 
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -53,6 +53,6 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	@rm -rf build dist *.egg-info .venv-test .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	@rm -rf build dist *.egg-info .venv-demo .venv-test .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	@rm -rf .import_linter_cache .coverage intaglio-demo.html
 	@find . -path './.venv*' -prune -o -name __pycache__ -type d -exec rm -rf {} +

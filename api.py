@@ -30,10 +30,16 @@ Data = str | Path | Array | Mapping[str, Array] | Iterable[Any]
 BATCH = 64
 
 
-def import_model(model: Any, example_inputs: tuple[Any, ...] | None = None) -> Graph:
+def import_model(
+    model: Any,
+    example_inputs: tuple[Any, ...] | None = None,
+    *,
+    outputs: Sequence[str] = (),
+) -> Graph:
     """The float graph of an ONNX file or ``torch.nn.Module``; a Graph is returned as it is.
 
-    A module needs ``example_inputs``, a tuple of tensors with a batch of 1 or more.
+    A module needs ``example_inputs``, a tuple of tensors with a batch of 1 or more. An ONNX model
+    may be cut at inner tensors, its new ``outputs``.
     Raises ImportModelError naming the node that cannot be imported.
     """
     if isinstance(model, Graph):
@@ -47,11 +53,11 @@ def import_model(model: Any, example_inputs: tuple[Any, ...] | None = None) -> G
             )
         from .frontend.onnx_import import import_onnx
 
-        return import_onnx(model)
+        return import_onnx(model, outputs=outputs)
     if hasattr(model, "graph") and hasattr(model, "opset_import"):
         from .frontend.onnx_import import import_onnx
 
-        return import_onnx(model)
+        return import_onnx(model, outputs=outputs)
     if not hasattr(model, "state_dict"):
         raise UsageError(
             f"A {type(model).__name__} cannot be imported.",
@@ -72,6 +78,7 @@ def compile(  # the verb users look for; the builtin is not used here
     data: Data,
     *,
     recipe: Pipeline | str | Path | None = None,
+    outputs: Sequence[str] = (),
     example_inputs: tuple[Any, ...] | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
@@ -92,7 +99,7 @@ def compile(  # the verb users look for; the builtin is not used here
             f"Options {', '.join(sorted(options))} and a recipe were given together.",
             fix="Put the options into the recipe's quantize pass.",
         )
-    graph = import_model(model, example_inputs)
+    graph = import_model(model, example_inputs, outputs=outputs)
     pipeline = _pipeline(recipe, options)
     context = Context(batches_of(graph, data), progress or silent)
     integers = pipeline.run(graph, context, observe)

@@ -75,6 +75,10 @@ def compile_command(
         list[str] | None,
         typer.Option(metavar="PASS", help="Print the graph after this pass to stderr."),
     ] = None,
+    output_tensor: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Stop at this tensor of the model; may be repeated."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compile a network to a blob, proving every layer."""
@@ -85,7 +89,8 @@ def compile_command(
     given = {name: value for name, value in bits.items() if value is not None}
     target = output or Path(f"{model.stem}.intg")
     with Bars() as bars:
-        job = Job(model, data, recipe, given, target, tuple(print_after or ()))
+        stop = tuple(output_tensor or ())
+        job = Job(model, data, recipe, given, target, tuple(print_after or ()), stop)
         compiled = compile_and_save(job, bars)
     show(compiled, as_json=as_json)
 

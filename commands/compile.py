@@ -34,6 +34,7 @@ class Job:
     options: Mapping[str, Any]
     target: Path
     print_after: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def compile_and_save(job: Job, progress: Progress) -> Compiled:
     """Import, compare, compile, write; raises an IntaglioError and then leaves no file."""
     _check(job)
     data = api.read_arrays(job.data)
-    graph = api.import_model(job.model)
+    graph = api.import_model(job.model, outputs=job.outputs)
     comparison = compare_onnx(job.model, graph, first_samples(graph, data))
     if differs(comparison):
         note(f"Warning: the imported network differs from the model; {comparison}.")

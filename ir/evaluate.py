@@ -53,7 +53,7 @@ def evaluate_batches(
 
 
 def facts(graph: Graph) -> dict[str, Fact]:
-    """What is known of every integer value and constant: type, interval, elements (docs 3)."""
+    """What is known of every integer value and constant: type, interval (3), elements."""
     known: dict[str, Fact] = {}
     for name, tensor in graph.constants.items():
         if tensor.dtype.is_integer:

@@ -144,7 +144,7 @@ def short_scale(scale: Array) -> Array:
     """Positive reals rounded to float32 with mantissas of ``SHORT_BITS`` bits.
 
     The product of two over a power of two is a multiplier of 24 bits: exact for any accumulator.
-    Over a third one it is a ratio of small integers (docs/numerics.md section 5).
+    Over a third one it is a ratio of small integers (docs/numerics.md section 4).
     """
     wide = np.maximum(np.asarray(scale, dtype=np.float64), LEAST_SCALE)
     mantissa, exponent = np.frexp(wide)

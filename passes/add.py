@@ -1,4 +1,7 @@
-"""Integers for the addition of two tensors of codes, proved over every pair of codes."""
+"""Integers for the addition of two tensors of codes, compared over every pair of codes.
+
+Derivation: docs/numerics.md section 5.
+"""
 
 from __future__ import annotations
 

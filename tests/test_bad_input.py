@@ -68,7 +68,7 @@ def test_an_unknown_operator() -> None:
     assert text_of(lambda: intaglio.import_model(model(operator="FancyGelu"))) == (
         "Node '/act/Act' (FancyGelu): Operator 'FancyGelu' of domain 'ai.onnx', opset 17, is not "
         "supported. No supported operator has a similar name; 'intaglio ops' lists them all. "
-        "Replace it, or stop before it with outputs=['c']."
+        "Replace it, or stop before it with outputs=['c'] (--output-tensor 'c')."
     )
 
 

@@ -103,7 +103,7 @@ def test_an_unknown_operator_is_named_with_its_neighbors_and_a_place_to_stop(mod
     assert refused(model_of(nodes, {"x": ["n", 3]}, outputs=["z"], opset=13)) == (
         "Node 'head' (ReduceMeen): Operator 'ReduceMeen' of domain 'ai.onnx', opset 13, is not "
         "supported. Nearest supported operators: ReduceMean. Replace it, or stop before it with "
-        "outputs=['y']."
+        "outputs=['y'] (--output-tensor 'y')."
     )
 
 
@@ -281,7 +281,7 @@ def test_the_resnet_of_mlperf_tiny_up_to_its_softmax(data):
     assert refused(path) == (
         "Node 'Softmax_v43' (Softmax): Operator 'Softmax' of domain 'ai.onnx', opset 17, is not "
         "supported. No supported operator has a similar name; 'intaglio ops' lists them all. "
-        "Replace it, or stop before it with outputs=['v42']."
+        "Replace it, or stop before it with outputs=['v42'] (--output-tensor 'v42')."
     )
     graph = import_onnx(path, outputs=["v42"])
     assert compare_onnx(path, graph).worst.relative < 1e-5

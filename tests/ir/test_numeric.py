@@ -182,7 +182,7 @@ def test_encoding_decodes_and_encodes_every_code_to_itself(bits, signed, scale, 
 
 @given(scales(), st.lists(st.floats(-1e5, 1e5, width=32), min_size=1), st.sampled_from(ROUNDINGS))
 def test_encode_of_float32_equals_the_exact_quotient_rounded_once(scale, reals, rounding):
-    """Division in float64 cannot cross a rounding edge: docs/numerics.md section 2."""
+    """Division in float64 cannot cross a rounding edge: docs/numerics.md section 1."""
     dtype = int_type(16)
     got = Encoding(scale, 3).encode(np.array(reals, dtype=np.float32), dtype, rounding)
     for code, value in zip(got.tolist(), reals, strict=True):

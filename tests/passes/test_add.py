@@ -106,7 +106,7 @@ short = st.floats(2.0**-4, 1).map(lambda s: Fraction(float(short_scale(np.array(
 @settings(max_examples=20)
 @given(short, short, st.floats(0.25, 1.2), st.tuples(*[st.integers(0, 255)] * 3))
 def test_short_scales_of_bytes_are_certified_for_all_pairs(x, y, part, zeros):
-    """Docs section 6: observed for every ratio tried."""
+    """docs/numerics.md section 5: observed for every ratio tried."""
     scale = Fraction(float(short_scale(np.array(float(x + y) * part))))
     byte = (0, 255)
     total = total_of((x, y), zeros[:2], (1, 1))
