@@ -300,7 +300,9 @@ def _read_constant(reader: _Reader, known: Mapping[str, Tensor]) -> Tensor:
         size = type_.elements * little.itemsize
         packed = base64.b85decode(str(reader.json()))
         raw = zlib.decompressobj().decompress(packed, size + 1)
-        return Tensor(np.frombuffer(raw, little).reshape(cast("tuple[int, ...]", type_.shape)), type_.dtype)
+        return Tensor(
+            np.frombuffer(raw, little).reshape(cast("tuple[int, ...]", type_.shape)), type_.dtype
+        )
     except (ValueError, TypeError, zlib.error) as error:
         raise TextError(f"This does not hold the elements of {type_}.") from error
 

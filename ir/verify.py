@@ -89,6 +89,9 @@ def _reals_only_where_legal(graph: Graph, stage: Stage) -> Iterator[Finding]:
             yield f"Value '{value.name}'", f"{value.type} is not real"
         if stage == "integer" and not value.type.dtype.is_integer:
             yield f"Value '{value.name}'", f"{value.type} is not an integer"
+    for name, tensor in graph.constants.items():
+        if stage == "integer" and not tensor.dtype.is_integer:
+            yield f"Constant '{name}'", f"{tensor.type} is not an integer"
 
 
 def _accumulators_fit(graph: Graph, stage: Stage) -> Iterator[Finding]:

@@ -34,7 +34,7 @@ def test_json_leaves_out_what_is_zero():
 
 
 def test_from_json_refuses_an_unknown_verdict():
-    with pytest.raises(ValueError, match="^unknown verdict 'maybe'$"):
+    with pytest.raises(ValueError, match=r"^unknown verdict 'maybe'$"):
         Certificate.from_json({"verdict": "maybe", "method": ""})
 
 

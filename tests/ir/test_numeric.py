@@ -8,6 +8,7 @@ from decimal import (
     Decimal,
 )
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +66,14 @@ TABLE = {
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_rounding_gives_the_documented_table(rounding):
     assert round_real(np.array(REALS), rounding).tolist() == list(TABLE[rounding])
+
+
+def test_the_documents_show_this_table():
+    lines = (Path(__file__).parents[2] / "docs" / "numerics.md").read_text().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line]
+    rows = {row[0].split(" ")[0]: row[1:] for row in cells}
+    assert [float(value) for value in rows["round(x)"]] == list(REALS)
+    assert {mode: tuple(map(int, rows[mode])) for mode in TABLE} == TABLE
 
 
 @given(
@@ -159,8 +168,17 @@ def test_narrowest_holds_the_range_and_one_bit_less_does_not(a, b):
 
 @pytest.mark.parametrize(
     ("lo", "hi", "text"),
-    [(0, 0, "uint1"), (-1, 0, "int1"), (-1, -1, "int1"), (-1, 1, "int2"), (0, 255, "uint8")]
-    + [(-128, 127, "int8"), (-129, 0, "int9"), (0, 256, "uint9"), (-5, -3, "int4")],
+    [
+        (0, 0, "uint1"),
+        (-1, 0, "int1"),
+        (-1, -1, "int1"),
+        (-1, 1, "int2"),
+        (0, 255, "uint8"),
+        (0, 256, "uint9"),
+        (-128, 127, "int8"),
+        (-129, 0, "int9"),
+        (-5, -3, "int4"),
+    ],
 )
 def test_narrowest_at_the_edges(lo, hi, text):
     assert str(narrowest(lo, hi)) == text

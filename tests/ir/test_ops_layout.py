@@ -89,7 +89,8 @@ def test_pad_surrounds_x_with_the_value(shape, value, data):
 def test_concat_lays_operands_one_after_the_other(shape, sizes, data):
     axis = data.draw(st.integers(1, len(shape)))
     parts = [
-        numbered((*shape[: axis - 1], size, *shape[axis:]), 1000 * i) for i, size in enumerate(sizes)
+        numbered((*shape[: axis - 1], size, *shape[axis:]), 1000 * i)
+        for i, size in enumerate(sizes)
     ]
     y = check(Concat(axis), *parts)
     assert np.array_equal(y, np.concatenate(parts, axis))
@@ -110,7 +111,11 @@ X = (BATCH, 2, 3)
     ("op", "shapes", "text"),
     [
         (Reshape((5,)), [X], "int8[n,2,3] cannot take the shape (5,) per sample."),
-        (Transpose((1, 0, 2)), [X], "Axes (1, 0, 2) do not permute int8[n,2,3] with the batch first."),
+        (
+            Transpose((1, 0, 2)),
+            [X],
+            "Axes (1, 0, 2) do not permute int8[n,2,3] with the batch first.",
+        ),
         (Transpose((0, 1)), [X], "Axes (0, 1) do not permute int8[n,2,3] with the batch first."),
         (Slice((0,), (1,), (1,)), [X], "slice needs 2 starts, stops and steps for int8[n,2,3]."),
         (Slice((0, 0), (2, 4), (1, 1)), [X], "0:4:1 is not within 3."),

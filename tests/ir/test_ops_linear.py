@@ -55,7 +55,9 @@ def by_hand(op, x, weight, bias):
             y = r * op.strides[0] + a * op.dilations[0] - top
             z = c * op.strides[1] + b * op.dilations[1] - left
             inside = 0 <= y < h and 0 <= z < w
-            total += int(weight[o, p, a, b]) * (int(x[i, first + p, y, z]) if inside else op.pad_value)
+            total += int(weight[o, p, a, b]) * (
+                int(x[i, first + p, y, z]) if inside else op.pad_value
+            )
         out[i, o, r, c] = total
     return out
 
@@ -90,7 +92,11 @@ def test_conv_of_reals_equals_torch(case):
     top, left, bottom, right = op.pads
     padded = torch.nn.functional.pad(torch.tensor(reals[0]), (left, right, top, bottom))
     expected = torch.nn.functional.conv2d(
-        padded, *map(torch.tensor, reals[1:]), stride=op.strides, dilation=op.dilations, groups=op.groups
+        padded,
+        *map(torch.tensor, reals[1:]),
+        stride=op.strides,
+        dilation=op.dilations,
+        groups=op.groups,
     )
     got = op.reference(*reals)
     assert got.dtype == np.float32
@@ -204,9 +210,13 @@ def test_interval_needs_a_constant_weight():
 
 
 def test_arity_is_checked_and_named():
-    with pytest.raises(ShapeError, match=r"^Operator 'conv' takes x, weight, bias\?; got 1 operands\.$"):
+    with pytest.raises(
+        ShapeError, match=r"^Operator 'conv' takes x, weight, bias\?; got 1 operands\.$"
+    ):
         Conv().check_arity(1)
-    with pytest.raises(ShapeError, match=r"^Operator 'conv' takes x, weight, bias\?; got 4 operands\.$"):
+    with pytest.raises(
+        ShapeError, match=r"^Operator 'conv' takes x, weight, bias\?; got 4 operands\.$"
+    ):
         Conv().check_arity(4)
     Conv().check_arity(2)
     Conv().check_arity(3)

@@ -100,6 +100,7 @@ def test_sum_pool_adds_the_window_with_its_border(case, pad_value):
 @given(poolings(), st.integers(-200, 200))
 def test_pool_intervals_contain_the_results(case, pad_value):
     kernel, strides, pads, _, x = case
+    x = x // 64  # the border often lies outside
     reach = Interval.of(x.min(axis=(0, 2, 3)), x.max(axis=(0, 2, 3)))
     for op in (SumPool(kernel, strides, pads, pad_value), MaxPool(kernel, strides, pads)):
         assert op.interval(Fact(type_of(x), reach)).contains(op.reference(x))

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from intaglio.ir.ops import ALL
 from intaglio.ir.ops_linear import Dense
 from intaglio.ir.ops_pool import SumPool
 from intaglio.ir.ops_quant import Requantize
-from intaglio.ir.tensor import BATCH, Tensor, TensorType
+from intaglio.ir.tensor import BATCH, Tensor, TensorType, real
 from intaglio.ir.text import from_text
 from intaglio.ir.verify import LEGAL, verify
 
@@ -86,8 +87,10 @@ def test_each_broken_rule_is_named_with_the_node(stage, text, message):
 
 def test_what_depends_on_no_input_must_not_have_a_batch():
     value = Value("a", TensorType((BATCH, 2)))
-    graph = Graph("g", (), {"c": Tensor(np.zeros((1, 2), np.float32), value.type.dtype)}, (), ("a",))
-    text = "graph g (x: float32[n,2])\na: float32[n,2] = reshape {\"shape\": [2]} (c)\nreturn a"
+    graph = Graph(
+        "g", (), {"c": Tensor(np.zeros((1, 2), np.float32), value.type.dtype)}, (), ("a",)
+    )
+    text = 'graph g (x: float32[n,2])\na: float32[n,2] = reshape {"shape": [2]} (c)\nreturn a'
     parsed = from_text(text)
     broken = Graph("g", parsed.inputs, graph.constants, parsed.nodes, ("a",))
     message = f"Value 'a': its type is float32[n,2]. {LEADS}"
@@ -128,6 +131,14 @@ def test_a_rescaling_that_could_overflow_is_refused(parameters, finding):
     message += "Rule: Rescaling fits into int64 and shifts right by 0 to 62."
     with pytest.raises(VerifyError, match=f"^{re.escape(message)}$"):
         verify(rescaled(*parameters), "integer")
+
+
+def test_a_real_constant_in_the_integer_stage_is_refused():
+    broken = rescaled(1, 0, 0)
+    constants = dict(broken.constants) | {"m": real(np.array([0.5]))}
+    message = f"Constant 'm': float32[1] is not an integer. {REALS}"
+    with pytest.raises(VerifyError, match=f"^{re.escape(message)}$"):
+        verify(replace(broken, constants=constants), "integer")
 
 
 def test_every_op_is_legal_in_some_stage():

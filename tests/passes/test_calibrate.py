@@ -143,7 +143,7 @@ def histogram(lo, hi, counts):
 
 
 UNIFORM = Histogram(-1.0, 3.0, np.full(BINS, 100))
-TAILED = histogram(0.0, 100.0, {**{i: 1000 for i in range(BINS // 100)}, BINS - 1: 1})
+TAILED = histogram(0.0, 100.0, {**dict.fromkeys(range(BINS // 100), 1000), BINS - 1: 1})
 
 
 def test_minmax_takes_everything_and_includes_zero():

@@ -1,5 +1,6 @@
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -254,7 +255,7 @@ def test_the_observer_sees_every_pass_with_the_graph_before_and_after():
     assert [(run.index, run.pass_.name) for run in seen] == list(enumerate(PASSES))
     assert seen[0].before is GRAPH
     assert seen[-1].after is after
-    assert all(one.after is two.before for one, two in zip(seen, seen[1:], strict=False))
+    assert all(one.after is two.before for one, two in pairwise(seen))
     assert all(run.seconds >= 0 for run in seen)
 
 
