@@ -60,6 +60,7 @@ def to_json(demo: Demo) -> dict[str, Any]:
         "calibration_images": CALIBRATION,
         "import": comparison_json(demo.comparison),
         "equal": True,
+        "checked_images": demo.checked_images,
         "checked_codes": demo.checked_codes,
         "bytes": sizes(program, blob).to_json() | {"float32": demo.float_bytes},
         "layers": [layer.to_json() for layer in layers(program, blob)],
@@ -83,7 +84,8 @@ def _show(demo: Demo) -> None:
             ("proof", proof_text(found)),
             (
                 "check",
-                f"{demo.checked_codes:,} codes equal the reference: every layer, every image",
+                f"{demo.checked_codes:,} codes equal the reference: every layer of "
+                f"{demo.checked_images:,} images",
             ),
             ("seconds", _seconds(demo)),
         ]
@@ -142,7 +144,7 @@ def _cards(demo: Demo) -> list[Card]:
         Card(
             "Codes checked",
             f"{demo.checked_codes / 1e6:.1f} M",
-            "every layer of every image, simulator equal to reference",
+            f"every layer of {demo.checked_images:,} images, simulator equal to reference",
         ),
     ]
 

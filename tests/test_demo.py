@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from intaglio.cli import app
-from intaglio.demo import CALIBRATION, CLASSES, Demo, load_images, run_demo
+from intaglio.demo import CALIBRATION, CHECKED, CLASSES, Demo, load_images, run_demo
 
 COUNT = 700
 CODES_PER_IMAGE = (
@@ -98,6 +98,6 @@ def test_a_page_that_cannot_be_written_is_an_error_before_the_work(tmp_path: Pat
 @pytest.mark.slow
 def test_the_whole_demonstration() -> None:
     demo = run_demo()
-    assert demo.checked_codes == 10_000 * CODES_PER_IMAGE
+    assert demo.checked_codes == CHECKED * CODES_PER_IMAGE
     assert demo.score.float_accuracy > 0.91
     assert demo.score.integer_accuracy > 0.91
