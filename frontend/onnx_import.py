@@ -120,7 +120,8 @@ class _Reader:
             return translator
         version = f", opset {opset_of(self.model)}," if standard else ""
         stop = next((name for name in node.input if self._is_computed(name)), None)
-        advice = f", or stop before it with outputs=['{stop}'] (--output-tensor '{stop}')" if stop else ""
+        cut = f", or stop before it with outputs=['{stop}'] (--output-tensor '{stop}')"
+        advice = cut if stop else ""
         raise ImportModelError(
             f"Operator '{node.op_type}' of domain '{node.domain or 'ai.onnx'}'{version} is not "
             "supported.",
