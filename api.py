@@ -101,6 +101,11 @@ def compile(  # the verb users look for; the builtin is not used here
         )
     graph = import_model(model, example_inputs, outputs=outputs)
     pipeline = _pipeline(recipe, options)
+    if pipeline.leaves != "integer":
+        raise UsageError(
+            f"The recipe '{pipeline}' leaves the {pipeline.leaves} stage, not integers.",
+            fix="The usual order is canonicalize, equalize, quantize, lower.",
+        )
     context = Context(batches_of(graph, data), progress or silent)
     integers = pipeline.run(graph, context, observe)
     return Network(write_blob(schedule(integers, str(pipeline))))

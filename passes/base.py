@@ -68,7 +68,13 @@ def _checked(name: str, batch: Mapping[str, Array], graph: Graph) -> Array:
             fix="Name each array after the input it belongs to.",
         )
     array = np.asarray(batch[name])
-    if array.dtype.kind not in "fiu" or array.shape[1:] != expected.sample_shape:
+    if array.dtype.kind in "iu":
+        raise DataError(
+            f"Calibration data is {array.dtype}, but integers are codes, as in running a network.",
+            where=where,
+            fix="Convert it to float32, scaled as the float network takes it.",
+        )
+    if array.dtype.kind != "f" or array.shape[1:] != expected.sample_shape:
         raise DataError(
             f"Calibration data is {array.dtype}{list(array.shape)}, expected reals of shape "
             f"{expected.shape}.",

@@ -268,7 +268,7 @@ def lower_pass_through(self: Lowering, node: Node) -> None:
     if isinstance(op, Pad):
         dtype = self.facts[x.name].type.dtype
         steps = exact_bound(op.value) / x.scale
-        code = round_fraction(steps, "half_even") + x.zero_point
+        code = round_fraction(steps, "half_up") + x.zero_point
         op = replace(op, value=min(max(code, dtype.lo), dtype.hi))
     made = self.emit(node.name, op, x.name, node=node)
     self.encode(made, node, x.scale, x.zero_point)

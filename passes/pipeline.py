@@ -108,6 +108,11 @@ class Pipeline:
             what = f"{error.what} (in pass '{each.name}'; passes done: {done})"
             raise PassError(what, where=error.where, fix=error.fix) from error
 
+    @property
+    def leaves(self) -> Stage:
+        """The stage of the graph after the last pass."""
+        return self.passes[-1].stage_after if self.passes else "float"
+
     def _check_stages(self) -> None:
         stage: Stage = "float"
         for each in self.passes:

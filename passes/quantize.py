@@ -84,6 +84,8 @@ class Quantize(Pass):
         for what, value, most in bits:
             if not 1 <= value <= most:
                 raise UsageError(f"{what} is {value}.", fix=f"Choose 1 to {most}.")
+        if not 50 < self.percentile <= 100:
+            raise UsageError(f"percentile is {self.percentile}.", fix="Choose above 50, to 100.")
         if self.calibration not in METHODS or self.weights not in WEIGHT_METHODS:
             raise UsageError(
                 f"There is no calibration '{self.calibration}' with weights '{self.weights}'.",
@@ -120,11 +122,13 @@ class Quantize(Pass):
         self, graph: Graph, name: str, histogram: Histogram
     ) -> tuple[Encoding, NumericType]:
         if name in output_points(graph):
-            return symmetric(histogram, self.output_bits)
+            return symmetric(histogram, self.output_bits, pad_values(graph, name))
         node = graph.producers.get(name)
         bits = self.bits_of(node)[1] if node else self.activation_bits
         method = self.calibration if node else "minmax"
-        return asymmetric(*choose_range(histogram, 1 << bits, method, self.percentile), bits)
+        lo, hi = choose_range(histogram, 1 << bits, method, self.percentile)
+        borders = pad_values(graph, name)
+        return asymmetric(min(lo, *borders), max(hi, *borders), bits)
 
 
 def matches(layer: Layer, node: Node) -> bool:
@@ -141,10 +145,12 @@ def asymmetric(lo: float, hi: float, bits: int) -> tuple[Encoding, NumericType]:
     return Encoding(float(scale), zero_point), dtype
 
 
-def symmetric(histogram: Histogram, bits: int) -> tuple[Encoding, NumericType]:
+def symmetric(
+    histogram: Histogram, bits: int, borders: tuple[float, ...] = ()
+) -> tuple[Encoding, NumericType]:
     """Signed codes without zero point that span every value seen; the scale is a power of two."""
     dtype = int_type(bits) if bits > 1 else int_type(1, signed=False)
-    reach = max(abs(histogram.lo), abs(histogram.hi)) or 1.0
+    reach = max(map(abs, (histogram.lo, histogram.hi, *borders))) or 1.0
     step = max(reach / dtype.hi, LEAST_SCALE)
     return Encoding(float(2.0 ** np.ceil(np.log2(step)))), dtype
 
@@ -162,6 +168,17 @@ def _needs_point(graph: Graph, node: Node) -> bool:
     if len(users) != 1 or node.name in graph.outputs:
         return True
     return not (isinstance(users[0].op, Relu | Clip) and isinstance(node.op, FUSES_ACTIVATION))
+
+
+def pad_values(graph: Graph, name: str) -> tuple[float, ...]:
+    """The finite values that pads put around a value before it is quantized again; 0 at least."""
+    found = [0.0]
+    for user in graph.users[name]:
+        if isinstance(user.op, Pad) and np.isfinite(user.op.value):
+            found.append(user.op.value)
+        if isinstance(user.op, PASS_THROUGH):
+            found += pad_values(graph, user.name)
+    return tuple(found)
 
 
 def output_points(graph: Graph) -> set[str]:

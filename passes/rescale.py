@@ -44,9 +44,9 @@ class Rescale:
         scale, offset = self.scale[channel], self.offset[channel]
         below = scale.denominator * offset.denominator
         a, b = scale.numerator * offset.denominator, offset.numerator * scale.denominator
-        rule = ROUND_DIVISION[self.rounding]
-        exact = [rule(a * acc + b, below) + self.zero_point for acc in accumulators]
-        return np.array([min(max(code, self.lo), self.hi) for code in exact], dtype=np.int64)
+        rounded = round_divide(a, np.asarray(accumulators, np.int64), b, below, self.rounding)
+        clipped: Array = np.clip(rounded + self.zero_point, self.lo, self.hi)
+        return clipped
 
     def steps(self, channel: int, first: int, last: int) -> Array:
         """The least accumulator of each code first..last, for a positive scale; int64.
@@ -58,26 +58,63 @@ class Rescale:
         below = 2 * offset.denominator * scale.numerator
         a = offset.denominator * scale.denominator
         b = -2 * offset.numerator * scale.denominator
-        codes = range(first - self.zero_point, last - self.zero_point + 1)
-        edges = [rounding_edge(code, self.rounding) for code in codes]
-        found = [
-            -((-a * twice - b) // below) if reached else (a * twice + b) // below + 1
-            for twice, reached in edges
-        ]
-        return np.array(found, dtype=np.int64)
+        codes = np.arange(first - self.zero_point, last - self.zero_point + 1)
+        twice, reached = rounding_edges(codes, self.rounding)
+        return np.where(
+            reached,
+            -floor_divide(-a, twice, -b, below),
+            floor_divide(a, twice, b, below) + 1,
+        )
 
 
-def rounding_edge(code: int, rounding: Rounding) -> tuple[int, bool]:
-    """Twice the least real that rounds to ``code`` or above, and whether it is itself included."""
+def rounding_edges(codes: Array, rounding: Rounding) -> tuple[Array, Array]:
+    """Twice the least real that rounds to each code or above, and whether it is itself included."""
     if rounding == "half_up":
-        return 2 * code - 1, True
+        return 2 * codes - 1, np.full(codes.shape, True)
     if rounding == "half_even":
-        return 2 * code - 1, code % 2 == 0
+        return 2 * codes - 1, codes % 2 == 0
     if rounding == "half_away":
-        return 2 * code - 1, code > 0
-    if rounding == "floor" or (rounding == "toward_zero" and code > 0):
-        return 2 * code, True
-    return 2 * code - 2, False
+        return 2 * codes - 1, codes > 0
+    down = codes > 0 if rounding == "toward_zero" else np.full(codes.shape, rounding == "floor")
+    return 2 * codes - np.where(down, 0, 2), down
+
+
+def floor_divide(a: int, x: Array, b: int, below: int) -> Array:
+    """``floor((a x + b) / below)``, exact for int64 x and unbounded integers, ``below`` > 0.
+
+    float64 decides where its error, less than 2^-50 of the summands, cannot reach an integer;
+    unbounded integers decide the rest. Results saturate at +-2^62.
+    """
+    try:
+        product, constant = x * (a / below), b / below
+    except OverflowError:
+        product, constant = np.full(x.shape, np.inf), 0.0
+    value = product + constant
+    error = (np.abs(product) + abs(constant)) * 2.0**-50 + 2.0**-1000
+    whole = np.floor(value)
+    with np.errstate(invalid="ignore"):
+        sure = (value - whole > error) & (whole + 1 - value > error) & (error < 0.25)
+    result = np.where(sure, whole, 0).astype(np.int64)
+    exact = [(a * each + b) // below for each in x[~sure].tolist()]
+    result[~sure] = [min(max(each, -(1 << 62)), 1 << 62) for each in exact]
+    return result
+
+
+def round_divide(a: int, x: Array, b: int, below: int, rounding: Rounding) -> Array:
+    """``(a x + b) / below`` rounded to integers; exact like ``floor_divide``."""
+    if rounding == "floor":
+        return floor_divide(a, x, b, below)
+    if rounding == "ceil":
+        return -floor_divide(-a, x, -b, below)
+    if rounding == "toward_zero":
+        down = floor_divide(a, x, b, below)
+        return np.where(down >= 0, down, -floor_divide(-a, x, -b, below))
+    up = floor_divide(2 * a, x, 2 * b + below, 2 * below)
+    if rounding == "half_up":
+        return up
+    down = -floor_divide(-2 * a, x, below - 2 * b, 2 * below)
+    chosen = up % 2 == 0 if rounding == "half_even" else up > 0
+    return np.where(chosen, up, down)  # they differ in ties only
 
 
 def round_fraction(value: Fraction, rounding: Rounding) -> int:

@@ -220,3 +220,24 @@ def test_a_save_that_fails_leaves_no_file(
 
 def refuse_to_rename(source: str, target: str) -> None:
     raise OSError(28, "No space left on device")
+
+
+def test_integers_as_calibration_data() -> None:
+    assert text_of(lambda: intaglio.compile(model(), (samples() * 255).astype(np.uint8))) == (
+        "Input 'image': Calibration data is uint8, but integers are codes, as in running a "
+        "network. Convert it to float32, scaled as the float network takes it."
+    )
+
+
+@pytest.mark.parametrize(("recipe", "stage"), [("", "float"), ("canonicalize", "float")])
+def test_a_recipe_that_does_not_reach_integers(recipe: str, stage: str) -> None:
+    assert text_of(lambda: intaglio.compile(model(), samples(), recipe=recipe)) == (
+        f"The recipe '{recipe}' leaves the {stage} stage, not integers. The usual order is "
+        "canonicalize, equalize, quantize, lower."
+    )
+
+
+def test_a_percentile_that_keeps_less_than_half() -> None:
+    assert text_of(lambda: intaglio.compile(model(), samples(), percentile=3.0)) == (
+        "percentile is 3.0. Choose above 50, to 100."
+    )

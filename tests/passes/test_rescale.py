@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intaglio.ir.numeric import ROUNDINGS, round_real
-from intaglio.passes.rescale import Parameters, Rescale, round_fraction, rounding_edge
+from intaglio.passes.rescale import (
+    Parameters,
+    Rescale,
+    floor_divide,
+    round_divide,
+    round_fraction,
+    rounding_edges,
+)
 
 roundings = st.sampled_from(ROUNDINGS)
 rationals = st.fractions(-50, 50, max_denominator=64)
@@ -39,11 +46,28 @@ def test_rationals_round_as_float64_does(numerator, shift, rounding):
 
 @given(st.integers(-9, 9), roundings)
 def test_rounding_edge_is_the_least_real_that_reaches_the_code(code, rounding):
-    twice, reached = rounding_edge(code, rounding)
+    (twice,), (reached,) = (each.tolist() for each in rounding_edges(np.array([code]), rounding))
     edge, little = Fraction(twice, 2), Fraction(1, 10**9)
     assert round_fraction(edge - little, rounding) < code
     assert round_fraction(edge + little, rounding) >= code
     assert (round_fraction(edge, rounding) >= code) == reached
+
+
+wide = st.integers(-(2**90), 2**90)
+
+
+@given(wide, st.lists(st.integers(-(2**31), 2**31), min_size=1), wide, st.integers(1, 2**80))
+def test_floor_divide_is_exact_and_saturates(a, x, b, below):
+    expected = [min(max((a * each + b) // below, -(2**62)), 2**62) for each in x]
+    assert floor_divide(a, np.array(x), b, below).tolist() == expected
+
+
+@given(st.integers(-9, 9), st.integers(-99, 99), st.integers(1, 12), st.integers(0, 60), roundings)
+def test_round_divide_is_exact_in_ties_however_long_the_integers(a, b, below, shift, rounding):
+    x = np.arange(-40, 41)
+    expected = [round_fraction(Fraction(a * each + b, below), rounding) for each in x.tolist()]
+    scaled = (a << shift, x, b << shift, below << shift, rounding)
+    assert round_divide(*scaled).tolist() == expected
 
 
 definitions = st.builds(
