@@ -14,7 +14,7 @@ from ..errors import ImportModelError, UsageError
 from ..ir.graph import Builder, Graph, Value
 from ..ir.numeric import Array
 from ..ir.tensor import BATCH, TensorType
-from . import onnx_fold, onnx_layout, onnx_linear, onnx_pointwise, onnx_window
+from . import onnx_fold, onnx_layout, onnx_linear, onnx_pointwise, onnx_transposed, onnx_window
 from .emit import Constant, Draft, Operand, Site, check_size, finish, nearest
 from .onnx_call import Call, Translator, read_attributes
 from .onnx_read import array_of, opset_of, read_model
@@ -23,6 +23,7 @@ TRANSLATORS: dict[str, Translator] = {
     **onnx_linear.TRANSLATORS,
     **onnx_pointwise.TRANSLATORS,
     **onnx_window.TRANSLATORS,
+    **onnx_transposed.TRANSLATORS,
     **onnx_layout.TRANSLATORS,
     **onnx_fold.TRANSLATORS,
 }

@@ -12,6 +12,7 @@ from . import emit_pool as pools
 from .emit import Constant
 from .emit_arithmetic import Arithmetic, clip, combine, hard_sigmoid, number
 from .emit_linear import batch_norm, conv, dense, gemm, transposed
+from .emit_transposed import conv_transposed, transposed_size
 from .emit_window import Window, same_size, window
 from .torch_call import AtenCall, AtenTranslator
 
@@ -36,6 +37,16 @@ def _conv(call: AtenCall) -> str:
     if call["padding"] == "same":
         made = same_size(pools.spatial(call.site, x), made, upper=True)
     return conv(call.site, x, weight, call.optional("bias"), made, call["groups"])
+
+
+def _conv_transposed(call: AtenCall) -> str:
+    x, weight = call.activation("input"), call.constant("weight")
+    window = _window(call, x, weight.array.shape[2:], call.ints("padding"))
+    sizes, extra = pools.spatial(call.site, x), call.ints("output_padding")
+    extra = extra * len(sizes) if len(extra) == 1 else extra
+    result = transposed_size(sizes, window, extra)
+    bias = call.optional("bias")
+    return conv_transposed(call.site, x, weight, bias, window, call["groups"], result)
 
 
 def _addmm(call: AtenCall) -> str:
@@ -140,6 +151,7 @@ def _unary(function: str, argument: str = "") -> AtenTranslator:
 
 
 _CONV = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_TRANSPOSED = AtenTranslator((*_CONV, "output_padding"), _conv_transposed)
 _NORM = ("input", "weight", "bias", "running_mean", "running_var", "eps")
 _POOL = ("self", "kernel_size", "stride", "padding", "ceil_mode")
 _BINARY = ("self", "other", "alpha")
@@ -153,6 +165,8 @@ TRANSLATORS: dict[str, AtenTranslator] = {
     "convolution": AtenTranslator(
         _CONV, _conv, ignored=("output_padding",), only=(("transposed", False),)
     ),
+    "conv_transpose1d": _TRANSPOSED,
+    "conv_transpose2d": _TRANSPOSED,
     "linear": AtenTranslator(("input", "weight", "bias"), _linear),
     "addmm": AtenTranslator(("self", "mat1", "mat2", "alpha", "beta"), _addmm),
     "mm": AtenTranslator(("self", "mat2"), _matmul("mat2")),
