@@ -88,10 +88,17 @@ def conv_transposed(
         kernel = derive(site, kernel, "2d", lambda array: array[:, :, None, :])
     lines = (1,) * (4 - rank)
     plane = window.planar()
-    parts = (plane.kernel, plane.strides, plane.dilations, plane.pads[:2])
     height, width = (
-        _Axis(size, *(part[axis] for part in parts), wanted)
-        for axis, (size, wanted) in enumerate(zip(lines + sizes[1:], lines + result, strict=True))
+        _Axis(size, kernel_size, stride, dilation, before, wanted)
+        for size, kernel_size, stride, dilation, before, wanted in zip(
+            lines + sizes[1:],
+            plane.kernel,
+            plane.strides,
+            plane.dilations,
+            plane.pads[:2],
+            lines + result,
+            strict=True,
+        )
     )
     filters = derive(site, kernel, "phases", lambda array: _phases(array, groups, height, width))
     operands = [site.constant(filters)]
@@ -121,7 +128,7 @@ def _upsampled(
 
 
 def _interleave(site: Site, x: str, stride: int) -> str:
-    """``(c * stride, h, w)`` -> ``(c, h, w * stride)``: the filters of a channel are its columns."""
+    """``(c * stride, h, w)`` -> ``(c, h, w * stride)``."""
     if stride == 1:
         return x
     channels, height, width = site.type_of(x).sample_shape

@@ -12,6 +12,7 @@ from . import emit_pool as pools
 from .emit import Constant
 from .emit_arithmetic import Arithmetic, clip, combine, hard_sigmoid, number
 from .emit_linear import batch_norm, conv, dense, gemm, transposed
+from .emit_product import attention, matmul, softmax
 from .emit_transposed import conv_transposed, transposed_size
 from .emit_window import Window, same_size, window
 from .torch_call import AtenCall, AtenTranslator
@@ -62,10 +63,20 @@ def _linear(call: AtenCall) -> str:
 
 def _matmul(right: str) -> Callable[[AtenCall], str]:
     def emit(call: AtenCall) -> str:
-        x, matrix = call.activation(), call.constant(right)
-        return dense(call.site, x, transposed(call.site, matrix), None)
+        return matmul(call.site, call.operand("self"), call.operand(right))
 
     return emit
+
+
+def _attention(call: AtenCall) -> str:
+    query, key, value = (call.activation(name) for name in ("query", "key", "value"))
+    width = call.site.type_of(query).sample_shape[-1]
+    scale = call.optional_real("scale") or width**-0.5
+    return attention(call.site, query, key, value, scale)
+
+
+def _softmax(call: AtenCall) -> str:
+    return softmax(call.site, call.activation(), call.integer("dim"))
 
 
 def _batch_norm(call: AtenCall) -> str:
@@ -171,6 +182,10 @@ TRANSLATORS: dict[str, AtenTranslator] = {
     "addmm": AtenTranslator(("self", "mat1", "mat2", "alpha", "beta"), _addmm),
     "mm": AtenTranslator(("self", "mat2"), _matmul("mat2")),
     "matmul": AtenTranslator(("self", "other"), _matmul("other")),
+    "bmm": AtenTranslator(("self", "mat2"), _matmul("mat2")),
+    "softmax": AtenTranslator(("self", "dim"), _softmax),
+    "_softmax": AtenTranslator(("self", "dim"), _softmax),
+    "scaled_dot_product_attention": AtenTranslator(("query", "key", "value", "scale"), _attention),
     "_native_batch_norm_legit_no_training": AtenTranslator(
         _NORM, lambda call: (_batch_norm(call),), ignored=("momentum",)
     ),
