@@ -4,10 +4,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812  (the name that torch's users know)
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx.helper import make_node
-from torch.nn import functional as F
 
 from intaglio.errors import ImportModelError
 from intaglio.frontend.onnx_import import import_onnx
