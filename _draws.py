@@ -18,7 +18,9 @@ from .ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from .ir.ops_linear import Conv, Dense
 from .ir.ops_pointwise import Add
 from .ir.ops_pool import MaxPool, SumPool
+from .ir.ops_product import MatMul, Multiply
 from .ir.ops_quant import Lookup, Requantize, Threshold
+from .ir.ops_softmax import Softmax
 from .ir.tensor import BATCH, Tensor, TensorType
 
 
@@ -237,17 +239,49 @@ def _concat(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
     return Concat(axis), others
 
 
+def _factor(draw: st.DrawFn, x: NumericType, terms: int) -> tuple[NumericType, tuple[int, int]]:
+    """A type for y and both zero points such that ``terms`` products add up below 2**31."""
+    limit = (2**31 - 1) // (terms * 4 * _magnitude(x))
+    y = draw(numeric_types().filter(lambda dtype: _magnitude(dtype) <= limit))
+    return y, (_code(draw, x), _code(draw, y))
+
+
+def _multiply(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    dtype, zero_points = _factor(draw, x.dtype, 1)
+    sizes = (draw(st.sampled_from((1, size))) for size in x.sample_shape)
+    return Multiply(zero_points), (TensorType((BATCH, *sizes), dtype),)
+
+
+def _matmul(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    dtype, zero_points = _factor(draw, x.dtype, x.sample_shape[-1])
+    columns = draw(st.integers(1, 6))
+    y = TensorType((*x.shape[:-2], x.shape[-1], columns), dtype)
+    return MatMul(zero_points), (y,)
+
+
+def _softmax(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    axis = draw(st.integers(1, len(x.shape) - 1))
+    most = INT32.hi // x.sample_shape[axis - 1]
+    table = _between(draw, 0, draw(st.integers(1, most)), draw(st.integers(1, 40)))
+    descending = np.sort(table.array)[::-1].copy()
+    descending[0] = max(1, descending[0])
+    return Softmax(axis), (Tensor(descending, table.dtype),)
+
+
 DRAWS: dict[str, Draw] = {
     "add": _add,
     "concat": _concat,
     "conv": _conv,
     "dense": _dense,
     "lookup": _lookup,
+    "matmul": _matmul,
     "max_pool": _max_pool,
+    "multiply": _multiply,
     "pad": _pad,
     "requantize": _requantize,
     "reshape": _reshape,
     "slice": _slice,
+    "softmax": _softmax,
     "sum_pool": _sum_pool,
     "threshold": _threshold,
     "transpose": _transpose,
@@ -266,6 +300,6 @@ def operand_types(draw: st.DrawFn, name: str) -> TensorType:
     dtype = INT32 if wide else draw(numeric_types(max_bits=bits))
     if name in WINDOWED:
         return TensorType((BATCH, draw(st.integers(1, 24)), *_sizes(draw, 2, 1, 7)), dtype)
-    rank = draw(st.integers(1, 4))
+    rank = draw(st.integers(2 if name == "matmul" else 1, 4))
     first = draw(st.integers(1, 24 if rank < 4 else 6))
     return TensorType((BATCH, first, *_sizes(draw, rank - 1, 1, 4)), dtype)

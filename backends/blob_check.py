@@ -21,6 +21,7 @@ from ..ir.op import Op
 from ..ir.ops_layout import Pad
 from ..ir.ops_pool import MaxPool
 from ..ir.ops_quant import Lookup, Requantize, Threshold
+from ..ir.ops_softmax import Softmax
 from ..ir.program import ALIGNMENT, Program, Slot, Step
 from ..ir.tensor import TensorType
 from .blob_layout import (
@@ -180,6 +181,10 @@ def _values(program: Program) -> Iterator[Finding]:
         for op, operands in _parts(step):
             if isinstance(op, Threshold) and not ascends(operands[-1]):
                 yield _where(program, step), "its thresholds do not ascend"
+            if isinstance(op, Softmax):
+                x, table = program.slots[operands[0]].type, _array(program, operands[1])
+                if not op.sums_fit(x, table):
+                    yield _where(program, step), f"its exponentials reach {bounds(operands[1])}"
             if not isinstance(op, Requantize | Lookup):
                 continue
             lo, hi = bounds(operands[-1])

@@ -15,7 +15,9 @@ from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add
 from ..ir.ops_pool import MaxPool, SumPool
+from ..ir.ops_product import MatMul, Multiply
 from ..ir.ops_quant import Lookup, Requantize, Threshold
+from ..ir.ops_softmax import Softmax
 
 MAGIC = b"INTG"
 MAJOR, MINOR = 1, 0
@@ -133,6 +135,9 @@ OPCODES: dict[int, type[Op]] = {
     11: Slice,
     12: Pad,
     13: Concat,
+    14: Multiply,
+    15: MatMul,
+    16: Softmax,
 }
 OPCODE_OF = {op: code for code, op in OPCODES.items()}
 EPILOGUES = (Requantize, Threshold, Lookup)

@@ -13,12 +13,14 @@ from ..ir.op import Op
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add
 from ..ir.ops_pool import SumPool
+from ..ir.ops_product import MatMul, Multiply
+from ..ir.ops_softmax import Softmax
 from ..ir.program import Program, Slot, Step
 from ..ir.tensor import TensorType
 from ..ir.text import attributes
 from .blob_layout import DATA, HEADER, META, SECTION, SLOT, SLOTS, Header, Section, SlotRecord
 
-ACCUMULATES = (Conv, Dense, Add, SumPool)
+ACCUMULATES = (Conv, Dense, Add, SumPool, Multiply, MatMul, Softmax)
 
 
 @dataclass(frozen=True, slots=True)

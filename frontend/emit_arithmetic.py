@@ -13,6 +13,7 @@ from ..ir.ops_pointwise import Add, Clip, Relu, Unary
 from .emit import Constant, Operand, Site, weight
 from .emit_layout import swap
 from .emit_linear import affine
+from .emit_product import multiply
 
 Arithmetic = Literal["add", "sub", "mul", "div"]
 LARGEST = float(np.finfo(np.float32).max)
@@ -59,9 +60,11 @@ def _activations(site: Site, operator: Arithmetic, left: str, right: str) -> str
         function = _gated(site, x, gate) if operator == "mul" else ""
         if function:
             return site.emit(Unary(function), x)
+    if operator == "mul":
+        return multiply(site, left, right)
     raise site.fail(
         f"It {_VERBS[operator]} two activations, '{left}' and '{right}'.",
-        "Supported are products with constants, x * sigmoid(x) and x * hard_sigmoid(x).",
+        "Only division by constants is supported.",
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
 from ..ir.ops_pool import AveragePool, MaxPool
 from .emit import Site
-from .emit_layout import axis_of, pad, reshape
+from .emit_layout import axis_of, pad, reshape, transpose
 from .emit_window import Ints, Window, over_2d, rounded_up, window
 
 
@@ -54,14 +55,16 @@ def global_average(site: Site, x: str) -> str:
 
 
 def mean(site: Site, x: str, axes: Sequence[int], *, keepdims: bool) -> str:
-    """Mean over some of the spatial axes."""
+    """Mean over some of the axes after the batch."""
     type_ = site.type_of(x)
     reduced = {axis_of(site, axis, len(type_.shape)) for axis in axes}
-    if not reduced or 1 in reduced:
+    if not reduced:
         raise site.fail(
-            f"It takes the mean of {type_} over axes {tuple(axes)}.",
-            "Supported are means over the spatial axes: those after batch and channels.",
+            f"It takes the mean of {type_} over axes ().",
+            "Name the axes, all of them after the batch.",
         )
+    if 1 in reduced or len(type_.shape) not in (3, 4):
+        return _mean_over(site, x, reduced, keepdims=keepdims)
     kernel = [s if axis in reduced else 1 for axis, s in enumerate(spatial(site, x), 2)]
     inner = site if keepdims else site.step("mean")
     pooled = average_pool(inner, x, window(site, x, kernel))
@@ -69,6 +72,21 @@ def mean(site: Site, x: str, axes: Sequence[int], *, keepdims: bool) -> str:
         return pooled
     kept = (size for axis, size in enumerate(type_.sample_shape, 1) if axis not in reduced)
     return reshape(site, pooled, tuple(kept))
+
+
+def _mean_over(site: Site, x: str, reduced: set[int], *, keepdims: bool) -> str:
+    """The kept axes become channels, the reduced ones the height of an image."""
+    sizes = site.type_of(x).sample_shape
+    kept = [axis for axis in range(1, len(sizes) + 1) if axis not in reduced]
+    behind = transpose(site.step("behind"), x, (0, *kept, *sorted(reduced)))
+    height = prod(sizes[axis - 1] for axis in reduced)
+    image = reshape(site.step("image"), behind, (prod(sizes) // height, height, 1))
+    pooled = average_pool(site.step("mean"), image, window(site, image, (height, 1)))
+    if keepdims:
+        return reshape(
+            site, pooled, tuple(1 if a in reduced else s for a, s in enumerate(sizes, 1))
+        )
+    return reshape(site, pooled, tuple(sizes[axis - 1] for axis in kept))
 
 
 def adaptive_average(site: Site, x: str, sizes: Sequence[int | None]) -> str:

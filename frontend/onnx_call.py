@@ -41,7 +41,7 @@ class Attribute:
 class Call:
     """A node: its site, operands (None where absent), every attribute, a site per output.
 
-    ``read`` names the outputs that something reads.
+    ``read`` names the outputs that something reads, ``opset`` is the version of the operators.
     """
 
     operator: str
@@ -50,6 +50,7 @@ class Call:
     attributes: Mapping[str, Any]
     outputs: tuple[Site, ...]
     read: frozenset[str]
+    opset: int = 0
 
     def operand(self, index: int) -> Operand:
         """The operand at ``index``; ImportModelError when it is absent."""

@@ -14,7 +14,15 @@ from ..errors import ImportModelError, UsageError
 from ..ir.graph import Builder, Graph, Value
 from ..ir.numeric import Array
 from ..ir.tensor import BATCH, TensorType
-from . import onnx_fold, onnx_layout, onnx_linear, onnx_pointwise, onnx_window
+from . import (
+    onnx_fold,
+    onnx_layout,
+    onnx_linear,
+    onnx_pointwise,
+    onnx_softmax,
+    onnx_transposed,
+    onnx_window,
+)
 from .emit import Constant, Draft, Operand, Site, check_size, finish, nearest
 from .onnx_call import Call, Translator, read_attributes
 from .onnx_read import array_of, opset_of, read_model
@@ -23,6 +31,8 @@ TRANSLATORS: dict[str, Translator] = {
     **onnx_linear.TRANSLATORS,
     **onnx_pointwise.TRANSLATORS,
     **onnx_window.TRANSLATORS,
+    **onnx_transposed.TRANSLATORS,
+    **onnx_softmax.TRANSLATORS,
     **onnx_layout.TRANSLATORS,
     **onnx_fold.TRANSLATORS,
 }
@@ -107,7 +117,15 @@ class _Reader:
             raise _malformed(where, "One of its outputs is defined twice, or it has none")
         operands = tuple(self._operand(name, where) if name else None for name in node.input)
         attributes = read_attributes(node, translator.attributes, where)
-        call = Call(node.op_type, sites[0], operands, attributes, sites, self.read_names)
+        call = Call(
+            node.op_type,
+            sites[0],
+            operands,
+            attributes,
+            sites,
+            self.read_names,
+            opset_of(self.model),
+        )
         results = _translate(translator, call)
         self.known.update(
             (name, result) for name, result in zip(node.output, results, strict=False) if name

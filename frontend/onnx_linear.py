@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from .emit import derive
+from .emit import Constant, derive
 from .emit_layout import reshape
 from .emit_linear import batch_norm, conv, dense, gemm, transposed
+from .emit_product import matmul
 from .onnx_call import Attribute, Call, Translator
 from .onnx_window import PADS, window_of
 
@@ -39,11 +40,11 @@ def _gemm(call: Call) -> str:
 
 
 def _matmul(call: Call) -> str:
-    x, matrix = call.activation(), call.constant(1)
-    if matrix.array.ndim != 1:
-        return dense(call.site, x, transposed(call.site, matrix), None)
+    x, matrix = call.operand(0), call.operand(1)
+    if not isinstance(matrix, Constant) or matrix.array.ndim != 1:
+        return matmul(call.site, x, matrix)
     row = derive(call.site, matrix, "row", lambda array: array[None, :])
-    column = dense(call.site.step("column"), x, row, None)
+    column = dense(call.site.step("column"), call.activation(), row, None)
     return reshape(call.site, column, call.site.type_of(column).sample_shape[:-1])
 
 
@@ -68,7 +69,9 @@ TRANSLATORS: dict[str, Translator] = {
         _gemm,
         limits="constant weights, transA = 0",
     ),
-    "MatMul": Translator((), _matmul, limits="a constant matrix on the right"),
+    "MatMul": Translator(
+        (), _matmul, limits="two activations of one rank, or one and a constant matrix"
+    ),
     "BatchNormalization": Translator(
         (
             Attribute("epsilon", "float", 1e-5),

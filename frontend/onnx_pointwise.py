@@ -20,7 +20,7 @@ def _arithmetic(operator: Arithmetic, function: Callable[..., Array]) -> Transla
         return combine(call.site, operator, call.operand(0), call.operand(1))
 
     limits = "one operand a constant per channel"
-    if operator in ("add", "sub"):
+    if operator != "div":
         limits += ", or two activations of one shape"
     return Translator((), emit, fold.elementwise(function), limits)
 

@@ -12,6 +12,8 @@ from . import emit_pool as pools
 from .emit import Constant
 from .emit_arithmetic import Arithmetic, clip, combine, hard_sigmoid, number
 from .emit_linear import batch_norm, conv, dense, gemm, transposed
+from .emit_product import attention, matmul, softmax
+from .emit_transposed import conv_transposed, transposed_size
 from .emit_window import Window, same_size, window
 from .torch_call import AtenCall, AtenTranslator
 
@@ -38,6 +40,16 @@ def _conv(call: AtenCall) -> str:
     return conv(call.site, x, weight, call.optional("bias"), made, call["groups"])
 
 
+def _conv_transposed(call: AtenCall) -> str:
+    x, weight = call.activation("input"), call.constant("weight")
+    window = _window(call, x, weight.array.shape[2:], call.ints("padding"))
+    sizes, extra = pools.spatial(call.site, x), call.ints("output_padding")
+    extra = extra * len(sizes) if len(extra) == 1 else extra
+    result = transposed_size(sizes, window, extra)
+    bias = call.optional("bias")
+    return conv_transposed(call.site, x, weight, bias, window, call["groups"], result)
+
+
 def _addmm(call: AtenCall) -> str:
     matrix = transposed(call.site, call.constant("mat2"))
     factors = call.real("alpha"), call.real("beta")
@@ -51,10 +63,20 @@ def _linear(call: AtenCall) -> str:
 
 def _matmul(right: str) -> Callable[[AtenCall], str]:
     def emit(call: AtenCall) -> str:
-        x, matrix = call.activation(), call.constant(right)
-        return dense(call.site, x, transposed(call.site, matrix), None)
+        return matmul(call.site, call.operand("self"), call.operand(right))
 
     return emit
+
+
+def _attention(call: AtenCall) -> str:
+    query, key, value = (call.activation(name) for name in ("query", "key", "value"))
+    width = call.site.type_of(query).sample_shape[-1]
+    scale = call.optional_real("scale") or width**-0.5
+    return attention(call.site, query, key, value, scale)
+
+
+def _softmax(call: AtenCall) -> str:
+    return softmax(call.site, call.activation(), call.integer("dim"))
 
 
 def _batch_norm(call: AtenCall) -> str:
@@ -140,6 +162,7 @@ def _unary(function: str, argument: str = "") -> AtenTranslator:
 
 
 _CONV = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_TRANSPOSED = AtenTranslator((*_CONV, "output_padding"), _conv_transposed)
 _NORM = ("input", "weight", "bias", "running_mean", "running_var", "eps")
 _POOL = ("self", "kernel_size", "stride", "padding", "ceil_mode")
 _BINARY = ("self", "other", "alpha")
@@ -153,10 +176,16 @@ TRANSLATORS: dict[str, AtenTranslator] = {
     "convolution": AtenTranslator(
         _CONV, _conv, ignored=("output_padding",), only=(("transposed", False),)
     ),
+    "conv_transpose1d": _TRANSPOSED,
+    "conv_transpose2d": _TRANSPOSED,
     "linear": AtenTranslator(("input", "weight", "bias"), _linear),
     "addmm": AtenTranslator(("self", "mat1", "mat2", "alpha", "beta"), _addmm),
     "mm": AtenTranslator(("self", "mat2"), _matmul("mat2")),
     "matmul": AtenTranslator(("self", "other"), _matmul("other")),
+    "bmm": AtenTranslator(("self", "mat2"), _matmul("mat2")),
+    "softmax": AtenTranslator(("self", "dim"), _softmax),
+    "_softmax": AtenTranslator(("self", "dim"), _softmax),
+    "scaled_dot_product_attention": AtenTranslator(("query", "key", "value", "scale"), _attention),
     "_native_batch_norm_legit_no_training": AtenTranslator(
         _NORM, lambda call: (_batch_norm(call),), ignored=("momentum",)
     ),

@@ -7,12 +7,17 @@ from .ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from .ops_linear import Conv, Dense
 from .ops_pointwise import Add, Affine, Clip, Relu, Unary
 from .ops_pool import AveragePool, MaxPool, SumPool
+from .ops_product import MatMul, Multiply
 from .ops_quant import Dequantize, Lookup, Quantize, Requantize, Threshold
+from .ops_softmax import Softmax
 
 ALL: tuple[type[Op], ...] = (
     Conv,
     Dense,
     Add,
+    Multiply,
+    MatMul,
+    Softmax,
     Affine,
     Relu,
     Clip,

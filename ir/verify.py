@@ -13,19 +13,24 @@ from .ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from .ops_linear import Conv, Dense
 from .ops_pointwise import Add, Affine, Clip, Relu, Unary
 from .ops_pool import AveragePool, MaxPool, SumPool
+from .ops_product import MatMul, Multiply
 from .ops_quant import Dequantize, Lookup, Quantize, Requantize, Threshold
+from .ops_softmax import Softmax
 from .tensor import BATCH
 
 Stage = Literal["float", "quantized", "integer"]
 
+_PRODUCTS: frozenset[type[Op]] = frozenset({Multiply, MatMul, Softmax})
 _LAYOUT: frozenset[type[Op]] = frozenset({Reshape, Transpose, Slice, Pad, Concat, MaxPool})
-_REAL: frozenset[type[Op]] = _LAYOUT.union(
+_REAL: frozenset[type[Op]] = (_LAYOUT | _PRODUCTS).union(
     (Conv, Dense, Add, Affine, Relu, Clip, Unary, AveragePool)
 )
 LEGAL: dict[Stage, frozenset[type[Op]]] = {
     "float": _REAL,
     "quantized": _REAL.union((Quantize, Dequantize)),
-    "integer": _LAYOUT.union((Conv, Dense, Add, SumPool, Requantize, Threshold, Lookup)),
+    "integer": (_LAYOUT | _PRODUCTS).union(
+        (Conv, Dense, Add, SumPool, Requantize, Threshold, Lookup)
+    ),
 }
 ACCUMULATOR_BITS = 32
 
@@ -119,6 +124,16 @@ def _rescalings_fit(graph: Graph, stage: Stage) -> Iterator[Finding]:
             yield node.where, f"its shifts are {spans[3][0]}..{spans[3][1]}"
 
 
+def _exponentials_fit(graph: Graph, stage: Stage) -> Iterator[Finding]:
+    for node in graph.nodes:
+        if isinstance(node.op, Softmax) and len(node.inputs) > 1:
+            table = graph.constants.get(node.inputs[1])
+            if table is None:
+                yield node.where, "its exponentials are not a constant"
+            elif not node.op.sums_fit(graph.type_of(node.inputs[0]), table.array):
+                yield node.where, f"its exponentials reach {table.array.max()}"
+
+
 RULES: tuple[tuple[str, Rule], ...] = (
     ("Every value is defined once.", _names_defined_once),
     ("Operands are defined before they are used.", _operands_defined_before),
@@ -128,6 +143,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("Reals occur only where the stage allows them.", _reals_only_where_legal),
     ("No integer can overflow its type.", _accumulators_fit),
     ("Rescaling fits into int64 and shifts right by 0 to 62.", _rescalings_fit),
+    ("Sums of exponentials are positive and fit int32.", _exponentials_fit),
 )
 
 

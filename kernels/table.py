@@ -11,7 +11,9 @@ from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add
 from ..ir.ops_pool import MaxPool, SumPool
+from ..ir.ops_product import MatMul, Multiply
 from ..ir.ops_quant import Lookup, Requantize, Threshold
+from ..ir.ops_softmax import Softmax
 from .kernel import Kernel, Run, Types
 
 Isa = Literal["portable"]
@@ -26,7 +28,7 @@ def _fixed(run: Run) -> Maker:
 @cache
 def table() -> Mapping[tuple[type[Op], Isa], Maker]:
     """Every kernel. The first call imports numba, which is why it is not done on import."""
-    from . import layout, linear, pointwise, pool
+    from . import layout, linear, pointwise, pool, product, softmax
 
     return {
         (Conv, "portable"): linear.conv,
@@ -34,6 +36,9 @@ def table() -> Mapping[tuple[type[Op], Isa], Maker]:
         (SumPool, "portable"): linear.sum_pool,
         (MaxPool, "portable"): _fixed(pool.max_pool),
         (Add, "portable"): pointwise.add,
+        (Multiply, "portable"): _fixed(product.multiply),
+        (MatMul, "portable"): product.matmul,
+        (Softmax, "portable"): _fixed(softmax.softmax),
         (Requantize, "portable"): pointwise.requantize,
         (Threshold, "portable"): pointwise.threshold,
         (Lookup, "portable"): pointwise.lookup,

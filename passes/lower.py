@@ -23,13 +23,16 @@ from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add, Affine, Clip, Relu, Unary
 from ..ir.ops_pool import AveragePool, MaxPool, SumPool
+from ..ir.ops_product import MatMul, Multiply
 from ..ir.ops_quant import Dequantize, Lookup, Requantize, Threshold
 from ..ir.ops_quant import Quantize as QuantizeOp
+from ..ir.ops_softmax import Softmax
 from ..ir.tensor import Tensor
 from ..ir.verify import ACCUMULATOR_BITS, Stage
 from .add import find_sum
 from .base import Context, Pass
 from .certify import find_parameters, nearest_parameters, prove, thresholds
+from .lower_product import lower_product, lower_softmax
 from .meaning import UNBOUNDED, Codes, Function, Image, Joined, Meaning, Sum
 from .rescale import Parameters, Rescale, round_fraction
 
@@ -202,11 +205,15 @@ def lower_linear(self: Lowering, node: Node) -> None:
 
 
 def lower_affine(self: Lowering, node: Node) -> None:
-    """An image of codes as they are."""
-    x = self.codes(node)
+    """An image of codes as they are, or of the accumulator that they stand for."""
     channels = node.type.sample_shape[0]
     factor = fractions(self.array(node.inputs[1]), channels)
     shift = fractions(self.array(node.inputs[2]), channels)
+    before = self.meanings.get(node.inputs[0])
+    if isinstance(before, Image) and before.bounds == UNBOUNDED:
+        self.meanings[node.name] = before.affine(factor, shift)
+        return
+    x = self.codes(node)
     scale = tuple(x.scale * each for each in factor)
     offset = tuple(b - s * x.zero_point for b, s in zip(shift, scale, strict=True))
     self.meanings[node.name] = Image(x.name, scale, offset)
@@ -471,4 +478,7 @@ RULES: dict[type[Any], Callable[[Lowering, Node], None]] = {
     Slice: lower_pass_through,
     Pad: lower_pass_through,
     Concat: lower_concat,
+    Multiply: lower_product,
+    MatMul: lower_product,
+    Softmax: lower_softmax,
 }

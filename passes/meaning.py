@@ -37,6 +37,16 @@ class Image:
     offset: tuple[Fraction, ...]
     bounds: Bounds = UNBOUNDED
 
+    def affine(self, factor: tuple[Fraction, ...], shift: tuple[Fraction, ...]) -> Image:
+        """``factor[c] * self + shift[c]`` of an image without bounds."""
+        count = len(factor)
+        scale, offset = (own * (count // len(own)) for own in (self.scale, self.offset))
+        return Image(
+            self.name,
+            tuple(f * s for f, s in zip(factor, scale, strict=True)),
+            tuple(f * o + b for f, o, b in zip(factor, offset, shift, strict=True)),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Sum:

@@ -19,6 +19,7 @@ from ..ir.ops_layout import Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add, Affine, Clip, Relu
 from ..ir.ops_pool import AveragePool, MaxPool
+from ..ir.ops_product import MatMul, Multiply
 from ..ir.ops_quant import Dequantize
 from ..ir.ops_quant import Quantize as QuantizeOp
 from ..ir.tensor import Tensor, real
@@ -36,7 +37,7 @@ from .weights import (
 
 PASS_THROUGH = (MaxPool, Reshape, Transpose, Slice, Pad)
 """Ops that only choose among the values they are given: they run on codes as they are."""
-FUSES_ACTIVATION = (Conv, Dense, Add, Affine, AveragePool, Relu, Clip)
+FUSES_ACTIVATION = (Conv, Dense, Add, Affine, AveragePool, Multiply, MatMul, Relu, Clip)
 """Ops whose sole following relu or clip becomes the range of their codes."""
 
 
@@ -167,6 +168,8 @@ def _needs_point(graph: Graph, node: Node) -> bool:
     users = graph.users[node.name]
     if len(users) != 1 or node.name in graph.outputs:
         return True
+    if isinstance(node.op, Multiply | MatMul) and isinstance(users[0].op, Affine):
+        return False  # The affine is folded into the rescaling of the products.
     return not (isinstance(users[0].op, Relu | Clip) and isinstance(node.op, FUSES_ACTIVATION))
 
 

@@ -8,10 +8,12 @@ from ..ir.graph import Graph, Node
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add
 from ..ir.ops_pool import SumPool
+from ..ir.ops_product import MatMul, Multiply
 from ..ir.ops_quant import Lookup, Requantize, Threshold
+from ..ir.ops_softmax import Softmax
 from ..ir.program import ALIGNMENT, Program, Slot, Step
 
-ACCUMULATES = (Conv, Dense, Add, SumPool)
+ACCUMULATES = (Conv, Dense, Add, SumPool, Multiply, MatMul, Softmax)
 EPILOGUES = (Requantize, Threshold, Lookup)
 
 

@@ -379,7 +379,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "Tensor '/x': it lies at 320..338 of 320 arena bytes. Rule: Activations lie in the arena "
         f"at multiples of 64; a constant has its slot's type.{ALTERED}",
     ),
-    "unknown opcode": (patched(b"STEP", 0, "H", 14), f"Step 0: Its opcode 14 is unknown.{ALTERED}"),
+    "unknown opcode": (patched(b"STEP", 0, "H", 99), f"Step 0: Its opcode 99 is unknown.{ALTERED}"),
     "opcode 0": (patched(b"STEP", 0, "H", 0), f"Step 0: Its opcode 0 is unknown.{ALTERED}"),
     "unknown epilogue": (
         patched(b"STEP", 2, "H", 99),

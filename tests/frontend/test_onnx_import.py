@@ -213,6 +213,8 @@ def test_defaults_of_attributes_are_those_of_the_newest_schema():
         schema = onnx.defs.get_schema(operator)
         for attribute in translator.attributes:
             stated = schema.attributes.get(attribute.name)
+            if (operator, attribute.name) == ("Softmax", "axis"):
+                continue  # Its default changed from 1 to -1: the translator looks at the opset.
             if stated is not None and stated.default_value.type:
                 default = helper.get_attribute_value(stated.default_value)
                 plain = default.decode() if isinstance(default, bytes) else default

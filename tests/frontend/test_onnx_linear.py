@@ -227,13 +227,13 @@ def refused(model):
         ),
         (
             make_node("MatMul", ["row", "row"], ["y"], name="attention"),
-            "Node 'attention' (MatMul): Its operand 'row' is computed from the inputs of the "
-            "network. Only a constant is supported there.",
+            "Node 'attention' (MatMul): float32[n,4] and float32[n,4] are not (n, ..., m, k) and "
+            "(n, ..., k, p). Check the shapes of its operands in the model.",
         ),
         (
             make_node("MatMul", ["m", "row"], ["y"], name="left"),
-            "Node 'left' (MatMul): Its operand 'm' is a constant. Fold the constants of the model "
-            "first.",
+            "Node 'left' (MatMul): It multiplies 'm' of shape (4, 5) with float32[n,4]. A constant "
+            "on the left must be a matrix, and axis 0 of the other operand the batch.",
         ),
         (
             make_node("MatMul", ["row", "stack"], ["y"], name="batched"),

@@ -206,11 +206,6 @@ BATCH_ADVICE = (
             "average pool reads neighboring elements only: dilations must be 1.",
         ),
         (
-            make_node("ReduceMean", ["x"], ["y"], name="mean", axes=[1]),
-            "Node 'mean' (ReduceMean): It takes the mean of float32[n,2,4,5] over axes (1,). "
-            "Supported are means over the spatial axes: those after batch and channels.",
-        ),
-        (
             make_node("ReduceMean", ["x"], ["y"], name="mean"),
             f"Node 'mean' (ReduceMean): It works along axis 0, the batch. {BATCH_ADVICE}",
         ),

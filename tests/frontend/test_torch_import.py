@@ -299,8 +299,8 @@ ACTIVATION = "is computed from the inputs of the network. Only a constant is sup
     ("function", "message"),
     [
         (
-            lambda m, x: torch.softmax(x, 1),
-            "Module 'Call' (aten.softmax.int): The ATen operator 'softmax' is not supported. No "
+            lambda m, x: torch.erf(x),
+            "Module 'Call' (aten.erf.default): The ATen operator 'erf' is not supported. No "
             "supported operator has a similar name; 'intaglio ops' lists them all. Replace it in "
             "the module's forward.",
         ),
@@ -338,17 +338,18 @@ ACTIVATION = "is computed from the inputs of the network. Only a constant is sup
             "Module 'Call' (aten.cat.default): It works along axis 0, the batch. " + KEEP,
         ),
         (
-            lambda m, x: x[:, :, :, 0] @ x[:, 0],
-            "Module 'Call' (aten.matmul.default): Its operand 'select.1' " + ACTIVATION,
+            lambda m, x: x @ x[:, 0],
+            "Module 'Call' (aten.matmul.default): float32[n,4,6,6] and float32[n,6,6] are not "
+            "(n, ..., m, k) and (n, ..., k, p). Check the shapes of its operands in the model.",
         ),
         (
             lambda m, x: F.conv2d(x, x[0:1]),
             "Module 'Call' (aten.slice.Tensor): It slices the batch: 0:1:1. " + KEEP,
         ),
         (
-            lambda m, x: x * torch.relu(x),
-            "Module 'Call' (aten.mul.Tensor): It multiplies two activations, 'x' and 'relu'. "
-            "Supported are products with constants, x * sigmoid(x) and x * hard_sigmoid(x).",
+            lambda m, x: x / torch.relu(x),
+            "Module 'Call' (aten.div.Tensor): It divides two activations, 'x' and 'relu'. Only "
+            "division by constants is supported.",
         ),
         (
             lambda m, x: F.batch_norm(x, torch.zeros(4), torch.ones(4), training=True),
@@ -372,10 +373,10 @@ ACTIVATION = "is computed from the inputs of the network. Only a constant is sup
             "supported. Supported: leave it out.",
         ),
         (
-            lambda m, x: F.conv_transpose2d(x, torch.ones(4, 2, 3, 3)),
-            "Module 'Call' (aten.conv_transpose2d.input): The ATen operator 'conv_transpose2d' is "
-            "not supported. Nearest supported operators: transpose. Replace it in the module's "
-            "forward.",
+            lambda m, x: F.conv_transpose3d(x[:, :, None], torch.ones(4, 2, 1, 3, 3)),
+            "Module 'Call' (aten.conv_transpose3d.input): The ATen operator 'conv_transpose3d' is "
+            "not supported. Nearest supported operators: conv_transpose2d, conv_transpose1d, "
+            "transpose. Replace it in the module's forward.",
         ),
         (
             lambda m, x: F.pad(x, (1, 1, 1, 1), mode="circular"),
@@ -394,7 +395,7 @@ ACTIVATION = "is computed from the inputs of the network. Only a constant is sup
         (
             lambda m, x: x.mean(),
             "Module 'Call' (aten.mean.default): It takes the mean of float32[n,4,6,6] over axes "
-            "(). Supported are means over the spatial axes: those after batch and channels.",
+            "(). Name the axes, all of them after the batch.",
         ),
         (
             lambda m, x: x.view(torch.float32) + x,
@@ -410,11 +411,6 @@ ACTIVATION = "is computed from the inputs of the network. Only a constant is sup
             lambda m, x: torch.clamp(x, torch.ones(4, 1, 1)),
             "Module 'Call' (aten.clamp.Tensor): Its argument 'min' is a tensor. Use a number "
             "there.",
-        ),
-        (
-            lambda m, x: x.mean(1),
-            "Module 'Call' (aten.mean.dim): It takes the mean of float32[n,4,6,6] over axes (1,). "
-            "Supported are means over the spatial axes: those after batch and channels.",
         ),
         (
             lambda m, x: x.long().float(),

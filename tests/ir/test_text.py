@@ -15,7 +15,9 @@ from intaglio.ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from intaglio.ir.ops_linear import Conv, Dense
 from intaglio.ir.ops_pointwise import Add, Affine, Clip, Relu, Unary
 from intaglio.ir.ops_pool import AveragePool, MaxPool, SumPool
+from intaglio.ir.ops_product import MatMul, Multiply
 from intaglio.ir.ops_quant import Dequantize, Lookup, Quantize, Requantize, Threshold
+from intaglio.ir.ops_softmax import Softmax
 from intaglio.ir.tensor import BATCH, Tensor, TensorType, real
 from intaglio.ir.text import attributes, from_text, make_op, to_text
 
@@ -32,6 +34,9 @@ OPS = {
     Conv: st.builds(Conv, pairs, pads, pairs, whole, whole),
     Dense: st.just(Dense()),
     Add: st.builds(Add, pairs),
+    Multiply: st.builds(Multiply, pairs),
+    MatMul: st.builds(MatMul, pairs),
+    Softmax: st.builds(Softmax, whole),
     Affine: st.just(Affine()),
     Relu: st.just(Relu()),
     Clip: st.builds(Clip, reals, reals),

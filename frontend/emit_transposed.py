@@ -1,0 +1,163 @@
+"""Emitting transposed convolution as a convolution, a shuffle and a slice.
+
+An output at ``o = stride * m + r - before`` reads only the taps ``k`` with ``dilation * k = r``
+modulo the stride. So each of the ``stride`` phases ``r`` is a plain convolution; one convolution
+with all phases as filters computes them, and two transposes interleave them. It is exact, no zero
+is stuffed into the image, and each weight is multiplied as often as the definition asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..ir.numeric import Array
+from ..ir.ops_linear import Conv
+from ..ir.windows import Pads
+from .emit import Constant, Site, derive
+from .emit_layout import cut, reshape, transpose
+from .emit_window import Ints, Window, over_2d
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """One spatial axis: the window on it, and the sizes of the input and of the result."""
+
+    size: int
+    kernel: int
+    stride: int
+    dilation: int
+    before: int
+    result: int
+
+    @property
+    def taps(self) -> int:
+        """Taps of one phase."""
+        return self.dilation * (self.kernel - 1) // self.stride + 1
+
+    @property
+    def first(self) -> int:
+        """The first place m that is computed: none before it is needed."""
+        return min(self.before // self.stride, self.taps - 1)
+
+    @property
+    def pads(self) -> tuple[int, int]:
+        """Zeros around the input such that the convolution reaches from ``first`` to the last m."""
+        last = (self.before + self.result - 1) // self.stride
+        return self.taps - 1 - self.first, max(last + 1 - self.size, 0)
+
+    @property
+    def kept(self) -> tuple[int, int, int]:
+        """The result within the interleaved phases."""
+        start = self.before - self.first * self.stride
+        return start, start + self.result, 1
+
+
+def transposed_size(sizes: Ints, window: Window, extra: Ints) -> Ints:
+    """Sizes of the result of a transposed convolution; ``extra`` is added at the end."""
+    rows = zip(sizes, window.stride, window.spans, window.before, window.after, extra, strict=True)
+    return tuple(s * (size - 1) + span - b - a + e for size, s, span, b, a, e in rows)
+
+
+def conv_transposed(
+    site: Site,
+    x: str,
+    kernel: Constant,
+    bias: Constant | None,
+    window: Window,
+    groups: int,
+    result: Ints,
+) -> str:
+    """Transposed convolution of ``(n, c, h, w)`` or ``(n, c, l)`` to spatial sizes ``result``.
+
+    ``kernel`` is ``(c, co / groups, kh, kw)`` or ``(c, co / groups, k)``, ``bias`` ``(co,)``.
+    Raises ImportModelError when the operands do not fit.
+    """
+    sizes = site.type_of(x).sample_shape
+    channels, rank = kernel.array.shape[0], kernel.array.ndim
+    if rank != len(sizes) + 1 or groups < 1 or channels != sizes[0] or channels % groups:
+        raise site.fail(
+            f"Weight '{kernel.name}' of shape {kernel.array.shape} in {groups} groups does not fit "
+            f"{site.type_of(x)}.",
+            "It must be (channels, filters per group, kernel sizes).",
+        )
+    if min(result) < 1:
+        raise site.fail(f"Its result would have the sizes {result}.", "Reduce its pads.")
+    if rank == 3:
+        kernel = derive(site, kernel, "2d", lambda array: array[:, :, None, :])
+    lines = (1,) * (4 - rank)
+    plane = window.planar()
+    height, width = (
+        _Axis(size, kernel_size, stride, dilation, before, wanted)
+        for size, kernel_size, stride, dilation, before, wanted in zip(
+            lines + sizes[1:],
+            plane.kernel,
+            plane.strides,
+            plane.dilations,
+            plane.pads[:2],
+            lines + result,
+            strict=True,
+        )
+    )
+    filters = derive(site, kernel, "phases", lambda array: _phases(array, groups, height, width))
+    operands = [site.constant(filters)]
+    if bias is not None:
+        phases = height.stride * width.stride
+        spread = derive(site, bias, "phases", lambda array: np.repeat(array, phases))
+        operands.append(site.constant(spread))
+
+    def apply(inner: Site, image: str) -> str:
+        top, bottom = height.pads
+        left, right = width.pads
+        return _upsampled(
+            inner, image, operands, (top, left, bottom, right), groups, (height, width)
+        )
+
+    return over_2d(site, x, apply)
+
+
+def _upsampled(
+    site: Site, x: str, operands: list[str], pads: Pads, groups: int, axes: tuple[_Axis, _Axis]
+) -> str:
+    height, width = axes
+    convolved = site.step("conv").emit(Conv(pads=pads, groups=groups), x, *operands)
+    columns = _interleave(site.step("columns"), convolved, width.stride)
+    rows = _interleave_rows(site.step("rows"), columns, height.stride)
+    return cut(site, rows, {2: height.kept, 3: width.kept})
+
+
+def _interleave(site: Site, x: str, stride: int) -> str:
+    """``(c * stride, h, w)`` -> ``(c, h, w * stride)``."""
+    if stride == 1:
+        return x
+    channels, height, width = site.type_of(x).sample_shape
+    split = reshape(site.step("split"), x, (channels // stride, stride, height, width))
+    moved = transpose(site.step("moved"), split, (0, 1, 3, 4, 2))
+    return reshape(site, moved, (channels // stride, height, width * stride))
+
+
+def _interleave_rows(site: Site, x: str, stride: int) -> str:
+    """``(c * stride, h, w)`` -> ``(c, h * stride, w)``."""
+    if stride == 1:
+        return x
+    channels, height, width = site.type_of(x).sample_shape
+    split = reshape(site.step("split"), x, (channels // stride, stride, height, width))
+    moved = transpose(site.step("moved"), split, (0, 1, 3, 2, 4))
+    return reshape(site, moved, (channels // stride, height * stride, width))
+
+
+def _phases(weight: Array, groups: int, height: _Axis, width: _Axis) -> Array:
+    """``(c, co / groups, kh, kw)`` -> ``(co * sh * sw, c / groups, taps, taps)``, sw innermost."""
+    channels, filters = weight.shape[:2]
+    full = np.zeros(
+        (channels, filters, height.taps * height.stride, width.taps * width.stride), weight.dtype
+    )
+    rows, columns = (axis.dilation * np.arange(axis.kernel) for axis in (height, width))
+    full[:, :, rows[:, None], columns] = weight
+    split = full.reshape(
+        groups, channels // groups, filters, height.taps, height.stride, width.taps, width.stride
+    )
+    flipped = split[:, :, :, ::-1, :, ::-1]
+    order = flipped.transpose(0, 2, 4, 6, 1, 3, 5)
+    return order.reshape(-1, channels // groups, height.taps, width.taps)

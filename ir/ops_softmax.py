@@ -1,0 +1,62 @@
+"""Softmax, for reals and in integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import ShapeError
+from .interval import Fact, Interval
+from .numeric import FLOAT32, INT32, Array
+from .op import Op, Work
+from .ops_linear import widen
+from .tensor import TensorType
+
+FRACTION_BITS = 16
+"""Integer results are shares of 2**16."""
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax(Op):
+    """``exp(x) / sum(exp(x))`` along ``axis``, counted from the batch.
+
+    Integers read the exponentials from ``table`` ``(entries,)``, at ``max(x) - x`` or at its end:
+    ``e = table[min(max(x) - x, entries - 1)]``. The result is ``2**16 * e / sum(e)``, rounded once,
+    half up: ``(2**17 * e + sum(e)) // (2 * sum(e))``. Entries are not negative, the first positive.
+    """
+
+    name: ClassVar[str] = "softmax"
+    inputs: ClassVar[tuple[str, ...]] = ("x", "table?")
+    axis: int
+
+    def infer(self, x: TensorType, table: TensorType | None = None) -> TensorType:
+        if not 1 <= self.axis < len(x.shape):
+            raise ShapeError(f"Axis {self.axis} is not one of {x} after the batch.")
+        if (table is not None) != x.dtype.is_integer:
+            raise ShapeError(f"{x} {'needs a' if table is None else 'has no'} table.")
+        if table is not None and (len(table.shape) != 1 or not table.sample_shape[0]):
+            raise ShapeError(f"The table must be (entries,), got {table}.")
+        return x.with_dtype(FLOAT32 if table is None else INT32)
+
+    def reference(self, x: Array, table: Array | None = None) -> Array:
+        below = x.max(axis=self.axis, keepdims=True) - widen(x)
+        if table is None:
+            powers = np.exp(-below)
+            return powers / powers.sum(axis=self.axis, keepdims=True)
+        powers = table.astype(np.int64)[np.minimum(below, len(table) - 1)]
+        total = powers.sum(axis=self.axis, keepdims=True)
+        return ((powers << (FRACTION_BITS + 1)) + total) // (2 * total)
+
+    def interval(self, x: Fact, table: Fact | None = None) -> Interval:
+        return Interval.of(0, 1 << FRACTION_BITS)
+
+    def sums_fit(self, x: TensorType, table: Array) -> bool:
+        """Whether every sum of entries is positive and fits int32."""
+        longest = x.sample_shape[self.axis - 1]
+        return bool(table.min() >= 0 < table[0] and int(table.max()) * longest <= INT32.hi)
+
+    def work(self, x: TensorType, table: TensorType | None = None) -> Work:
+        every = x.elements
+        return Work(adds=2 * every, multiplies=every, compares=every, lookups=every)
