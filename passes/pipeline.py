@@ -1,6 +1,6 @@
 """A pipeline: passes as data. It prints as text, parses back, loads from TOML, and has a digest.
 
-canonicalize,equalize,quantize{"weight_bits": 4},lower
+canonicalize,equalize,quantize{"weight_bits": 4},lower,dead_channels
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from ..ir.graph import Graph
 from ..ir.verify import Stage, verify
 from .base import Context, Pass
 from .canonicalize import Canonicalize
+from .dead_channels import DeadChannels
 from .equalize import Equalize
 from .lower import Lower
 from .quantize import Quantize
 
-PASSES: dict[str, type[Pass]] = {cls.name: cls for cls in (Canonicalize, Equalize, Quantize, Lower)}
+PASSES: dict[str, type[Pass]] = {
+    cls.name: cls for cls in (Canonicalize, Equalize, Quantize, Lower, DeadChannels)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class Pipeline:
                 raise UsageError(
                     f"Pass '{each.name}' works on the {each.stage_before} stage, "
                     f"but the passes before it leave the {stage} stage.",
-                    fix="The usual order is canonicalize, equalize, quantize, lower.",
+                    fix=f"The usual order is {', '.join(PASSES)}.",
                 )
             stage = each.stage_after
 
@@ -198,5 +201,6 @@ def _split_first(text: str) -> tuple[str, dict[str, Any], str]:
 
 
 def default_pipeline(**options: Any) -> Pipeline:
-    """Canonicalize, equalize, quantize with ``options``, lower."""
-    return Pipeline((Canonicalize(), Equalize(), make_pass("quantize", options), Lower()))
+    """Canonicalize, equalize, quantize with ``options``, lower, remove dead channels."""
+    quantize = make_pass("quantize", options)
+    return Pipeline((Canonicalize(), Equalize(), quantize, Lower(), DeadChannels()))

@@ -32,7 +32,7 @@ def test_compile_writes_the_same_blob_as_the_library(
 def test_compile_tells_of_every_layer_in_the_words_of_the_model(
     made: Path, here: Path, compile_tiny: Call
 ) -> None:
-    lines = compile_tiny("--weights", 4).out.splitlines()
+    lines = [line.rstrip() for line in compile_tiny("--weights", 4).out.splitlines()]
     (row,) = (line for line in lines if line.startswith(" /conv/Conv"))
     assert row.split()[:6] == ["/conv/Conv", "conv", "2x6x6", "uint8", "int4", "9"]
     assert row.split()[-1] == "certified"
@@ -60,8 +60,9 @@ def test_compile_as_json_gives_layers_bytes_and_passes(
         "equalize",
         "quantize",
         "lower",
+        "dead_channels",
     ]
-    assert found["recipe"] == 'canonicalize,equalize,quantize{"weight_bits": 4},lower'
+    assert found["recipe"] == 'canonicalize,equalize,quantize{"weight_bits": 4},lower,dead_channels'
     assert found["digest"] == intaglio.Pipeline.parse(found["recipe"]).digest
     assert found["proved"] is True
     assert found["layers"][0]["origin"] == "/conv/Conv"
@@ -175,7 +176,7 @@ def test_an_import_that_is_another_network_is_told_from_rounding(
         (
             ["compile", "tiny.onnx", "--data", "calib.npz", "--print-after", "prune"],
             "There is no pass 'prune' to print after. The passes are canonicalize, equalize, "
-            "quantize, lower.\n",
+            "quantize, lower, dead_channels.\n",
         ),
         (
             ["compile", "calib.npz", "--data", "calib.npz"],

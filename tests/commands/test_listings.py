@@ -20,7 +20,7 @@ def test_ops_lists_what_the_importers_support(here: Path, call: Call) -> None:
 
 def test_passes_lists_options_with_types_and_defaults(here: Path, call: Call) -> None:
     found = call("passes", "--json").json
-    assert list(found) == ["canonicalize", "equalize", "quantize", "lower"]
+    assert list(found) == ["canonicalize", "equalize", "quantize", "lower", "dead_channels"]
     assert found["quantize"]["options"]["weight_bits"] == {"type": "int", "default": 8}
     assert found["quantize"]["options"]["calibration"] == {
         "type": "minmax | percentile | mse | entropy",

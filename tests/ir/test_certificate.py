@@ -4,10 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intaglio.ir.certificate import Certificate, Difference
+from intaglio.ir.certificate import Certificate, Difference, Removal
 
 whole = st.integers(-(2**62), 2**62)
 differences = st.builds(Difference, st.integers(0, 99), whole, whole, whole)
+
+
+@st.composite
+def removals(draw):
+    """Some of up to 9 channels, each constant or unused."""
+    channels = draw(st.integers(1, 9))
+    fates = [draw(st.sampled_from(("stays", "constant", "unused"))) for _ in range(channels)]
+    constant = tuple((c, draw(whole)) for c, fate in enumerate(fates) if fate == "constant")
+    return Removal(channels, constant, tuple(c for c, fate in enumerate(fates) if fate == "unused"))
+
+
 certificates = st.builds(
     Certificate,
     st.sampled_from(["exact", "certified", "table", "differs"]),
@@ -17,6 +28,7 @@ certificates = st.builds(
     st.integers(0, 2**40),
     st.integers(0, 2**40),
     st.lists(differences, max_size=3).map(tuple),
+    st.none() | removals(),
 )
 
 
@@ -58,3 +70,27 @@ def test_from_json_refuses_an_unknown_verdict():
 def test_certificate_says_what_is_proved(certificate, text, proved):
     assert str(certificate) == text
     assert certificate.proved == proved
+
+
+def test_two_removals_are_one_in_the_numbers_of_the_first():
+    first = Removal(6, ((1, 7),), (4,))
+    assert first.survivors == [0, 2, 3, 5]
+    assert first.then(Removal(4, ((3, 9),), (1,))) == Removal(6, ((1, 7), (5, 9)), (2, 4))
+
+
+@given(removals(), st.data())
+def test_later_removals_leave_the_survivors_of_survivors(first, data):
+    left = first.survivors
+    gone = data.draw(st.sets(st.sampled_from(range(len(left))))) if left else set()
+    both = first.then(Removal(len(left), unused=tuple(sorted(gone))))
+    assert both.survivors == [old for new, old in enumerate(left) if new not in gone]
+
+
+@pytest.mark.parametrize(
+    "removal",
+    [{"channels": 3, "unused": [3]}, {"channels": 3, "unused": [1], "constant": [[1, 0]]}],
+)
+def test_a_removal_of_channels_that_are_not_there_is_refused(removal):
+    given_ = {"verdict": "exact", "removal": removal}
+    with pytest.raises(ValueError, match=r"^a channel that is not there was removed$"):
+        Certificate.from_json(given_)

@@ -78,7 +78,7 @@ def literal(value):
 
 def test_the_text_names_only_options_that_differ_from_their_defaults():
     text = str(default_pipeline(weight_bits=4))
-    assert text == 'canonicalize,equalize,quantize{"weight_bits": 4},lower'
+    assert text == 'canonicalize,equalize,quantize{"weight_bits": 4},lower,dead_channels'
 
 
 def test_spaces_in_the_text_do_not_matter():
@@ -123,12 +123,12 @@ OPTIONS = (
     [
         (
             "canonicalise",
-            "There is no pass 'canonicalise'. The passes are canonicalize, equalize, quantize, lower.",
+            "There is no pass 'canonicalise'. The passes are canonicalize, equalize, quantize, lower, dead_channels.",
         ),
-        ("a,,b", "There is no pass 'a'. The passes are canonicalize, equalize, quantize, lower."),
+        ("a,,b", "There is no pass 'a'. The passes are canonicalize, equalize, quantize, lower, dead_channels."),
         (
             "lower,,lower",
-            "There is no pass ''. The passes are canonicalize, equalize, quantize, lower.",
+            "There is no pass ''. The passes are canonicalize, equalize, quantize, lower, dead_channels.",
         ),
         ('quantize{"bits": 4, "a": 1}', f"Pass 'quantize' has no option a, bits. {OPTIONS}"),
         ('lower{"fast": true}', "Pass 'lower' has no option fast. Its options are none."),
@@ -198,7 +198,7 @@ def test_a_recipe_that_is_not_toml_is_refused():
         Pipeline.from_toml("name: quantize")
 
 
-ORDER = "The usual order is canonicalize, equalize, quantize, lower."
+ORDER = "The usual order is canonicalize, equalize, quantize, lower, dead_channels."
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,176 @@
+"""Remove channels that are constant for every reachable input, or that nothing reads.
+
+The network that is left computes the same codes at every output for every input. A constant channel
+c that a linear op reads becomes ``c * sum of its weights`` in the op's bias: every accumulator that
+stays keeps its value, and so the proof of its rescaling holds as it is. Under a border of another
+code the channel is no constant to the op, and stays. Derivation: docs/numerics.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..ir.certificate import Certificate, Removal
+from ..ir.evaluate import facts
+from ..ir.graph import Graph, Node, Rewriter, rewrite
+from ..ir.interval import Fact
+from ..ir.numeric import Array, narrowest
+from ..ir.ops_layout import Reshape, Slice
+from ..ir.ops_linear import Conv, Dense
+from ..ir.ops_quant import Lookup, Requantize, Threshold
+from ..ir.tensor import Tensor
+from ..ir.verify import Stage
+from .base import Context, Pass
+from .channels import Facts, Kept, constants_of, foldable, kept_channels
+
+MAX_ROUNDS = 8
+"""A round may make intervals narrower and so find more; it seldom does."""
+STATED = (Conv, Dense, Requantize, Threshold, Lookup)
+"""Ops whose certificate states what was removed; those between them follow."""
+
+
+@dataclass(frozen=True)
+class DeadChannels(Pass):
+    """Remove channels that are constant or unused, bit for bit; certificates state which."""
+
+    name: ClassVar[str] = "dead_channels"
+    stage_before: ClassVar[Stage] = "integer"
+    stage_after: ClassVar[Stage] = "integer"
+
+    def run(self, graph: Graph, context: Context) -> Graph:
+        for done in range(MAX_ROUNDS):
+            context.progress("Remove dead channels", done + 1, MAX_ROUNDS)
+            known = facts(graph)
+            kept = kept_channels(graph, known)
+            if all(mask.all() for mask in kept.values()):
+                break
+            graph = rewrite(graph, Shrink(known, kept))
+        return graph
+
+
+@dataclass(frozen=True, slots=True)
+class Shrink:
+    """The rule of ``rewrite`` that leaves only the channels of ``kept``."""
+
+    known: Facts
+    kept: Kept
+
+    def __call__(self, rewriter: Rewriter, node: Node) -> str:
+        rule = RULES.get(type(node.op))
+        node = replace(node, certificate=self.certificate(node))
+        return rule(self, rewriter, node) if rule else rewriter.copy(node)
+
+    def certificate(self, node: Node) -> Certificate | None:
+        """The node's certificate with the channels that go."""
+        mask, given = self.kept[node.name], node.certificate
+        if mask.all() or not isinstance(node.op, STATED):
+            return given
+        removal = removal_of(mask, self.known[node.name])
+        if given is None:
+            return Certificate("exact", "dead channels", 0, 0, removal=removal)
+        return replace(given, removal=given.removal.then(removal) if given.removal else removal)
+
+
+def removal_of(kept: Array, fact: Fact) -> Removal:
+    """The channels that go and why."""
+    constant, codes = constants_of(fact)
+    gone = np.flatnonzero(~kept & constant)
+    pairs = zip(gone.tolist(), codes[gone].tolist(), strict=True)
+    return Removal(len(kept), tuple(pairs), tuple(np.flatnonzero(~kept & ~constant).tolist()))
+
+
+def parameter(rewriter: Rewriter, name: str, array: Array) -> str:
+    """A constant ``(c,)`` in the narrowest type, or ``(1,)`` when all elements are equal."""
+    array = array[:1] if (array == array[0]).all() else array
+    return rewriter.new.constant(name, Tensor(array, narrowest(int(array.min()), int(array.max()))))
+
+
+def shrink_linear(self: Shrink, rewriter: Rewriter, node: Node) -> str:
+    """Rows and columns that stay; what the others add to every sum goes to the bias."""
+    x, name = node.inputs[:2]
+    rows, columns = self.kept[node.name], self.kept[x]
+    weight = rewriter.old.constants[name]
+    if rows.all() and columns.all():
+        return rewriter.copy(node)
+    if isinstance(node.op, Conv) and node.op.groups > 1:
+        return shrink_groups(self, rewriter, node, node.op)
+    kept = Tensor(weight.array[rows][:, columns], weight.dtype)
+    _, codes = constants_of(self.known[x])
+    gone = np.where(foldable(node, self.known[x]) & ~columns, codes, 0)
+    sums = weight.array[rows].astype(np.int64).sum(axis=tuple(range(2, weight.array.ndim)))
+    operands = [rewriter[x], rewriter.new.constant(name, kept)]
+    operands += bias_of(rewriter, node, rows, sums @ gone)
+    return rewriter.copy(node, inputs=tuple(operands))
+
+
+def bias_of(rewriter: Rewriter, node: Node, rows: Array, folded: Array) -> list[str]:
+    """The bias operand: what the node had, and ``folded``; none when both are nothing."""
+    given = rewriter.array(node.inputs[2]).astype(np.int64)[rows] if len(node.inputs) > 2 else 0
+    bias = np.asarray(folded + given)
+    if not bias.any():
+        return []
+    name = node.inputs[2] if len(node.inputs) > 2 else f"{node.name}.bias"
+    span = narrowest(int(bias.min()), int(bias.max()))
+    return [rewriter.new.constant(name, Tensor(bias, span))]
+
+
+def shrink_groups(self: Shrink, rewriter: Rewriter, node: Node, op: Conv) -> str:
+    """Whole groups stay or go; nothing is folded."""
+    x, name = node.inputs[:2]
+    rows = self.kept[node.name]
+    weight = rewriter.old.constants[name]
+    groups = int(self.kept[x].sum()) // weight.array.shape[1]
+    kept = Tensor(weight.array[rows], weight.dtype)
+    operands = [rewriter[x], rewriter.new.constant(name, kept)]
+    operands += bias_of(rewriter, node, rows, np.zeros(int(rows.sum()), np.int64))
+    return rewriter.copy(node, replace(op, groups=groups), tuple(operands))
+
+
+def shrink_parameters(self: Shrink, rewriter: Rewriter, node: Node) -> str:
+    """The parameters of the channels that stay; one that holds for all channels stays as it is."""
+    mask = self.kept[node.name]
+    if mask.all():
+        return rewriter.copy(node)
+    operands = [rewriter[node.inputs[0]]]
+    for name in node.inputs[1:]:
+        tensor = rewriter.old.constants[name]
+        if tensor.array.shape[:1] != mask.shape:
+            operands.append(rewriter[name])
+        elif tensor.array.ndim == 1:
+            operands.append(parameter(rewriter, name, tensor.array[mask]))
+        else:
+            kept = Tensor(tensor.array[mask], tensor.dtype)
+            operands.append(rewriter.new.constant(name, kept))
+    return rewriter.copy(node, inputs=tuple(operands))
+
+
+def shrink_reshape(self: Shrink, rewriter: Rewriter, node: Node) -> str:
+    """Blocks of elements stay or go as a whole: only the leading size changes."""
+    if not isinstance(node.op, Reshape) or not node.op.shape:
+        return rewriter.copy(node)
+    shape = (int(self.kept[node.name].sum()), *node.op.shape[1:])
+    return rewriter.copy(node, replace(node.op, shape=shape))
+
+
+def shrink_slice(self: Shrink, rewriter: Rewriter, node: Node) -> str:
+    """The same channels, by their new numbers."""
+    op, mask = node.op, self.kept[node.inputs[0]]
+    if not isinstance(op, Slice) or mask.all():
+        return rewriter.copy(node)
+    start, stop = (int(mask[:end].sum()) for end in (op.starts[0], op.stops[0]))
+    moved = replace(op, starts=(start, *op.starts[1:]), stops=(stop, *op.stops[1:]))
+    return rewriter.copy(node, moved)
+
+
+RULES: dict[type[Any], Callable[[Shrink, Rewriter, Node], str]] = {
+    Conv: shrink_linear,
+    Dense: shrink_linear,
+    Requantize: shrink_parameters,
+    Threshold: shrink_parameters,
+    Reshape: shrink_reshape,
+    Slice: shrink_slice,
+}
