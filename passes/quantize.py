@@ -185,16 +185,27 @@ def pad_values(graph: Graph, name: str) -> tuple[float, ...]:
 
 
 def output_points(graph: Graph) -> set[str]:
-    """The points that become outputs, directly or through ops that pass codes on."""
+    """The points that become outputs, directly or through ops that pass codes on.
+
+    What a layer reads as well keeps the bits of activations: wide codes would be carried into it.
+    """
     found = set()
     for name in graph.outputs:
         node = graph.producers.get(name)
         while node is not None and isinstance(node.op, PASS_THROUGH):
             name = node.inputs[0]
             node = graph.producers.get(name) if len(graph.users[name]) == 1 else None
-        if node is not None:
+        if node is not None and not read_by_layer(graph, name):
             found.add(name)
     return found
+
+
+def read_by_layer(graph: Graph, name: str) -> bool:
+    """Whether an op that computes reads the value, directly or through ops that pass codes on."""
+    return any(
+        not isinstance(user.op, PASS_THROUGH) or read_by_layer(graph, user.name)
+        for user in graph.users[name]
+    )
 
 
 def insert_points(

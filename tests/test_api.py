@@ -203,7 +203,7 @@ def test_a_recipe_may_be_options_a_pipeline_its_text_or_a_file(tmp_path, form):
     path.write_text(
         '[[pass]]\nname = "canonicalize"\n[[pass]]\nname = "equalize"\n'
         '[[pass]]\nname = "quantize"\nweight_bits = 4\nactivation_bits = 5\n'
-        '[[pass]]\nname = "lower"\n'
+        '[[pass]]\nname = "lower"\n[[pass]]\nname = "dead_channels"\n'
     )
     recipe = {
         "pipeline": pipeline,
@@ -229,8 +229,9 @@ def test_progress_and_observer_are_told_of_every_pass():
         "Correct biases: data",
         "Correct biases",
         "Lower and certify",
+        "Remove dead channels",
     }
-    assert [run.pass_.name for run in passes] == ["canonicalize", "equalize", "quantize", "lower"]
+    assert [run.pass_ for run in passes] == list(default_pipeline().passes)
 
 
 def test_a_layer_along_the_last_of_several_axes_is_compiled():

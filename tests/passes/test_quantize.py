@@ -105,6 +105,20 @@ def test_an_output_behind_moves_is_quantised_as_an_output():
     assert points(quantized(graph, data)) == {"x": "uint8", "y": "int16"}
 
 
+@pytest.mark.parametrize("behind_a_move", [False, True])
+def test_an_output_that_a_layer_reads_keeps_the_bits_of_activations(behind_a_move):
+    new = Builder("g")
+    x = new.input(Value("x", TensorType((BATCH, 6))))
+    y = new.node("y", Unary("tanh"), x)
+    read = new.node("move", Reshape((6,)), y) if behind_a_move else y
+    graph = new.build((y, new.node("z", Add(), x, read)))
+    assert points(quantized(graph, {"x": RNG.normal(size=(5, 6))})) == {
+        "x": "uint8",
+        "y": "uint8",
+        "z": "int16",
+    }
+
+
 def encodings(graph):
     """(scale, zero point, type) of every point by the value behind it."""
     found = {}

@@ -62,6 +62,24 @@ def test_floor_divide_is_exact_and_saturates(a, x, b, below):
     assert floor_divide(a, np.array(x), b, below).tolist() == expected
 
 
+@given(
+    wide,
+    st.integers(1, 2**80),
+    st.lists(st.integers(-(2**32), 2**32), min_size=1, max_size=5),
+    st.integers(-(2**20), 2**20),
+    st.sampled_from([-1, 0, 1]),
+    roundings,
+)
+def test_division_is_exact_on_a_half_and_the_least_bit_beside_it(
+    a, below, x, twice, beside, rounding
+):
+    b = (twice * below) // 2 - a * x[0] + beside
+    exact = [Fraction(a * each + b, below) for each in x]
+    if all(abs(value) < 2**60 for value in exact):
+        expected = [by_distance(value, rounding) for value in exact]
+        assert round_divide(a, np.array(x), b, below, rounding).tolist() == expected
+
+
 @given(st.integers(-9, 9), st.integers(-99, 99), st.integers(1, 12), st.integers(0, 60), roundings)
 def test_round_divide_is_exact_in_ties_however_long_the_integers(a, b, below, shift, rounding):
     x = np.arange(-40, 41)
