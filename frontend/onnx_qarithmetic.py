@@ -34,7 +34,7 @@ class Grid:
         return centered * self.scale
 
     def quantize(self, reals: Array) -> Array:
-        """float32 to codes: the quotient is rounded to float32, then half to even (quantize.cpp)."""
+        """float32 to codes: the quotient is a float32, rounded half to even (quantize.cpp)."""
         return self.rounded(reals / self.scale)
 
     def rounded(self, steps: Array) -> Array:
