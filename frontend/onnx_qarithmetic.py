@@ -49,7 +49,7 @@ class Grid:
         return codes
 
 
-def requantized(accumulators: Array, scale: Array, to: Grid) -> Array:
+def requantized(accumulators: Array, scale: Array | np.float32, to: Grid) -> Array:
     """int32 accumulators to codes (``MlasRequantizeOutput`` in quantize.cpp).
 
     conv, gemm, matmul and the global average pool end in it.
@@ -57,12 +57,12 @@ def requantized(accumulators: Array, scale: Array, to: Grid) -> Array:
     return to.rounded(accumulators.astype(F32) * scale)
 
 
-def output_scale(x: np.float32, weight: Array, to: Grid, alpha: float = 1.0) -> Array:
+def output_scale(x: np.float32, weight: Array | np.float32, to: Grid, alpha: float = 1.0) -> Array:
     """The scale of ``requantized``: ``alpha * x * weight / to`` from left to right.
 
     qlinearconv.cc, quantize_linear_matmul.cc and quant_gemm.cc.
     """
-    scale: Array = F32(alpha) * x * weight.astype(F32) / to.scale
+    scale: Array = np.asarray(F32(alpha) * x * weight / to.scale)
     return scale
 
 

@@ -47,7 +47,7 @@ def _unmoved(steps: Array, error: float, to: Grid) -> bool:
 
 
 def _searched(x: Grid, to: Grid, elements: int, sums: Array) -> Array | None:
-    """The same by all float32 sums that can occur, each with the sum of codes that it stands for."""
+    """The same by all float32 sums that can occur, each beside the sum of codes behind it."""
     codes, reals = x.codes - x.zero_point, x.reals()
     totals, values = codes, reals
     for _ in range(elements - 1):
