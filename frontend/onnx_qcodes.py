@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
 from ..ir.interval import Fact, Interval
-from ..ir.numeric import Array, Encoding, NumericType, narrowest
-from ..ir.op import Op
+from ..ir.numeric import Array, Encoding, NumericType
 from ..ir.ops_quant import Dequantize, Lookup, Threshold
 from ..ir.tensor import Tensor, real
 from .emit import Constant, Site
@@ -79,12 +77,6 @@ def codes_of(call: Call, index: int, scale: int, zero: int) -> tuple[str, Grid]:
     return x, grid_of(call, scale, zero, dtype)
 
 
-def integers(site: Site, name: str, array: Array) -> str:
-    """A constant of the narrowest type that holds it."""
-    ends = (int(array.min()), int(array.max())) if array.size else (0, 0)
-    return site.draft.builder.constant(name, Tensor(array, narrowest(*ends)))
-
-
 def fact(site: Site, name: str) -> Fact:
     """What is known of a constant or an activation: codes by their type, accumulators by theirs.
 
@@ -101,25 +93,16 @@ def fact(site: Site, name: str) -> Fact:
     return Fact(type_, node.op.interval(*(fact(site, operand) for operand in node.inputs)))
 
 
-def encoded(site: Site, op: Op, operands: tuple[str, ...], grid: Grid) -> str:
-    """Append ``op``, whose result is codes of ``grid``."""
-    name = site.emit(op, *operands)
-    return note(site, name, grid)
-
-
-def note(site: Site, name: str, grid: Grid) -> str:
-    """Write at the node made last what its codes stand for."""
-    encoding = Encoding(float(grid.scale), grid.zero_point)
-    made = site.draft.builder.nodes[-1]
-    made = replace(made, value=replace(made.value, encoding=encoding))
-    site.draft.builder.nodes[-1] = site.draft.nodes[name] = made
-    return name
+def encoding(grid: Grid) -> Encoding:
+    """What the codes of a grid stand for."""
+    return Encoding(float(grid.scale), grid.zero_point)
 
 
 def lookup(site: Site, x: str, table: Array, to: Grid) -> str:
     """The code of each code of x, in ascending order."""
     constant = site.draft.builder.constant(f"{site.name}.table", Tensor(table, to.dtype))
-    return encoded(site, Lookup(to.dtype, site.type_of(x).dtype.lo), (x, constant), to)
+    op = Lookup(to.dtype, site.type_of(x).dtype.lo)
+    return site.emit(op, x, constant, encoding=encoding(to))
 
 
 def threshold(
@@ -132,15 +115,15 @@ def threshold(
     rows = len(f(np.reshape(ends.lo, (-1, 1))))
     if axis != 1 and rows > 1:
         inner = threshold(site.step("codes"), swap(site.step("in"), x, axis), f, ends, to)
-        return note(site, swap(site, inner, axis), to)
+        return swap(site, inner, axis)
     spread = ends.per_channel(rows)
     first = int(f(spread.lo[:, None]).min())
     last = int(f(spread.hi[:, None]).max())
     if first == last:  # one code: a step that no accumulator reaches, or that all pass
         first, last = (first, last + 1) if last < to.dtype.hi else (first - 1, last)
     steps = steps_of(f, rows, spread.lo, spread.hi, first, last)
-    table = integers(site, f"{site.name}.thresholds", steps)
-    return encoded(site, Threshold(to.dtype, first), (x, table), to)
+    table = site.integers(f"{site.name}.thresholds", steps)
+    return site.emit(Threshold(to.dtype, first), x, table, encoding=encoding(to))
 
 
 def clipped(site: Site, x: str, lo: float | None, hi: float | None) -> str:
@@ -157,5 +140,5 @@ def clipped(site: Site, x: str, lo: float | None, hi: float | None) -> str:
 def as_reals(site: Site, x: str) -> str:
     """Integers as the reals that they are."""
     scale = site.draft.builder.constant("scalar_1", real(np.ones((), F32)))
-    zero = integers(site, "integer_0", np.zeros((), np.int64))
+    zero = site.integers("integer_0", np.zeros((), np.int64))
     return site.emit(Dequantize(1), x, scale, zero)

@@ -133,13 +133,11 @@ def _dequantize(call: Call) -> Operand:
 
 
 def _dequantized_constant(call: Call, constant: Constant) -> Constant:
-    """Codes with what they stand for; the reals are rounded to float32 for whoever asks."""
+    """Codes with what they stand for."""
     dtype = numeric_type(call, constant)
     codes = constant.array.astype(np.int64)
     scale, zero, axis = _parameters(call, codes.ndim)
-    reals = (codes - _along(zero, codes.ndim, axis)) * _along(scale, codes.ndim, axis).astype(float)
-    coded = Coded(codes, dtype, scale, zero, axis)
-    return Constant(call.site.name, reals.astype(np.float32), coded)
+    return Constant.of_codes(call.site.name, Coded(codes, dtype, scale, zero, axis))
 
 
 def misplaced(call: Call, name: str) -> ImportModelError:

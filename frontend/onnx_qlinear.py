@@ -13,16 +13,16 @@ import numpy as np
 from ..ir.numeric import INT32, Array
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_product import MatMul
-from ..ir.ops_quant import Dequantize
 from .emit import Constant, Site
+from .emit_linear import affine
 from .emit_window import over_2d
 from .onnx_call import Attribute, Call, Translator
 from .onnx_qarithmetic import F32, Grid, output_scale, requantized
 from .onnx_qcodes import (
+    as_reals,
     codes_of,
     fact,
     grid_of,
-    integers,
     numeric_type,
     scale_of,
     threshold,
@@ -106,7 +106,7 @@ def _convolved(site: Site, call: Call, x: str, zero: int, weights: Weights, *bia
         )
     plane = window_of(call, x, sizes).planar()
     kernel = array if array.ndim == 4 else array[:, :, None, :]
-    name = integers(site, f"{weights.name}.centered", kernel)
+    name = site.integers(f"{weights.name}.centered", kernel)
     op = Conv(plane.strides, plane.pads, plane.dilations, group, zero)
     return over_2d(site, x, lambda inner, image: inner.emit(op, image, name, *bias))
 
@@ -139,7 +139,7 @@ def _conv_integer(call: Call) -> str:
     """The accumulator is the result: its offset is a bias."""
     x, zero = call.activation(), _zero(call, 2)
     weights = _weights(call, 1, 3, zero, None)
-    bias = (integers(call.site, f"{weights.name}.offset", weights.offset),) if zero else ()
+    bias = (call.site.integers(f"{weights.name}.offset", weights.offset),) if zero else ()
     return _convolved(call.site, call, x, zero, weights, *bias)
 
 
@@ -155,7 +155,7 @@ def _zero(call: Call, index: int) -> int:
 
 def _product(call: Call, x: str, weights: Weights) -> tuple[str, int]:
     """The sums over codes of a matrix product, and the axis of their channels."""
-    name = integers(call.site, f"{weights.name}.centered", weights.array)
+    name = call.site.integers(f"{weights.name}.centered", weights.array)
     acc = call.site.step("acc").emit(Dense(), x, name)
     return acc, len(call.site.type_of(acc).shape) - 1
 
@@ -185,8 +185,8 @@ def _matmul_integer(call: Call) -> str:
     if isinstance(y, str):
         return call.site.emit(MatMul((zero, _zero(call, 3))), x, y)
     weights = _weights(call, 1, 3, zero, None, columns=True)
-    name = integers(call.site, f"{weights.name}.centered", weights.array)
-    bias = (integers(call.site, f"{weights.name}.offset", weights.offset),) if zero else ()
+    name = call.site.integers(f"{weights.name}.centered", weights.array)
+    bias = (call.site.integers(f"{weights.name}.offset", weights.offset),) if zero else ()
     return call.site.emit(Dense(), x, name, *bias)
 
 
@@ -213,14 +213,13 @@ def _qgemm(call: Call) -> str:
 def _reals(call: Call, x: str, weights: Weights, scale: Array) -> str:
     site = call.site
     operands = [
-        integers(site, f"{weights.name}.{part}", array)
+        site.integers(f"{weights.name}.{part}", array)
         for part, array in (("centered", weights.array), ("offset", weights.offset))
     ]
     acc = site.step("acc").emit(Dense(), x, *operands)
-    factor = site.constant(Constant(f"{site.name}.scale", scale))
-    return site.emit(
-        Dequantize(1), acc, factor, integers(site, "integer_0", np.zeros((), np.int64))
-    )
+    plain = as_reals(site.step("plain"), acc)
+    factor, zero = Constant(f"{site.name}.scale", scale), Constant("scalar_0", np.zeros((), F32))
+    return affine(site, plain, factor, zero)
 
 
 def _dynamic(call: Call) -> str:

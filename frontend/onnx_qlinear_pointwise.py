@@ -21,12 +21,10 @@ from .onnx_call import Attribute, Call, Translator
 from .onnx_qarithmetic import Grid
 from .onnx_qcodes import (
     codes_of,
-    encoded,
+    encoding,
     fact,
     grid_of,
-    integers,
     lookup,
-    note,
     numeric_type,
     threshold,
 )
@@ -46,8 +44,9 @@ def _qlinear_add(call: Call) -> str:
         )
     table = Tensor(arithmetic.added(left, right, to), to.dtype)
     name = call.site.draft.builder.constant(f"{call.site.name}.table", table)
-    op = PairLookup(to.dtype, (left.dtype.lo, right.dtype.lo))
-    return encoded(call.site, op, (x, y, name), to)
+    slopes = float(left.scale / to.scale), float(right.scale / to.scale)
+    op = PairLookup(to.dtype, (left.dtype.lo, right.dtype.lo), *slopes)
+    return call.site.emit(op, x, y, name, encoding=encoding(to))
 
 
 def _with_constant(call: Call) -> tuple[int, int]:
@@ -122,7 +121,7 @@ def _mul_constant(call: Call, to: Grid) -> str:
         inner = _mul_channels(
             call.site.step("codes"), swap(call.site.step("in"), x, axis), factors, grid, f, to
         )
-        return note(call.site, swap(call.site, inner, axis), to)
+        return swap(call.site, inner, axis)
     return _mul_channels(call.site, x, factors, grid, f, to)
 
 
@@ -134,14 +133,14 @@ def _mul_channels(
     image = reshape(
         site.step("image"), x, (len(factors), site.type_of(x).elements // len(factors), 1)
     )
-    weights = integers(site, f"{site.name}.factors", factors.reshape(-1, 1, 1, 1))
+    weights = site.integers(f"{site.name}.factors", factors.reshape(-1, 1, 1, 1))
     acc = site.step("acc").emit(Conv(groups=len(factors)), image, weights)
     shift = -grid.zero_point * factors[:, None]
     ends = fact(site, acc).interval
     if site.type_of(image).sample_shape == shape:
         return threshold(site, acc, lambda a: f(a + shift), ends, to)
     made = threshold(site.step("flat"), acc, lambda a: f(a + shift), ends, to)
-    return note(site, reshape(site, made, shape), to)
+    return reshape(site, made, shape)
 
 
 def _unary(table: Callable[[Call, Grid, Grid], Array]) -> Callable[[Call], str]:
@@ -163,7 +162,7 @@ def _qlinear_concat(call: Call) -> str:
         same = grid == to
         parts.append(x if same else lookup(call.site.step(f"part{index}"), x, table, to))
     place = axis_of(call.site, call.attributes["axis"], len(call.site.type_of(parts[0]).shape))
-    return encoded(call.site, Concat(place), tuple(parts), to)
+    return call.site.emit(Concat(place), *parts, encoding=encoding(to))
 
 
 _LIMITS = "8-bit codes, constant scales"
