@@ -117,15 +117,6 @@ def test_an_operator_of_another_domain_is_unknown_even_with_a_known_name(model_o
     )
 
 
-def test_quantised_operators_are_refused_for_now(model_of):
-    node = make_node("QuantizeLinear", ["x", "s"], ["y"], name="q")
-    assert refused(model_of([node], {"x": ["n", 3]}, {"s": np.float32(1)})) == (
-        "Node 'q' (QuantizeLinear): Operator 'QuantizeLinear' of domain 'ai.onnx', opset 17, is "
-        "not supported. No supported operator has a similar name; 'intaglio ops' lists them all. "
-        "Replace it."
-    )
-
-
 @pytest.mark.parametrize(("size", "shown"), [("height", "height"), ("", "?"), (0, "0")])
 def test_every_size_but_the_batch_must_be_a_number(model_of, size, shown):
     assert refused(model_of(SIGMOID, {"x": ["n", 3, size, 4]})) == (
