@@ -129,10 +129,10 @@ def test_every_size_but_the_batch_must_be_a_number(model_of, size, shown):
 
 def test_inputs_must_be_float_tensors_with_a_shape(model_of):
     model = model_of(SIGMOID, {"x": ["n", 3]})
-    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.BOOL
     assert refused(model) == (
-        "Input 'x': It has the type UINT8. Inputs must be float tensors: export the model with a "
-        "float input."
+        "Input 'x': It has the type BOOL. Inputs must be float tensors, or codes of 2 to 16 bits: "
+        "export the model with a float input."
     )
     assert refused(model_of(SIGMOID, {"x": []})) == (
         "Input 'x': It has no shape, not even a batch. Export the model again."
