@@ -218,5 +218,5 @@ TRANSLATORS: dict[str, Translator] = {
     ),
     "Range": Translator((Attribute("stash_type", "int", 1),), _only_folds, range_, "constants"),
     "Gather": Translator((AXIS_0,), _only_folds, gather, "shapes and constants"),
-    "Shape": Translator((Attribute("start", "int", 0), Attribute("end", "int")), shape),
+    "Shape": Translator((Attribute("start", "int", 0), Attribute("end", "int")), shape, codes=True),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -12,13 +13,17 @@ import onnx
 
 from ..errors import ImportModelError, UsageError
 from ..ir.graph import Builder, Graph, Value
-from ..ir.numeric import Array
+from ..ir.numeric import FLOAT32, Array, NumericType
 from ..ir.tensor import BATCH, TensorType
 from . import (
     onnx_fold,
     onnx_layout,
     onnx_linear,
     onnx_pointwise,
+    onnx_qdq,
+    onnx_qlinear,
+    onnx_qlinear_pointwise,
+    onnx_qlinear_pool,
     onnx_softmax,
     onnx_transposed,
     onnx_window,
@@ -35,6 +40,19 @@ TRANSLATORS: dict[str, Translator] = {
     **onnx_softmax.TRANSLATORS,
     **onnx_layout.TRANSLATORS,
     **onnx_fold.TRANSLATORS,
+    **onnx_qdq.TRANSLATORS,
+    **onnx_qlinear.TRANSLATORS,
+}
+MICROSOFT: dict[str, Translator] = {
+    **onnx_qdq.MICROSOFT,
+    **onnx_qlinear.MICROSOFT,
+    **onnx_qlinear_pointwise.MICROSOFT,
+    **onnx_qlinear_pool.MICROSOFT,
+}
+DOMAINS: dict[str, dict[str, Translator]] = {
+    "": TRANSLATORS,
+    "ai.onnx": TRANSLATORS,
+    "com.microsoft": MICROSOFT,
 }
 
 
@@ -102,8 +120,9 @@ class _Reader:
         inputs = [value for value in graph.input if value.name not in self.initializers]
         shapes = {value.name: _input_shape(value) for value in inputs}
         self.draft = Draft(Builder(graph.name or "network"), _fixed_batch(shapes))
+        dtypes = {value.name: _input_dtype(value) for value in inputs}
         for name, (_, *sizes) in shapes.items():
-            type_ = TensorType((BATCH, *(int(size) for size in sizes)))
+            type_ = TensorType((BATCH, *(int(size) for size in sizes)), dtypes[name])
             check_size(Site(self.draft, name, "", f"Input '{name}'"), type_.elements)
             self.known[name] = self.draft.builder.input(Value(name, type_))
 
@@ -133,18 +152,19 @@ class _Reader:
 
     def _translator(self, node: onnx.NodeProto, where: str) -> Translator:
         standard = node.domain in ("", "ai.onnx")
-        translator = TRANSLATORS.get(node.op_type) if standard else None
+        translator = DOMAINS.get(node.domain, {}).get(node.op_type)
         if translator is not None:
             return translator
         version = f", opset {opset_of(self.model)}," if standard else ""
         stop = next((name for name in node.input if self._is_computed(name)), None)
         cut = f", or stop before it with outputs=['{stop}'] (--output-tensor '{stop}')"
         advice = cut if stop else ""
+        known = DOMAINS.get(node.domain, TRANSLATORS)
         raise ImportModelError(
             f"Operator '{node.op_type}' of domain '{node.domain or 'ai.onnx'}'{version} is not "
             "supported.",
             where=where,
-            fix=f"{nearest(node.op_type, TRANSLATORS)} Replace it{advice}.",
+            fix=f"{nearest(node.op_type, known)} Replace it{advice}.",
         )
 
     def _is_computed(self, name: str) -> bool:
@@ -180,12 +200,21 @@ def _translate(translator: Translator, call: Call) -> tuple[Operand, ...]:
     try:
         if translator.fold is not None and constant:
             return (Constant(call.site.name, _folded(translator.fold, call)),)
+        if not translator.codes:
+            _refuse_codes(call)
         result = translator.emit(call)
     except ImportModelError as error:
         if error.where:
             raise
         raise ImportModelError(error.what, where=call.site.where, fix=error.fix) from error
     return result if isinstance(result, tuple) else (result,)
+
+
+def _refuse_codes(call: Call) -> None:
+    """Raise ImportModelError when an operand of an operator on reals is an activation of codes."""
+    for operand in call.operands:
+        if isinstance(operand, str) and call.site.type_of(operand).dtype.is_integer:
+            raise onnx_qdq.misplaced(call, operand)
 
 
 def _folded(fold: Callable[[Call], Array], call: Call) -> Array:
@@ -196,18 +225,27 @@ def _folded(fold: Callable[[Call], Array], call: Call) -> Array:
         raise _malformed(call.site.where, f"Its constants do not fit: {error}") from error
 
 
+def _input_dtype(value: onnx.ValueInfoProto) -> NumericType:
+    """float32 for reals, the type of codes; ImportModelError for anything else."""
+    elements = value.type.tensor_type.elem_type
+    if elements in onnx_fold.FLOATS:
+        return FLOAT32
+    kinds = onnx.TensorProto.DataType
+    kind = kinds.Name(elements) if elements in kinds.values() else "unknown"
+    if re.fullmatch("U?INT(2|4|8|16)", kind):
+        return NumericType.parse(kind.lower())
+    raise ImportModelError(
+        f"It has the type {kind}.",
+        where=f"Input '{value.name}'",
+        fix="Inputs must be float tensors, or codes of 2 to 16 bits: export the model with a float "
+        "input.",
+    )
+
+
 def _input_shape(value: onnx.ValueInfoProto) -> list[int | str]:
     """Batch (a number or a name) and sizes of an input; ImportModelError for symbolic sizes."""
     where = f"Input '{value.name}'"
     tensor = value.type.tensor_type
-    if tensor.elem_type not in onnx_fold.FLOATS:
-        kinds = onnx.TensorProto.DataType
-        kind = kinds.Name(tensor.elem_type) if tensor.elem_type in kinds.values() else "unknown"
-        raise ImportModelError(
-            f"It has the type {kind}.",
-            where=where,
-            fix="Inputs must be float tensors: export the model with a float input.",
-        )
     shape: list[int | str] = [
         dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?"
         for dim in tensor.shape.dim
