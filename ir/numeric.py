@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,14 +15,27 @@ from ..errors import NumericError
 
 Array = NDArray[Any]
 Kind = Literal["float", "int", "uint", "bipolar", "ternary"]
-Rounding = Literal["half_even", "half_up", "half_away", "floor", "ceil", "toward_zero"]
+Rounding = Literal[
+    "half_even",
+    "half_up",
+    "half_away",
+    "half_toward_zero",
+    "half_dpu",
+    "floor",
+    "ceil",
+    "toward_zero",
+    "away_from_zero",
+]
 ROUNDINGS: tuple[Rounding, ...] = (
     "half_even",
     "half_up",
     "half_away",
+    "half_toward_zero",
+    "half_dpu",
     "floor",
     "ceil",
     "toward_zero",
+    "away_from_zero",
 )
 MAX_BITS = 64
 _NAME = re.compile(r"(float32)|(bipolar)|(ternary)|(u?int)([1-9][0-9]?)")
@@ -209,11 +223,36 @@ def short_scale(scale: Array) -> Array:
 
 def round_real(values: Array, rounding: Rounding) -> Array:
     """Round float64 values to integral float64 values."""
-    if rounding == "half_even":
-        return np.rint(values)
-    if rounding == "half_up":
-        return np.floor(values) + (values - np.floor(values) >= 0.5)
-    if rounding == "half_away":
-        whole = np.floor(np.abs(values))
-        return np.copysign(whole + (np.abs(values) - whole >= 0.5), values)
-    return {"floor": np.floor, "ceil": np.ceil, "toward_zero": np.trunc}[rounding](values)
+    return _ROUND_REAL[rounding](values)
+
+
+def _half_up(values: Array) -> Array:
+    return np.floor(values) + (values - np.floor(values) >= 0.5)
+
+
+def _half_away(values: Array) -> Array:
+    whole = np.floor(np.abs(values))
+    return np.copysign(whole + (np.abs(values) - whole >= 0.5), values)
+
+
+def _half_toward_zero(values: Array) -> Array:
+    whole = np.floor(np.abs(values))
+    return np.copysign(whole + (np.abs(values) - whole > 0.5), values)
+
+
+def _half_dpu(values: Array) -> Array:
+    """As Xilinx' DPU: half_up below zero, half_even above."""
+    return np.where(values < 0, _half_up(values), np.rint(values))
+
+
+_ROUND_REAL: dict[Rounding, Callable[[Array], Array]] = {
+    "half_even": np.rint,
+    "half_up": _half_up,
+    "half_away": _half_away,
+    "half_toward_zero": _half_toward_zero,
+    "half_dpu": _half_dpu,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "toward_zero": np.trunc,
+    "away_from_zero": lambda values: np.copysign(np.ceil(np.abs(values)), values),
+}
