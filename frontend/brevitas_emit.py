@@ -10,10 +10,10 @@ from .emit_trunc import truncate
 
 def at_point(site: Site, x: Operand, point: Point) -> Operand:
     """What a quantizer makes of x: codes for a parameter, else a quantize point."""
-    if point.codes is not None:
-        return coded(site, site.need_constant(x), point.codes, point.grid)
     if isinstance(x, Constant):
-        return coded(site, x, point.grid.codes(x.array), point.grid)
+        parameter = Constant(point.path.removesuffix("_quant"), x.array)
+        codes = point.grid.codes(x.array) if point.codes is None else point.codes
+        return coded(site, parameter, codes, point.grid)
     if point.wide is not None and point.shift is not None:
         return truncate(site, x, point.wide, point.grid, point.shift)
     return quantize(site, x, point.grid, point.step)

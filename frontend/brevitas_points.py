@@ -114,9 +114,13 @@ def _truncation(path: str, proxy: Any, given: Any, result: Any) -> Point:
     quantizer = proxy.tensor_quant
     grid = _grid(path, proxy, result, _rounding(path, quantizer))
     wide = Grid(32, as_array(given.scale), as_array(given.zero_point).astype(np.int64))
-    shift = np.log2(as_array(quantizer.trunc_scaling_impl(
-        given.value, given.bit_width, result.bit_width, given.signed
-    )))
+    shift = np.log2(
+        as_array(
+            quantizer.trunc_scaling_impl(
+                given.value, given.bit_width, result.bit_width, given.signed
+            )
+        )
+    )
     return Point(path, grid, wide=wide, shift=shift)
 
 

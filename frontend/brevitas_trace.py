@@ -5,7 +5,7 @@ Nothing of the module changes for good: forwards are replaced for the time of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from typing import Any
@@ -28,9 +28,9 @@ def traceable(module: Any, examples: list[Any]) -> Iterator[tuple[Point, ...]]:
     with ExitStack() as stack:
         _join_plainly(stack, module)
         found = _run(module, examples)
-        points = tuple(point for point in found.values() if point is not None)
-        _replace_forwards(stack, module, found, points)
-        yield points
+        points = {proxy: point for proxy, point in found.items() if point is not None}
+        _replace_forwards(stack, module, {proxy: n for n, proxy in enumerate(points)})
+        yield tuple(points.values())
 
 
 @cache
@@ -38,7 +38,7 @@ def _define_operator() -> Any:
     """Register the operator with torch; the library lives as long as the cache."""
     import torch
 
-    library = torch.library.Library("intaglio", "DEF")
+    library: Any = torch.library.Library("intaglio", "DEF")  # type: ignore[no-untyped-call]
     library.define("point(Tensor x, int index) -> Tensor")
     library.impl("point", lambda x, index: x.clone(), "CompositeExplicitAutograd")
     torch.library.register_fake(POINT, lambda x, index: torch.empty_like(x), lib=library)
@@ -89,48 +89,55 @@ def _join_plainly(stack: ExitStack, module: Any) -> None:
     """QuantCat calls a function that Brevitas 0.13 no longer has: join the values."""
     import torch
 
-    def join(layer: Any, tensors: Any, dim: int = 1) -> Any:
-        parts = [_value(layer.input_quant(each)) for each in tensors]
-        return layer.output_quant(torch.cat(parts, dim=dim))
+    def join(self: Any, tensors: Any, dim: int = 1) -> Any:
+        parts = [_value(self.input_quant(each)) for each in tensors]
+        return self.output_quant(torch.cat(parts, dim=dim))
 
     for each in module.modules():
         if type(each).__name__ == "QuantCat":
-            _replace(stack, each, "forward", partial(join, each))
+            _become(stack, each, join)
 
 
 def _value(tensor: Any) -> Any:
+    """The tensor in a QuantTensor."""
     return getattr(tensor, "value", tensor)
 
 
-def _replace(stack: ExitStack, owner: Any, name: str, new: Any) -> None:
-    """Set an attribute until the stack unwinds."""
-    held = owner.__dict__.get(name, ...)
-    setattr(owner, name, new)
-    stack.callback(delattr if held is ... else setattr, owner, name, *(() if held is ... else (held,)))
+def _become(stack: ExitStack, module: Any, forward: Callable[..., Any]) -> None:
+    """Give a module another forward until the stack unwinds.
+
+    By a class of its own: torch.export hands ``self`` to a method, and so knows the module's path.
+    """
+    old = type(module)
+    members = {"forward": forward, "__module__": old.__module__}
+    module.__class__ = type(old.__name__, (old,), members)
+    stack.callback(setattr, module, "__class__", old)
 
 
-def _replace_forwards(
-    stack: ExitStack, module: Any, found: dict[Any, Point | None], points: tuple[Point, ...]
-) -> None:
+def _set(stack: ExitStack, module: Any, name: str, value: Any) -> None:
+    """Set an attribute of the module's own until the stack unwinds."""
+    held = vars(module).get(name, ...)
+    setattr(module, name, value)
+    stack.callback(*((delattr, module, name) if held is ... else (setattr, module, name, held)))
+
+
+def _replace_forwards(stack: ExitStack, module: Any, numbers: Mapping[Any, int]) -> None:
     import torch
 
-    def mark(x: Any, index: int | None) -> Any:
-        return x if index is None else torch.ops.intaglio.point(x, index)
+    def quantizer(self: Any, x: Any, *_: Any, **__: Any) -> Any:
+        fused = getattr(self, "fused_activation_quant_proxy", None)
+        value = _value(x) if fused is None else fused.activation_impl(_value(x))
+        return value if self.point is None else torch.ops.intaglio.point(value, self.point)
 
-    def forward(proxy: Any, index: int | None, x: Any, *_: Any, **__: Any) -> Any:
-        fused = getattr(proxy, "fused_activation_quant_proxy", None)
-        return mark(_value(x) if fused is None else fused.activation_impl(_value(x)), index)
+    def truncating(pool: Any) -> Callable[[Any, Any], Any]:
+        return lambda self, x: self.trunc_quant(pool.forward(self, x))
 
-    def truncated(layer: Any, x: Any) -> Any:
-        pool = getattr(torch.nn, _TRUNCATING[type(layer).__name__])
-        return layer.trunc_quant(pool.forward(layer, x))
-
-    order = {id(point): index for index, point in enumerate(points)}
     for proxy in _proxies(module).values():
-        index = order.get(id(found.get(proxy)))
-        _replace(stack, proxy, "forward", partial(forward, proxy, index))
+        _set(stack, proxy, "point", numbers.get(proxy))
+        _become(stack, proxy, quantizer)
     for layer in module.modules():
         if getattr(layer, "return_quant_tensor", False):
-            _replace(stack, layer, "return_quant_tensor", False)
-        if type(layer).__name__ in _TRUNCATING:
-            _replace(stack, layer, "forward", partial(truncated, layer))
+            _set(stack, layer, "return_quant_tensor", False)
+        pool = _TRUNCATING.get(type(layer).__name__)
+        if pool is not None:
+            _become(stack, layer, truncating(getattr(torch.nn, pool)))

@@ -1,4 +1,4 @@
-"""Emitting quantize points, and weights that are codes: what QONNX and Brevitas mean by integers."""
+"""Emitting quantize points, and weights that are codes, for QONNX and Brevitas."""
 
 from __future__ import annotations
 
@@ -147,7 +147,9 @@ def parameters(site: Site, on: Grid, shape: tuple[object, ...]) -> tuple[Array, 
     given = [np.asarray(each) for each in (on.scale, on.zero_point)]
     axes: set[int] = set()
     fits = all(each.ndim <= rank for each in given)
-    spread = [each.reshape((1,) * (rank - each.ndim) + each.shape) for each in given] if fits else []
+    spread = (
+        [each.reshape((1,) * (rank - each.ndim) + each.shape) for each in given] if fits else []
+    )
     for each in spread:
         fits = fits and all(
             size in (1, limit) for size, limit in zip(each.shape, shape, strict=True)

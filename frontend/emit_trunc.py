@@ -46,7 +46,7 @@ def truncate(site: Site, x: str, wide: Grid, to: Grid, shift: Array | float) -> 
 
 def _whole(site: Site, x: str, wide: Grid) -> str:
     """x as whole codes of ``wide``: as it is, as the sum that it averages, or rounded."""
-    scale, zero_point, axis = parameters(site, wide, site.type_of(x).shape)
+    scale, zero_point, _ = parameters(site, wide, site.type_of(x).shape)
     node = site.producer(x)
     if node is not None and scale.ndim == 0 and isinstance(node.op, Dequantize):
         same = _constant(site, node.inputs[1]) == scale and (

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnx
 
 from ..errors import ImportModelError, UsageError
 from ..ir.graph import Builder, Graph, Value
-from ..ir.numeric import Array
 from ..ir.tensor import BATCH, TensorType
 from . import (
     onnx_fold,
@@ -22,9 +23,12 @@ from . import (
     onnx_softmax,
     onnx_transposed,
     onnx_window,
+    qonnx_quant,
+    qonnx_threshold,
 )
 from .emit import Constant, Draft, Operand, Site, check_size, finish, nearest
 from .onnx_call import Call, Translator, read_attributes
+from .onnx_codes import moved_codes
 from .onnx_read import array_of, opset_of, read_model
 
 TRANSLATORS: dict[str, Translator] = {
@@ -36,6 +40,11 @@ TRANSLATORS: dict[str, Translator] = {
     **onnx_layout.TRANSLATORS,
     **onnx_fold.TRANSLATORS,
 }
+_Result = TypeVar("_Result")
+DOMAINS: dict[str, dict[str, Translator]] = dict.fromkeys(
+    qonnx_quant.DOMAINS, qonnx_quant.TRANSLATORS | qonnx_threshold.TRANSLATORS
+)
+"""Operators of other domains than ONNX's own."""
 
 
 def import_onnx(source: str | Path | onnx.ModelProto, *, outputs: Sequence[str] = ()) -> Graph:
@@ -133,7 +142,8 @@ class _Reader:
 
     def _translator(self, node: onnx.NodeProto, where: str) -> Translator:
         standard = node.domain in ("", "ai.onnx")
-        translator = TRANSLATORS.get(node.op_type) if standard else None
+        translators = TRANSLATORS if standard else DOMAINS.get(node.domain, {})
+        translator = translators.get(node.op_type)
         if translator is not None:
             return translator
         version = f", opset {opset_of(self.model)}," if standard else ""
@@ -144,7 +154,7 @@ class _Reader:
             f"Operator '{node.op_type}' of domain '{node.domain or 'ai.onnx'}'{version} is not "
             "supported.",
             where=where,
-            fix=f"{nearest(node.op_type, TRANSLATORS)} Replace it{advice}.",
+            fix=f"{nearest(node.op_type, translators or TRANSLATORS)} Replace it{advice}.",
         )
 
     def _is_computed(self, name: str) -> bool:
@@ -179,7 +189,10 @@ def _translate(translator: Translator, call: Call) -> tuple[Operand, ...]:
     constant = all(operand is None or isinstance(operand, Constant) for operand in call.operands)
     try:
         if translator.fold is not None and constant:
-            return (Constant(call.site.name, _folded(translator.fold, call)),)
+            coded = _folded(partial(moved_codes, fold=translator.fold), call)
+            if coded is not None:
+                return (Constant.of_codes(call.site.name, coded),)
+            return (Constant(call.site.name, onnx_fold.settled(_folded(translator.fold, call))),)
         result = translator.emit(call)
     except ImportModelError as error:
         if error.where:
@@ -188,10 +201,10 @@ def _translate(translator: Translator, call: Call) -> tuple[Operand, ...]:
     return result if isinstance(result, tuple) else (result,)
 
 
-def _folded(fold: Callable[[Call], Array], call: Call) -> Array:
+def _folded(fold: Callable[[Call], _Result], call: Call) -> _Result:
     try:
         with np.errstate(all="ignore"):
-            return onnx_fold.settled(fold(call))
+            return fold(call)
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:
         raise _malformed(call.site.where, f"Its constants do not fit: {error}") from error
 

@@ -14,6 +14,13 @@ from .emit_quant import MAX_BITS, Grid, coded, grid, quantize
 from .emit_trunc import may_be_negative, truncate
 from .onnx_call import Attribute, Call, Translator
 
+DOMAINS = (
+    "onnx.brevitas",
+    "qonnx.custom_op.general",
+    "finn.custom_op.general",
+    "qonnx",
+    "finn",
+)
 ROUNDING: dict[str, Rounding] = {
     "ROUND": "half_even",
     "HALF_EVEN": "half_even",
@@ -90,9 +97,8 @@ def _trunc(call: Call) -> str:
     wide = grid(site, MAX_BITS, scale, zero_point)
     if last == 4:
         signed = may_be_negative(site, call.activation())
-        shift, result = bits - kept, wide.scale
         to = grid(site, kept, scale, zero_point, signed=signed, rounding=rounding)
-        return truncate(site, call.activation(), wide, to, shift)
+        return truncate(site, call.activation(), wide, to, bits - kept)
     result = np.asarray(call.constant(4).array, dtype=np.float32)
     shift = np.rint(np.log2(result / wide.scale))
     to = grid(

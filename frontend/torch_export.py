@@ -49,12 +49,15 @@ class Exported:
     def origin(self, node: Any) -> str:
         """The module's path if it is one of torch's layers, else the path and the operator."""
         path, kind = _place(node)
+        if _FUSED in path:  # the activation function inside a Brevitas quantizer
+            path, kind = path.partition(_FUSED)[0], ""
         if path and kind.startswith(_LAYERS) and ".container." not in kind:
             return path
         call = self.operator(node).removeprefix("aten.").split(".")[0]
         return f"{path}.{call}" if path else call
 
 
+_FUSED = ".fused_activation_quant_proxy"
 _LAYERS = ("torch.nn.modules.", "brevitas.")
 
 

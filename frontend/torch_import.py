@@ -11,8 +11,8 @@ from ..errors import ImportModelError
 from ..ir.graph import Builder, Graph, Value
 from ..ir.tensor import BATCH, TensorType
 from . import torch_compute, torch_layout
-from .brevitas_emit import at_point
 from .batch_size import BATCH_SIZE, BatchSize
+from .brevitas_emit import at_point
 from .emit import Constant, Draft, Site, check_size, finish, nearest
 from .torch_call import AtenCall, AtenTranslator, check_arguments
 from .torch_export import Exported, evaluate, export
