@@ -6,14 +6,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnx
 
 from ..errors import ImportModelError, UsageError
 from ..ir.graph import Builder, Graph, Value
-from ..ir.numeric import FLOAT32, Array, NumericType
+from ..ir.numeric import FLOAT32, NumericType
 from ..ir.tensor import BATCH, TensorType
 from . import (
     onnx_fold,
@@ -27,9 +29,12 @@ from . import (
     onnx_softmax,
     onnx_transposed,
     onnx_window,
+    qonnx_quant,
+    qonnx_threshold,
 )
 from .emit import Constant, Draft, Operand, Site, check_size, finish, nearest
 from .onnx_call import Call, Translator, read_attributes
+from .onnx_codes import moved_codes
 from .onnx_read import array_of, opset_of, read_model
 
 TRANSLATORS: dict[str, Translator] = {
@@ -49,11 +54,15 @@ MICROSOFT: dict[str, Translator] = {
     **onnx_qlinear_pointwise.MICROSOFT,
     **onnx_qlinear_pool.MICROSOFT,
 }
+_Result = TypeVar("_Result")
+QONNX: dict[str, Translator] = qonnx_quant.TRANSLATORS | qonnx_threshold.TRANSLATORS
 DOMAINS: dict[str, dict[str, Translator]] = {
     "": TRANSLATORS,
     "ai.onnx": TRANSLATORS,
     "com.microsoft": MICROSOFT,
+    **dict.fromkeys(qonnx_quant.DOMAINS, QONNX),
 }
+"""The operators of each domain."""
 
 
 def import_onnx(source: str | Path | onnx.ModelProto, *, outputs: Sequence[str] = ()) -> Graph:
@@ -152,19 +161,19 @@ class _Reader:
 
     def _translator(self, node: onnx.NodeProto, where: str) -> Translator:
         standard = node.domain in ("", "ai.onnx")
-        translator = DOMAINS.get(node.domain, {}).get(node.op_type)
+        translators = DOMAINS.get(node.domain, {})
+        translator = translators.get(node.op_type)
         if translator is not None:
             return translator
         version = f", opset {opset_of(self.model)}," if standard else ""
         stop = next((name for name in node.input if self._is_computed(name)), None)
         cut = f", or stop before it with outputs=['{stop}'] (--output-tensor '{stop}')"
         advice = cut if stop else ""
-        known = DOMAINS.get(node.domain, TRANSLATORS)
         raise ImportModelError(
             f"Operator '{node.op_type}' of domain '{node.domain or 'ai.onnx'}'{version} is not "
             "supported.",
             where=where,
-            fix=f"{nearest(node.op_type, known)} Replace it{advice}.",
+            fix=f"{nearest(node.op_type, translators or TRANSLATORS)} Replace it{advice}.",
         )
 
     def _is_computed(self, name: str) -> bool:
@@ -199,7 +208,10 @@ def _translate(translator: Translator, call: Call) -> tuple[Operand, ...]:
     constant = all(operand is None or isinstance(operand, Constant) for operand in call.operands)
     try:
         if translator.fold is not None and constant:
-            return (Constant(call.site.name, _folded(translator.fold, call)),)
+            coded = _folded(partial(moved_codes, fold=translator.fold), call)
+            if coded is not None:
+                return (Constant.of_codes(call.site.name, coded),)
+            return (Constant(call.site.name, onnx_fold.settled(_folded(translator.fold, call))),)
         if not translator.codes:
             _refuse_codes(call)
         result = translator.emit(call)
@@ -217,10 +229,10 @@ def _refuse_codes(call: Call) -> None:
             raise onnx_qdq.misplaced(call, operand)
 
 
-def _folded(fold: Callable[[Call], Array], call: Call) -> Array:
+def _folded(fold: Callable[[Call], _Result], call: Call) -> _Result:
     try:
         with np.errstate(all="ignore"):
-            return onnx_fold.settled(fold(call))
+            return fold(call)
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:
         raise _malformed(call.site.where, f"Its constants do not fit: {error}") from error
 
