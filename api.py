@@ -19,6 +19,7 @@ from .ir.certificate import Certificate
 from .ir.graph import Graph
 from .ir.numeric import Array, Encoding
 from .ir.program import Program, Slot
+from .ir.verify import Stage, stage_of
 
 if TYPE_CHECKING:
     from .backends.simulator import Simulator
@@ -36,7 +37,7 @@ def import_model(
     *,
     outputs: Sequence[str] = (),
 ) -> Graph:
-    """The float graph of an ONNX file or ``torch.nn.Module``; a Graph is returned as it is.
+    """The graph of an ONNX file or ``torch.nn.Module``; a Graph is returned as it is.
 
     A module needs ``example_inputs``, a tuple of tensors with a batch of 1 or more. An ONNX model
     may be cut at inner tensors, its new ``outputs``.
@@ -75,7 +76,7 @@ def import_model(
 
 def compile(  # the verb users look for; the builtin is not used here
     model: Any,
-    data: Data,
+    data: Data | None = None,
     *,
     recipe: Pipeline | str | Path | None = None,
     outputs: Sequence[str] = (),
@@ -84,8 +85,9 @@ def compile(  # the verb users look for; the builtin is not used here
     observe: Observer | None = None,
     **options: Any,
 ) -> Network:
-    """Compile ``model`` to a Network; ``data`` calibrates the activations.
+    """Compile ``model`` to a Network; ``data`` calibrates the activations of a float model.
 
+    A model that is quantized already needs none: it keeps the scales of its owner.
     ``data``: an array, arrays by input name, a .npy or .npz file, or a list or loader of batches.
     ``recipe``: a Pipeline, its text, or a .toml file; without one ``options`` go to the quantize
     pass (``weight_bits=4``). Raises an IntaglioError that names the user's node.
@@ -100,22 +102,26 @@ def compile(  # the verb users look for; the builtin is not used here
             fix="Put the options into the recipe's quantize pass.",
         )
     graph = import_model(model, example_inputs, outputs=outputs)
-    pipeline = _pipeline(recipe, options)
-    if pipeline.leaves != "integer":
+    stage = stage_of(graph)
+    pipeline = _pipeline(recipe, stage, options)
+    if pipeline.leaves(stage) != "integer":
         raise UsageError(
-            f"The recipe '{pipeline}' leaves the {pipeline.leaves} stage, not integers.",
+            f"The recipe '{pipeline}' leaves the {pipeline.leaves(stage)} stage, not integers.",
             fix="The usual order is canonicalize, equalize, quantize, lower.",
         )
-    context = Context(batches_of(graph, data), progress or silent)
+    batches = () if data is None else batches_of(graph, data)
+    context = Context(batches, progress or silent)
     integers = pipeline.run(graph, context, observe)
     return Network(write_blob(schedule(integers, str(pipeline))))
 
 
-def _pipeline(recipe: Pipeline | str | Path | None, options: Mapping[str, Any]) -> Pipeline:
+def _pipeline(
+    recipe: Pipeline | str | Path | None, stage: Stage, options: Mapping[str, Any]
+) -> Pipeline:
     from .passes.pipeline import Pipeline, default_pipeline
 
     if recipe is None:
-        return default_pipeline(**options)
+        return default_pipeline(stage, **options)
     if isinstance(recipe, Path) or (isinstance(recipe, str) and recipe.endswith(".toml")):
         return Pipeline.from_toml(_read(Path(recipe)).decode())
     return Pipeline.parse(recipe) if isinstance(recipe, str) else recipe

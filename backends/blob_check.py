@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import IntaglioError, ShapeError
 from ..ir.graph import describe
-from ..ir.numeric import Array, NumericType
+from ..ir.numeric import Array, NumericType, numbers
 from ..ir.op import Op
 from ..ir.ops_layout import Pad
 from ..ir.ops_pool import MaxPool
@@ -84,11 +84,23 @@ def _storage(program: Program) -> Iterator[Finding]:
 
 def _encodings(program: Program) -> Iterator[Finding]:
     for slot in program.slots:
-        encoding = slot.encoding
-        if encoding and not (isfinite(encoding.scale) and encoding.scale > 0):
-            yield _tensor(slot), f"its scale is {encoding.scale}"
-        if encoding and not -(1 << 63) <= encoding.zero_point < 1 << 63:
-            yield _tensor(slot), f"its zero point is {encoding.zero_point}"
+        if slot.encoding is None:
+            continue
+        scale, zero_point, offset = (
+            slot.encoding.scale,
+            slot.encoding.zero_point,
+            slot.encoding.offset,
+        )
+        channels = slot.type.sample_shape[:1]
+        for each in (scale, zero_point, offset):
+            if isinstance(each, tuple) and (len(each),) != channels:
+                yield _tensor(slot), f"its encoding has {len(each)} channels"
+        if not all(isfinite(each) and each > 0 for each in numbers(scale)):
+            yield _tensor(slot), f"its scale is {scale}"
+        if not all(-(1 << 63) <= each < 1 << 63 for each in numbers(zero_point)):
+            yield _tensor(slot), f"its zero point is {zero_point}"
+        if not all(map(isfinite, numbers(offset))):
+            yield _tensor(slot), f"its offset is {offset}"
 
 
 def _references(program: Program) -> Iterator[Finding]:

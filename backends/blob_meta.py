@@ -6,7 +6,8 @@ Deflated JSON::
      "slots": [["image", "image", 0.0039, 0], ["w", ""], ...],
      "certificates": {"conv1": {"verdict": "certified", ...}}}
 
-A slot is its name, its origin and, if it has an encoding, scale and zero point. JSON prints a
+A slot is its name, its origin and, if it has an encoding, scale, zero point and, unless it is 0,
+offset: each a number or a list with one per channel. JSON prints a
 float64 so that it parses back to the same number.
 """
 
@@ -59,8 +60,10 @@ def to_json(program: Program) -> bytes:
 
 def _slot(slot: Slot) -> list[Any]:
     encoding = slot.encoding
-    tail = [float(encoding.scale), int(encoding.zero_point)] if encoding else []
-    return [slot.name, slot.origin, *tail]
+    if encoding is None:
+        return [slot.name, slot.origin]
+    offset = [encoding.offset] if encoding.offset else []
+    return [slot.name, slot.origin, encoding.scale, encoding.zero_point, *offset]
 
 
 def inflate(data: bytes | memoryview) -> bytes:
@@ -101,10 +104,20 @@ def from_json(text: bytes) -> Metadata:
 def _label(name: Any, origin: Any, *encoding: Any) -> Label:
     if not encoding:
         return Label(_text(name), _text(origin), None)
-    scale, zero_point = encoding
-    if type(scale) not in (int, float) or type(zero_point) is not int:
-        raise TypeError("an encoding is a number and an integer")
-    return Label(_text(name), _text(origin), Encoding(float(scale), zero_point))
+    scale, zero_point, *offset = encoding
+    if len(offset) > 1:
+        raise ValueError("an encoding has at most three parameters")
+    parameters = (_numbers(scale, float), _numbers(zero_point, int))
+    rest = (_numbers(each, float) for each in offset)
+    return Label(_text(name), _text(origin), Encoding(*parameters, *rest))
+
+
+def _numbers(given: Any, kind: type[Any]) -> Any:
+    """A number, or a list of numbers as a tuple; raises TypeError."""
+    elements = given if isinstance(given, list) else [given]
+    if not elements or not all(type(each) in (int, kind) for each in elements):
+        raise TypeError("a parameter of an encoding is a number or a list of them")
+    return tuple(map(kind, given)) if isinstance(given, list) else kind(given)
 
 
 def _text(value: Any) -> str:

@@ -176,8 +176,7 @@ def program_text(program: Program) -> str:
 
 
 def _placed(slot: Slot) -> str:
-    code = slot.encoding
-    meaning = f" ~ {code.scale!r} {code.zero_point}" if code else ""
+    meaning = f" ~ {slot.encoding}" if slot.encoding else ""
     return f"{slot.name}: {slot.type} at {slot.offset}{meaning}"
 
 

@@ -108,7 +108,7 @@ def _prepared(one: Side, two: Side) -> tuple[Side, Side]:
 
 def _like(side: Side, graph: Graph, network: Network) -> Side:
     recipe = Pipeline.parse(network.program.recipe)
-    passes = takewhile(lambda each: each.stage_after == "float", recipe.passes)
+    passes = takewhile(lambda each: each.stages.get("float") == "float", recipe.passes)
     return Side(side.path, Pipeline(tuple(passes)).run(graph, Context()))
 
 
@@ -222,5 +222,5 @@ def _comparable(a: Output, b: Output) -> tuple[Array, Array, Unit, float]:
     """What to compare of both, the unit of a difference and its size."""
     if a.encoding == b.encoding and a.codes.dtype.kind == b.codes.dtype.kind:
         return a.codes, b.codes, "reals" if a.codes.dtype.kind == "f" else "codes", 1.0
-    scales = [each.encoding.scale for each in (a, b) if each.encoding is not None]
+    scales = [each.encoding.step for each in (a, b) if each.encoding is not None]
     return a.real, b.real, "steps" if scales else "reals", max(scales, default=1.0)

@@ -47,8 +47,7 @@ def to_json(path: Path, network: api.Network) -> dict[str, Any]:
 
 
 def _slot_json(slot: Slot) -> dict[str, Any]:
-    code = slot.encoding
-    meaning = {"scale": code.scale, "zero_point": code.zero_point} if code else {}
+    meaning = slot.encoding.to_json() if slot.encoding else {}
     return {"name": slot.name, "type": str(slot.type)} | meaning
 
 
@@ -86,6 +85,5 @@ def _counts(program: Program) -> str:
 
 
 def _slot_text(slot: Slot) -> str:
-    code = slot.encoding
-    meaning = f", real = {code.scale:.8g} * (code - {code.zero_point})" if code else ""
+    meaning = f", real = {slot.encoding.formula}" if slot.encoding else ""
     return f"{slot.name}: {slot.type}{meaning}"

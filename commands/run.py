@@ -21,8 +21,7 @@ COLUMNS: tuple[Column, ...] = (
     ("dtype", "left"),
     ("least", "right"),
     ("greatest", "right"),
-    ("scale", "right"),
-    ("zero point", "right"),
+    ("real value", "left"),
 )
 SHOWN_ELEMENTS = 200
 
@@ -87,8 +86,8 @@ def show_json(results: Mapping[str, api.Output], *, real: bool) -> None:
 def _row(name: str, result: api.Output) -> tuple[object, ...]:
     codes, encoding = result.codes, result.encoding
     ends = (codes.min(), codes.max()) if codes.size else ("", "")
-    meaning = (f"{encoding.scale:.6g}", encoding.zero_point) if encoding else ("", "")
-    return name, "x".join(map(str, codes.shape)), codes.dtype, *ends, *meaning
+    meaning = encoding.formula if encoding else ""
+    return name, "x".join(map(str, codes.shape)), codes.dtype, *ends, meaning
 
 
 def _to_json(result: api.Output, real: bool) -> dict[str, Any]:
@@ -96,8 +95,7 @@ def _to_json(result: api.Output, real: bool) -> dict[str, Any]:
     return {
         "shape": list(result.codes.shape),
         "dtype": str(result.codes.dtype),
-        "scale": encoding.scale if encoding else None,
-        "zero_point": encoding.zero_point if encoding else None,
+        **(encoding.to_json() if encoding else {"scale": None, "zero_point": None}),
         **({"real": result.real} if real else {"codes": result.codes}),
     }
 

@@ -13,23 +13,54 @@ from difflib import get_close_matches
 import numpy as np
 
 from ..errors import ImportModelError, ShapeError
-from ..ir.graph import Builder, Graph, Node, Value, prune_unused
-from ..ir.numeric import Array
+from ..ir.graph import Builder, Graph, Node, prune_unused, rename
+from ..ir.numeric import Array, Encoding, NumericType, narrowest
 from ..ir.op import Op
 from ..ir.ops_layout import Reshape
+from ..ir.ops_quant import Dequantize
 from ..ir.tensor import Tensor, TensorType, real
-from ..ir.verify import verify
+from ..ir.verify import stage_of, verify
 
 MAX_ELEMENTS = 1 << 28  # of one tensor: 1 GiB of float32
 BUDGET = 1 << 30  # elements of all constants computed during one import
 
 
 @dataclass(frozen=True, slots=True)
+class Coded:
+    """Codes of a constant and what they mean: ``scale * (codes - zero_point)``.
+
+    ``codes`` are values of ``dtype`` in the constant's shape; parameters are ``()``, or ``(c,)``
+    along ``axis``.
+    """
+
+    codes: Array
+    dtype: NumericType
+    scale: Array
+    zero_point: Array
+    axis: int = 0
+
+    @property
+    def real(self) -> Array:
+        """The reals, in float32: rounded, which the graph never is."""
+        op = Dequantize(self.axis)
+        return op.reference(self.codes, self.scale.astype(np.float32), self.zero_point)
+
+
+@dataclass(frozen=True, slots=True)
 class Constant:
-    """An array known at import time: a weight, or a shape whose elements may be BATCH_SIZE."""
+    """An array known at import time: a weight, or a shape whose elements may be BATCH_SIZE.
+
+    ``coded`` if its elements are codes: it enters the graph as these, and nothing is rounded.
+    """
 
     name: str
     array: Array
+    coded: Coded | None = None
+
+    @classmethod
+    def of_codes(cls, name: str, coded: Coded) -> Constant:
+        """The constant that these codes stand for."""
+        return cls(name, coded.real, coded)
 
 
 Operand = str | Constant  # an activation by its name in the draft, or a constant
@@ -81,10 +112,11 @@ class Site:
         """The node that made a value; None for an input of the graph."""
         return self.draft.nodes.get(name)
 
-    def emit(self, op: Op, *operands: str) -> str:
+    def emit(self, op: Op, *operands: str, encoding: Encoding | None = None) -> str:
         """Append ``op``; raises ImportModelError when the operands do not fit or grow too large."""
+        builder = self.draft.builder
         try:
-            name = self.draft.builder.node(self.name, op, *operands, origin=self.origin)
+            name = builder.node(self.name, op, *operands, origin=self.origin, encoding=encoding)
         except ShapeError as error:
             fix = error.fix or "Check the shapes of its operands in the model."
             raise self.fail(error.what, fix) from error
@@ -111,13 +143,35 @@ class Site:
         return operand
 
     def constant(self, constant: Constant) -> str:
-        """Add a weight as float32; raises ImportModelError when it holds NaN or infinity."""
+        """Add a weight, as codes if it has them, else as float32.
+
+        Raises ImportModelError when it holds NaN or infinity.
+        """
         known = self.draft.known(constant)
         if known is not None:
             return known
         charge(self, constant.array.size)
-        name = self.draft.builder.constant(constant.name, weight(self, constant))
+        if constant.coded is not None:
+            name = self._dequantize(constant.name, constant.coded)
+        else:
+            name = self.draft.builder.constant(constant.name, weight(self, constant))
         return self.draft.remember(constant, name)
+
+    def _dequantize(self, name: str, coded: Coded) -> str:
+        """The codes of a constant behind a dequantize."""
+        builder = self.draft.builder
+        operands = (
+            builder.constant(f"{name}.codes", Tensor(coded.codes, coded.dtype)),
+            builder.constant(f"{name}.scale", real(coded.scale)),
+            self.integers(f"{name}.zero_point", coded.zero_point),
+        )
+        return builder.node(name, Dequantize(coded.axis), *operands, origin=self.origin)
+
+    def integers(self, name: str, array: Array) -> str:
+        """Add a constant of integers in the narrowest type."""
+        charge(self, array.size)
+        ends = (int(array.min()), int(array.max())) if array.size else (0, 0)
+        return self.draft.builder.constant(name, Tensor(array, narrowest(*ends)))
 
 
 def check_size(site: Site, elements: int, limit: int = MAX_ELEMENTS) -> None:
@@ -167,6 +221,16 @@ def derive(
     return Constant(f"{constant.name}.{suffix}", change(weight(site, constant).array))
 
 
+def rearrange(
+    site: Site, constant: Constant, suffix: str, change: Callable[[Array], Array], axis: int = 0
+) -> Constant:
+    """A weight whose elements are those of another, moved; channels of codes end at ``axis``."""
+    if constant.coded is None:
+        return derive(site, constant, suffix, change)
+    coded = replace(constant.coded, codes=change(constant.coded.codes), axis=axis)
+    return Constant.of_codes(f"{constant.name}.{suffix}", coded)
+
+
 def nearest(operator: str, supported: Iterable[str]) -> str:
     """A sentence that names the supported operators most like ``operator``."""
     lower = {name.lower(): name for name in supported}
@@ -177,7 +241,7 @@ def nearest(operator: str, supported: Iterable[str]) -> str:
 
 
 def finish(draft: Draft, outputs: Mapping[str, str]) -> Graph:
-    """The verified float graph whose outputs have the names that are the keys of ``outputs``.
+    """The verified graph whose outputs have the names that are the keys of ``outputs``.
 
     A value that is an input, or an output already, is repeated under its other name.
     """
@@ -192,29 +256,14 @@ def finish(draft: Draft, outputs: Mapping[str, str]) -> Graph:
         if name in draft.builder and name not in renamed:
             renamed[name] = draft.builder.fresh(name)
     graph = draft.builder.build(tuple(results))
-    return verify(prune_unused(rename(graph, renamed)), "float")
+    graph = prune_unused(rename(graph, renamed))
+    return verify(graph, stage_of(graph))
 
 
 def _repeat(draft: Draft, name: str, value: str) -> str:
     """A new node with the elements of ``value``."""
-    copy = Reshape(draft.builder.type_of(value).sample_shape)
-    return draft.builder.node(f"{name}.copy", copy, value, origin=name)
-
-
-def rename(graph: Graph, new: Mapping[str, str]) -> Graph:
-    """The graph with values and constants renamed; names that ``new`` lacks stay."""
-
-    def value(old: Value) -> Value:
-        return replace(old, name=new.get(old.name, old.name))
-
-    def node(old: Node) -> Node:
-        operands = tuple(new.get(name, name) for name in old.inputs)
-        return replace(old, value=value(old.value), inputs=operands)
-
-    return Graph(
-        graph.name,
-        tuple(map(value, graph.inputs)),
-        {new.get(name, name): tensor for name, tensor in graph.constants.items()},
-        tuple(map(node, graph.nodes)),
-        tuple(new.get(name, name) for name in graph.outputs),
-    )
+    builder = draft.builder
+    copy = Reshape(builder.type_of(value).sample_shape)
+    made = (*builder.inputs, *(node.value for node in builder.nodes))
+    encoding = next(each.encoding for each in made if each.name == value)
+    return builder.node(f"{name}.copy", copy, value, origin=name, encoding=encoding)

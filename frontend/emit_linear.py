@@ -7,7 +7,7 @@ import numpy as np
 from ..ir.numeric import Array
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Affine
-from .emit import Constant, Site, derive, weight
+from .emit import Constant, Site, derive, rearrange, weight
 from .emit_window import Window, over_2d
 
 
@@ -19,7 +19,7 @@ def conv(
     ``kernel`` is ``(co, c / groups, kh, kw)`` or ``(co, c / groups, k)``, ``bias`` ``(co,)``.
     """
     if kernel.array.ndim == 3:
-        kernel = derive(site, kernel, "2d", lambda array: array[:, :, None, :])
+        kernel = rearrange(site, kernel, "2d", lambda array: array[:, :, None, :])
     plane = window.planar()
     op = Conv(plane.strides, plane.pads, plane.dilations, groups)
     parameters = _add_parameters(site, kernel, bias)
@@ -53,7 +53,7 @@ def transposed(site: Site, matrix: Constant) -> Constant:
             f"The weight '{matrix.name}' has the shape {matrix.array.shape}.",
             "Only matrices are supported.",
         )
-    return derive(site, matrix, "T", np.transpose)
+    return rearrange(site, matrix, "T", np.transpose)
 
 
 def _scaled(site: Site, constant: Constant, factor: float) -> Constant:

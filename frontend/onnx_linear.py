@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .emit import Constant, derive
+from .emit import Constant, rearrange
 from .emit_layout import reshape
 from .emit_linear import batch_norm, conv, dense, gemm, transposed
 from .emit_product import matmul
@@ -43,7 +43,7 @@ def _matmul(call: Call) -> str:
     x, matrix = call.operand(0), call.operand(1)
     if not isinstance(matrix, Constant) or matrix.array.ndim != 1:
         return matmul(call.site, x, matrix)
-    row = derive(call.site, matrix, "row", lambda array: array[None, :])
+    row = rearrange(call.site, matrix, "row", lambda array: array[None, :])
     column = dense(call.site.step("column"), call.activation(), row, None)
     return reshape(call.site, column, call.site.type_of(column).sample_shape[:-1])
 

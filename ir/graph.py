@@ -242,3 +242,22 @@ def prune_unused(graph: Graph) -> Graph:
             needed.update(node.inputs)
     constants = {name: tensor for name, tensor in graph.constants.items() if name in needed}
     return replace(graph, nodes=tuple(reversed(kept)), constants=constants)
+
+
+def rename(graph: Graph, new: Mapping[str, str]) -> Graph:
+    """The graph with values and constants renamed; names that ``new`` lacks stay."""
+
+    def value(old: Value) -> Value:
+        return replace(old, name=new.get(old.name, old.name))
+
+    def node(old: Node) -> Node:
+        operands = tuple(new.get(name, name) for name in old.inputs)
+        return replace(old, value=value(old.value), inputs=operands)
+
+    return Graph(
+        graph.name,
+        tuple(map(value, graph.inputs)),
+        {new.get(name, name): tensor for name, tensor in graph.constants.items()},
+        tuple(map(node, graph.nodes)),
+        tuple(new.get(name, name) for name in graph.outputs),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -118,21 +119,75 @@ def narrowest(lo: int, hi: int) -> NumericType:
     return int_type(1 + max(int(-lo - 1).bit_length(), int(max(hi, 0)).bit_length()))
 
 
+Numbers = float | tuple[float, ...]
+Integers = int | tuple[int, ...]
+"""One number for a whole tensor, or one per channel (axis 1)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """Codes stand for reals: ``real = scale * (code - zero_point)`` (1), one scale per tensor."""
+    """Codes stand for reals: ``real = scale * (code - zero_point) + offset`` (1).
 
-    scale: float
-    zero_point: int = 0
+    A tuple holds one number per channel (axis 1). Only accumulators that are outputs have an
+    ``offset``.
+    """
+
+    scale: Numbers
+    zero_point: Integers = 0
+    offset: Numbers = 0.0
+
+    @property
+    def step(self) -> float:
+        """The greatest real difference between two neighboring codes."""
+        return max(map(abs, numbers(self.scale)))
 
     def decode(self, codes: Array) -> Array:
-        """Codes to float64 reals."""
-        return self.scale * (codes.astype(np.float64) - self.zero_point)
+        """Codes ``(n, c, ...)`` to float64 reals."""
+        scale, zero_point, offset = self._spread(codes.ndim)
+        return scale * (codes.astype(np.float64) - zero_point) + offset
 
     def encode(self, real: Array, dtype: NumericType, rounding: Rounding = "half_even") -> Array:
-        """Reals to codes of dtype, rounded once and saturated."""
-        codes = round_real(real.astype(np.float64) / self.scale, rounding) + self.zero_point
+        """Reals ``(n, c, ...)`` to codes of dtype, rounded once and saturated."""
+        scale, zero_point, offset = self._spread(real.ndim)
+        if dtype.kind == "bipolar":
+            return np.where(real >= offset, 1, -1).astype(dtype.container)
+        codes = round_real((real.astype(np.float64) - offset) / scale, rounding) + zero_point
         return np.clip(codes, dtype.lo, dtype.hi).astype(dtype.container)
+
+    def _spread(self, rank: int) -> list[Array]:
+        """The three parameters, shaped to broadcast along axis 1."""
+        shape = (-1, *(1,) * (rank - 2))
+        parameters = (np.asarray(each) for each in (self.scale, self.zero_point, self.offset))
+        return [each.reshape(shape) if each.ndim else each for each in parameters]
+
+    @property
+    def formula(self) -> str:
+        """How a code becomes a real, for people: per channel where a parameter is a list."""
+        scale = _short(self.scale)
+        moved = "code" if self.zero_point == 0 else f"(code - {_short(self.zero_point)})"
+        return f"{scale} * {moved}" + (f" + {_short(self.offset)}" if self.offset else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Its parameters by name; the offset only if there is one."""
+        offset = {"offset": self.offset} if self.offset else {}
+        return {"scale": self.scale, "zero_point": self.zero_point} | offset
+
+    def __str__(self) -> str:
+        """``scale zero_point`` and, if it is not 0, ``offset``, as JSON numbers or lists."""
+        parts = [self.scale, self.zero_point, *([self.offset] if self.offset else [])]
+        return " ".join(map(json.dumps, parts))
+
+
+def numbers(parameter: Numbers) -> tuple[float, ...]:
+    """A parameter of an encoding as a tuple."""
+    return parameter if isinstance(parameter, tuple) else (parameter,)
+
+
+def _short(parameter: Numbers) -> str:
+    """One number in 8 digits, or the ends of a list."""
+    found = numbers(parameter)
+    least, most = f"{min(found):.8g}", f"{max(found):.8g}"
+    return least if least == most else f"[{least}..{most}]"
 
 
 SHORT_BITS = 12

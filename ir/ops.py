@@ -8,7 +8,7 @@ from .ops_linear import Conv, Dense
 from .ops_pointwise import Add, Affine, Clip, Relu, Unary
 from .ops_pool import AveragePool, MaxPool, SumPool
 from .ops_product import MatMul, Multiply
-from .ops_quant import Dequantize, Lookup, Quantize, Requantize, Threshold
+from .ops_quant import Dequantize, Lookup, PairLookup, Quantize, Requantize, Threshold
 from .ops_softmax import Softmax
 
 ALL: tuple[type[Op], ...] = (
@@ -35,5 +35,6 @@ ALL: tuple[type[Op], ...] = (
     Requantize,
     Threshold,
     Lookup,
+    PairLookup,
 )
 BY_NAME: dict[str, type[Op]] = {op.name: op for op in ALL}

@@ -14,14 +14,16 @@ from .op import Op, Work
 from .ops_linear import known, widen
 from .ops_pointwise import channel_shape, check_channels
 from .tensor import TensorType
+from .windows import Pair
 
 
 @dataclass(frozen=True, slots=True)
 class Quantize(Op):
     """Reals to codes: ``clip(round(x / scale) + zero_point)`` (2).
 
-    Parameters are scalar or per ``axis``. The division is exact and rounded once; ``reference``
-    computes it in float64.
+    With ``zero_first`` the zero point is added before rounding, as in QONNX; ``narrow`` leaves out
+    the least code. Bipolar codes are +1 where ``x >= 0``, else -1. Parameters are scalar or per
+    ``axis``. The division is exact and rounded once; ``reference`` computes it in float64.
     """
 
     name: ClassVar[str] = "quantize"
@@ -29,18 +31,29 @@ class Quantize(Op):
     dtype: NumericType
     axis: int = 1
     rounding: Rounding = "half_even"
+    zero_first: int = 0
+    narrow: int = 0
+
+    @property
+    def lo(self) -> int:
+        """The least code."""
+        return self.dtype.lo + self.narrow
 
     def infer(self, x: TensorType, scale: TensorType, zero_point: TensorType) -> TensorType:
         check_parameters(x, self.axis, scale, zero_point)
         return x.with_dtype(self.dtype)
 
     def reference(self, x: Array, scale: Array, zero_point: Array) -> Array:
+        if self.dtype.kind == "bipolar":
+            return np.where(x >= 0, 1, -1).astype(self.dtype.container)
         steps = x.astype(np.float64) / channel_shape(scale, x.ndim, self.axis)
-        codes = round_real(steps, self.rounding) + channel_shape(zero_point, x.ndim, self.axis)
-        return np.clip(codes, self.dtype.lo, self.dtype.hi).astype(self.dtype.container)
+        zero = channel_shape(zero_point, x.ndim, self.axis)
+        before, after = (zero, 0) if self.zero_first else (0, zero)
+        codes = round_real(steps + before, self.rounding) + after
+        return np.clip(codes, self.lo, self.dtype.hi).astype(self.dtype.container)
 
     def interval(self, x: Fact, scale: Fact, zero_point: Fact) -> Interval:
-        return Interval.of_type(self.dtype)
+        return Interval.of(self.lo, self.dtype.hi)
 
     def work(self, x: TensorType, scale: TensorType, zero_point: TensorType) -> Work:
         return Work(multiplies=x.elements, compares=2 * x.elements)
@@ -168,6 +181,44 @@ class Lookup(Op):
         return Interval.of(int(reached.min()), int(reached.max()))
 
     def work(self, x: TensorType, table: TensorType) -> Work:
+        return Work(lookups=x.elements)
+
+
+@dataclass(frozen=True, slots=True)
+class PairLookup(Op):
+    """Two tensors of codes to codes: ``table[x - bases[0], y - bases[1]]``; any function of two.
+
+    How an importer states an executor's addition; lowering finds integers that equal it. About
+    ``x_slope * x + y_slope * y`` before rounding and clipping, where the search begins; zeros say
+    that it is no sum.
+    """
+
+    name: ClassVar[str] = "pair_lookup"
+    inputs: ClassVar[tuple[str, ...]] = ("x", "y", "table")
+    dtype: NumericType
+    bases: Pair
+    x_slope: float = 0.0
+    y_slope: float = 0.0
+
+    def infer(self, x: TensorType, y: TensorType, table: TensorType) -> TensorType:
+        if x.shape != y.shape or not (x.dtype.is_integer and y.dtype.is_integer):
+            raise ShapeError(f"Operands {x} and {y} are not codes of one shape.")
+        entries = tuple(each.dtype.hi - each.dtype.lo + 1 for each in (x, y))
+        if table.shape != entries or self.bases != (x.dtype.lo, y.dtype.lo):
+            raise ShapeError(f"A table for {x.dtype} and {y.dtype} is {entries}, got {table}.")
+        return x.with_dtype(self.dtype)
+
+    def reference(self, x: Array, y: Array, table: Array) -> Array:
+        row, column = self.bases
+        return table[widen(x) - row, widen(y) - column].astype(self.dtype.container)
+
+    def interval(self, x: Fact, y: Fact, table: Fact) -> Interval:
+        (a, b), (c, d) = x.interval.bounds, y.interval.bounds
+        row, column = self.bases
+        reached = known(table)[a - row : b - row + 1, c - column : d - column + 1]
+        return Interval.of(int(reached.min()), int(reached.max()))
+
+    def work(self, x: TensorType, y: TensorType, table: TensorType) -> Work:
         return Work(lookups=x.elements)
 
 

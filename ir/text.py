@@ -5,8 +5,9 @@
       conv1: int32[n,6,28,28] = conv {"pads": [2, 2, 2, 2]} (image, w) from "/conv1/Conv"
       return conv1
 
-Names that are not plain words are JSON strings. An encoding follows as ``~ scale zero_point``, a
-certificate as ``proved {...}``.
+Names that are not plain words are JSON strings. An encoding follows as ``~ scale zero_point`` or
+``~ scale zero_point offset``, each a number or a list with one per channel; a certificate as
+``proved {...}``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, cast
@@ -101,8 +102,7 @@ def _name(name: str) -> str:
 
 
 def _declare(value: Value) -> str:
-    encoding = value.encoding
-    suffix = f" ~ {encoding.scale!r} {encoding.zero_point}" if encoding else ""
+    suffix = f" ~ {value.encoding}" if value.encoding else ""
     origin = f" from {json.dumps(value.origin)}" if value.origin else ""
     return f"{_name(value.name)}: {value.type}{suffix}{origin}"
 
@@ -121,7 +121,7 @@ def _node(node: Node) -> str:
     text = f" {json.dumps(given)}" if given else ""
     operands = ", ".join(map(_name, node.inputs))
     value = node.value
-    tail = f" ~ {value.encoding.scale!r} {value.encoding.zero_point}" if value.encoding else ""
+    tail = f" ~ {value.encoding}" if value.encoding else ""
     tail += f" from {json.dumps(value.origin)}" if value.origin else ""
     if node.certificate is not None:
         tail += f" proved {json.dumps(node.certificate.to_json())}"
@@ -199,8 +199,24 @@ class _Reader:
     def encoding(self) -> Encoding | None:
         if not self.take("~"):
             return None
-        scale = float(self.match(r"-?\d+(\.\d*)?(e[+-]?\d+)?", "a scale"))
-        return Encoding(scale, int(self.match(r"-?\d+", "a zero point")))
+        scale, zero_point = self.numbers("a scale", float), self.numbers("a zero point", int)
+        self.skip()
+        more = self.line[self.at : self.at + 1]
+        offset = self.numbers("an offset", float) if more and more in "-[0123456789" else 0.0
+        return Encoding(scale, zero_point, offset)
+
+    def numbers(self, expected: str, kind: Callable[[Any], Any]) -> Any:
+        """One number, or a list of numbers as a tuple."""
+        start = self.at
+        if self.take("["):
+            self.at -= 1
+            found = self.json()
+            if not found or not all(isinstance(each, int | float) for each in found):
+                self.at = start
+                raise self.fail(expected)
+            return tuple(map(kind, found))
+        digits = r"-?\d+" if kind is int else r"-?\d+(\.\d*)?(e[+-]?\d+)?"
+        return kind(self.match(digits, expected))
 
     def certificate(self) -> Certificate | None:
         if not self.take("proved "):

@@ -14,7 +14,7 @@ from .ops_linear import Conv, Dense
 from .ops_pointwise import Add, Affine, Clip, Relu, Unary
 from .ops_pool import AveragePool, MaxPool, SumPool
 from .ops_product import MatMul, Multiply
-from .ops_quant import Dequantize, Lookup, Quantize, Requantize, Threshold
+from .ops_quant import Dequantize, Lookup, PairLookup, Quantize, Requantize, Threshold
 from .ops_softmax import Softmax
 from .tensor import BATCH
 
@@ -25,12 +25,13 @@ _LAYOUT: frozenset[type[Op]] = frozenset({Reshape, Transpose, Slice, Pad, Concat
 _REAL: frozenset[type[Op]] = (_LAYOUT | _PRODUCTS).union(
     (Conv, Dense, Add, Affine, Relu, Clip, Unary, AveragePool)
 )
+_INTEGER: frozenset[type[Op]] = (_LAYOUT | _PRODUCTS).union(
+    (Conv, Dense, Add, SumPool, Requantize, Threshold, Lookup)
+)
 LEGAL: dict[Stage, frozenset[type[Op]]] = {
     "float": _REAL,
-    "quantized": _REAL.union((Quantize, Dequantize)),
-    "integer": (_LAYOUT | _PRODUCTS).union(
-        (Conv, Dense, Add, SumPool, Requantize, Threshold, Lookup)
-    ),
+    "quantized": (_REAL | _INTEGER).union((Quantize, Dequantize, PairLookup)),
+    "integer": _INTEGER,
 }
 ACCUMULATOR_BITS = 32
 
@@ -145,6 +146,15 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("Rescaling fits into int64 and shifts right by 0 to 62.", _rescalings_fit),
     ("Sums of exponentials are positive and fit int32.", _exponentials_fit),
 )
+
+
+def stage_of(graph: Graph) -> Stage:
+    """The stage of a graph as it is imported: float if it holds no codes, else quantized.
+
+    A quantized graph has reals between quantize and dequantize, operators on codes, or both.
+    """
+    types = [graph.type_of(name) for name in (*graph.values, *graph.constants)]
+    return "quantized" if any(each.dtype.is_integer for each in types) else "float"
 
 
 def verify(graph: Graph, stage: Stage) -> Graph:

@@ -43,26 +43,81 @@ def find_sum(
     codes: tuple[int, int],
     x_range: tuple[int, int],
     y_range: tuple[int, int],
+    before: int = 0,
 ) -> SumParameters | None:
     """Parameters of ``clip(round(total / scale) + zero_point, *codes)``, compared on all pairs.
+
+    ``before`` is added before rounding.
 
     Ratios that are powers of two are exact by construction; else every pair of codes is tried and
     the certificate says where the nearest parameters differ, if any do. None when that would be
     more than ``MAX_PAIRS``.
     """
     left, right = (each / scale for each in total.scales)
-    offset = total.offset / scale
+    offset = total.offset / scale + before
     exact = _exact(left, right, offset + zero_point, rounding, x_range, y_range)
     if exact is not None:
         return exact
+    if pairs(x_range, y_range) > MAX_PAIRS:
+        return None
+    expected = sum_table(total, scale, zero_point, rounding, codes, x_range, y_range, before)
+    return _search(expected, (left, right), x_range, y_range, codes)
+
+
+def pairs(x_range: tuple[int, int], y_range: tuple[int, int]) -> int:
+    """How many pairs of codes there are."""
+    return (x_range[1] - x_range[0] + 1) * (y_range[1] - y_range[0] + 1)
+
+
+def sum_table(
+    total: Sum,
+    scale: Fraction,
+    zero_point: int,
+    rounding: Rounding,
+    codes: tuple[int, int],
+    x_range: tuple[int, int],
+    y_range: tuple[int, int],
+    before: int = 0,
+) -> Array:
+    """The definition for every pair of codes ``(x, y)``."""
+    left, right = (each / scale for each in total.scales)
+    x, y = (np.arange(lo, hi + 1, dtype=np.int64) for lo, hi in (x_range, y_range))
+    offset = total.offset / scale + before
+    steps = _definition(left, right, offset, rounding, x[:, None], y[None, :])
+    clipped: Array = np.clip(steps + zero_point, *codes)
+    return clipped
+
+
+def find_pair(
+    table: Array,
+    slopes: tuple[float, float],
+    x_range: tuple[int, int],
+    y_range: tuple[int, int],
+) -> SumParameters | None:
+    """Parameters that equal ``table``, the code of each pair of codes in the two ranges.
+
+    The search begins at ``slopes``. None when there are none, or none were found.
+    """
+    if not any(slopes):
+        return None
+    left, right = map(Fraction, slopes)
+    ends = int(table.min()), int(table.max())
+    found = _search(table, (left, right), x_range, y_range, ends)
+    return found if found is not None and found.certificate.proved else None
+
+
+def _search(
+    expected: Array,
+    slopes: tuple[Fraction, Fraction],
+    x_range: tuple[int, int],
+    y_range: tuple[int, int],
+    codes: tuple[int, int],
+) -> SumParameters | None:
+    """Parameters that give ``expected`` for every pair; else the nearest, with what differs."""
     x = np.arange(x_range[0], x_range[1] + 1, dtype=np.int64)[:, None]
     y = np.arange(y_range[0], y_range[1] + 1, dtype=np.int64)[None, :]
-    if x.size * y.size > MAX_PAIRS:
-        return None
-    steps = _definition(left, right, offset, rounding, x, y)
-    expected = np.clip(steps + zero_point, *codes)
     nearest = None
-    for multipliers, shift, rounded in _candidates(left, right, x_range, y_range):
+    for multipliers, shift, rounded in _candidates(*slopes, x_range, y_range):
         partial = multipliers[0] * x + multipliers[1] * y
         least, most = _addend_range(partial, shift, expected, codes)
         addend = (least + most) // 2

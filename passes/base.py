@@ -94,13 +94,15 @@ def _checked(name: str, batch: Mapping[str, Array], graph: Graph) -> Array:
 
 @dataclass(frozen=True)
 class Pass(ABC):
-    """One rewrite of a graph. Its fields are its options; the graph given is never changed."""
+    """One rewrite of a graph. Its fields are its options; the graph given is never changed.
+
+    ``stages`` maps each stage that it works on to the stage that it leaves.
+    """
 
     name: ClassVar[str]
-    stage_before: ClassVar[Stage] = "float"
-    stage_after: ClassVar[Stage] = "float"
+    stages: ClassVar[Mapping[Stage, Stage]] = {"float": "float"}
     needs_data: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, graph: Graph, context: Context) -> Graph:
-        """The rewritten graph, legal in ``stage_after``."""
+        """The rewritten graph, legal in the stage that ``stages`` names."""

@@ -12,11 +12,16 @@
 8. ``relu`` and ``clip`` move before a ``reshape`` or ``transpose``, next to what they follow; two
    reshapes or transposes in a row become one.
 
-Outputs keep their names: nothing that makes one is dropped.
+9. ``quantize``, ``threshold`` and their like move before a ``reshape``, ``transpose``, ``slice`` or
+   ``max_pool`` of what is not codes yet, next to the accumulator that they rescale.
+
+A graph that is quantized already sees only the rules that move elements (2, 5 to 9): what its owner
+computes is not rounded in between. Outputs keep their names: nothing that makes one is dropped.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar
@@ -24,16 +29,19 @@ from typing import ClassVar
 import numpy as np
 
 from ..ir.graph import Graph, Node, Rewriter, rewrite
-from ..ir.numeric import Array
 from ..ir.op import Op
 from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Affine, Clip, Relu
 from ..ir.ops_pool import AveragePool, MaxPool
-from ..ir.tensor import real
+from ..ir.ops_quant import Dequantize, Lookup, Quantize, Requantize, Threshold
+from ..ir.tensor import Tensor, real
+from ..ir.verify import Stage, stage_of
 from .base import Context, Pass
 
 ROUNDS = 20
+INTO_CODES = (Quantize, Threshold, Requantize, Lookup)
+"""Ops that treat every element by itself: they commute with ops that only move elements."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +49,13 @@ class Canonicalize(Pass):
     """Fold constants, BatchNorm, padding and flattening; drop what does nothing or is unused."""
 
     name: ClassVar[str] = "canonicalize"
+    stages: ClassVar[Mapping[Stage, Stage]] = {"float": "float", "quantized": "quantized"}
 
     def run(self, graph: Graph, context: Context) -> Graph:
+        rules = RULES if stage_of(graph) == "float" else MOVES
         for _ in range(ROUNDS):
             simpler = graph
-            for rule in RULES:
+            for rule in rules:
                 simpler = rewrite(simpler, rule)
             if simpler == graph:
                 break
@@ -146,18 +156,15 @@ def fold_pad(r: Rewriter, node: Node) -> str | None:
 def flatten_to_conv(r: Rewriter, node: Node) -> str | None:
     """Rule 6."""
     flat = r.old.producers.get(node.inputs[0])
-    weight = r.old.constants.get(node.inputs[1]) if isinstance(node.op, Dense) else None
-    if weight is None or flat is None or not isinstance(flat.op, Reshape):
+    if not isinstance(node.op, Dense) or flat is None or not isinstance(flat.op, Reshape):
         return None
     source = r.old.type_of(flat.inputs[0])
     if len(source.shape) != 4 or len(node.type.shape) != 2 or source.sample_shape[1:] == (1, 1):
         return None
-    kernel: Array = weight.array.reshape(-1, *source.sample_shape)
-    operands = (
-        r[flat.inputs[0]],
-        r.new.constant(node.inputs[1], real(kernel)),
-        *(r[name] for name in node.inputs[2:]),
-    )
+    kernel = reshaped_weight(r, node.inputs[1], source.sample_shape)
+    if kernel is None:
+        return None
+    operands = (r[flat.inputs[0]], kernel, *(r[name] for name in node.inputs[2:]))
     conv = r.new.node(f"{node.name}.conv", Conv(), *operands, origin=node.value.origin)
     return r.copy(node, Reshape(node.type.sample_shape), (conv,))
 
@@ -165,22 +172,22 @@ def flatten_to_conv(r: Rewriter, node: Node) -> str | None:
 def spread_dense(r: Rewriter, node: Node) -> str | None:
     """Rule 7: (n, ..., k) -> (n, k, ...) -> (n, k, m, 1) -> conv -> (n, co, ...) -> its axes."""
     rank = len(node.type.shape)
-    if not isinstance(node.op, Dense) or rank == 2 or node.inputs[1] not in r.old.constants:
+    if not isinstance(node.op, Dense) or rank == 2:
         return None
-    between = r.old.type_of(node.inputs[0]).sample_shape[:-1]
-    weight = r.array(node.inputs[1])
-    operands = (
-        r.new.constant(node.inputs[1], real(weight[:, :, None, None])),
-        *(r[name] for name in node.inputs[2:]),
-    )
+    *between, depth = r.old.type_of(node.inputs[0]).sample_shape
+    rows = r.old.type_of(node.inputs[1]).sample_shape[0]
+    kernel = reshaped_weight(r, node.inputs[1], (depth, 1, 1))
+    if kernel is None:
+        return None
+    operands = (kernel, *(r[name] for name in node.inputs[2:]))
 
     def append(what: str, op: Op, *inputs: str) -> str:
         return r.new.node(f"{node.name}.{what}", op, *inputs, origin=node.value.origin)
 
     first = append("channels", Transpose((0, rank - 1, *range(1, rank - 1))), r[node.inputs[0]])
-    image = append("image", Reshape((weight.shape[1], prod(between), 1)), first)
+    image = append("image", Reshape((depth, prod(between), 1)), first)
     conv = append("conv", Conv(), image, *operands)
-    spread = append("spread", Reshape((len(weight), *between)), conv)
+    spread = append("spread", Reshape((rows, *between)), conv)
     return r.copy(node, Transpose((0, *range(2, rank), 1)), (spread,))
 
 
@@ -209,6 +216,57 @@ def merge_moves(r: Rewriter, node: Node) -> str | None:
     return None
 
 
+def sink_codes(r: Rewriter, node: Node) -> str | None:
+    """Rule 9."""
+    move = sole_producer(r.old, node.inputs[0])
+    if not isinstance(node.op, INTO_CODES) or move is None:
+        return None
+    rises = isinstance(node.op, Quantize | Threshold)
+    if not (
+        isinstance(move.op, Reshape | Transpose | Slice) or (isinstance(move.op, MaxPool) and rises)
+    ):
+        return None
+    source = r.old.producers.get(move.inputs[0])
+    if source is None or isinstance(source.op, Dequantize | INTO_CODES):
+        return None
+    per_tensor = all(_is_shared(node.op, r.array(name)) for name in node.inputs[1:])
+    channels = [r.old.type_of(name).shape[1:2] for name in (move.inputs[0], move.name)]
+    still = isinstance(move.op, MaxPool) or (
+        isinstance(move.op, Reshape) and channels[0] == channels[1]
+    )
+    if not (per_tensor or still):
+        return None
+    operands = (r[move.inputs[0]], *(r[name] for name in node.inputs[1:]))
+    inner = r.new.node(f"{node.name}.inner", node.op, *operands, origin=node.value.origin)
+    value = node.value
+    return r.new.node(value.name, move.op, inner, origin=value.origin, encoding=value.encoding)
+
+
+def _is_shared(op: Op, parameter: Array) -> bool:
+    """Whether a parameter holds for all channels: a table does if it is one row."""
+    return parameter.shape[:1] in ((), (1,)) or (isinstance(op, Lookup) and parameter.ndim == 1)
+
+
+def reshaped_weight(r: Rewriter, name: str, row: tuple[int, ...]) -> str | None:
+    """A weight whose rows have another shape: a constant, or the codes behind a dequantize.
+
+    None when it is neither, or its scales do not belong to rows.
+    """
+    held = r.old.constants.get(name)
+    if held is not None:
+        return r.new.constant(name, Tensor(held.array.reshape(-1, *row), held.dtype))
+    source = r.old.producers[name]
+    if not isinstance(source.op, Dequantize) or source.inputs[0] not in r.old.constants:
+        return None
+    codes, *parameters = source.inputs
+    if source.op.axis != 0 and any(r.array(each).size > 1 for each in parameters):
+        return None
+    held = r.old.constants[codes]
+    moved = r.new.constant(codes, Tensor(held.array.reshape(-1, *row), held.dtype))
+    operands = (moved, *(r[each] for each in parameters))
+    return r.new.node(name, Dequantize(0), *operands, origin=source.value.origin)
+
+
 def sole_producer(graph: Graph, name: str) -> Node | None:
     """The node behind ``name`` when nothing else reads it."""
     node = graph.producers.get(name)
@@ -227,3 +285,13 @@ RULES = (
     sink_moves,
     merge_moves,
 )
+MOVES = (
+    drop_idle,
+    fold_pad,
+    flatten_to_conv,
+    spread_dense,
+    sink_moves,
+    sink_codes,
+    merge_moves,
+)
+"""The rules for a graph that is quantized already."""

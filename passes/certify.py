@@ -1,14 +1,14 @@
 """Certified requantisation: integers that equal a definition on every reachable input, with proof.
 
 A definition is a monotone function of an accumulator, given exactly by its steps: the least
-accumulator of each code. Finding (M, r, s) and proving them are separate; the proof does not trust
-the search. Derivation: docs/numerics.md section 4.
+accumulator of each code. It is an exact rescaling (rescale.py) or the steps alone (steps.py).
+Finding (M, r, s) and proving them are separate; the proof does not trust the search. Derivation:
+docs/numerics.md section 4.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -18,6 +18,8 @@ from ..ir.certificate import Certificate, Difference, Verdict
 from ..ir.interval import Interval
 from ..ir.numeric import Array
 from .rescale import Parameters, Rescale
+from .stairs import Staircase
+from .steps import Steps
 
 MAX_MULTIPLIER_BITS = 31
 PRODUCT_BITS = 60
@@ -27,38 +29,8 @@ NEAREST_SHIFT = 46
 MAX_EXAMPLES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Staircase:
-    """One channel of a definition over the reachable accumulators lo..hi.
-
-    ``base`` is the code of lo; ``steps[i]`` is the least accumulator whose code is base + 1 + i.
-    A falling definition (negative scale) is described by its mirror image, ``sign = -1``: the
-    accumulator is then -acc.
-    """
-
-    lo: int
-    hi: int
-    base: int
-    steps: Array
-    sign: int
-    clipped_below: bool
-    clipped_above: bool
-
-    @property
-    def levels(self) -> Array:
-        """The code that each step reaches."""
-        return self.base + 1 + np.arange(len(self.steps))
-
-
-def staircase(f: Rescale, channel: int, lo: int, hi: int) -> Staircase:
-    """The staircase of one channel over accumulators lo..hi."""
-    sign = -1 if f.scale[channel] < 0 else 1
-    if sign < 0:
-        lo, hi = -hi, -lo
-        f = replace(f, scale=tuple(-scale for scale in f.scale))
-    base, top = f.code(lo, channel), f.code(hi, channel)
-    steps = f.steps(channel, base + 1, top) if top > base else np.zeros(0, dtype=np.int64)
-    return Staircase(lo, hi, base, steps, sign, base == f.lo, top == f.hi)
+Definition = Rescale | Steps
+"""A monotone function of an accumulator, per channel."""
 
 
 def addend_range(stairs: Staircase, multiplier: int, shift: int) -> tuple[int, int]:
@@ -80,17 +52,25 @@ def addend_range(stairs: Staircase, multiplier: int, shift: int) -> tuple[int, i
     return least, most
 
 
-def find_parameters(f: Rescale, reach: Interval) -> Parameters | None:
+def find_parameters(f: Definition, reach: Interval) -> Parameters | None:
     """The narrowest (M, r, s) per channel that equal ``f`` on ``reach``, or None.
 
     Channels of equal scale share M and s, so that a per-tensor scale stays one multiplier.
     """
     reach = reach.per_channel(f.channels)
-    stairs = [staircase(f, c, int(reach.lo[c]), int(reach.hi[c])) for c in range(f.channels)]
+    stairs = [f.stairs(c, int(reach.lo[c]), int(reach.hi[c])) for c in range(f.channels)]
+    tries = (_find_at(slopes, stairs, f.lo, f.hi) for slopes in f.slopes(stairs))
+    return next((found for found in tries if found is not None), None)
+
+
+def _find_at(
+    slopes: tuple[Fraction, ...], stairs: list[Staircase], lo: int, hi: int
+) -> Parameters | None:
+    """Parameters near one slope per channel."""
     groups: dict[Fraction, list[int]] = {}
-    for channel, scale in enumerate(f.scale):
-        groups.setdefault(scale, []).append(channel)
-    multiplier, addend, shift = (np.zeros(f.channels, dtype=np.int64) for _ in range(3))
+    for channel, slope in enumerate(slopes):
+        groups.setdefault(slope, []).append(channel)
+    multiplier, addend, shift = (np.zeros(len(stairs), dtype=np.int64) for _ in range(3))
     for scale, members in groups.items():
         found = _search(abs(scale), [stairs[channel] for channel in members])
         if found is None:
@@ -98,7 +78,7 @@ def find_parameters(f: Rescale, reach: Interval) -> Parameters | None:
         for channel, r in zip(members, found[1], strict=True):
             multiplier[channel] = found[0] * stairs[channel].sign
             addend[channel], shift[channel] = r, found[2]
-    return Parameters(multiplier, addend, shift, f.lo, f.hi)
+    return Parameters(multiplier, addend, shift, lo, hi)
 
 
 def _search(scale: Fraction, stairs: list[Staircase]) -> tuple[int, list[int], int] | None:
@@ -145,7 +125,7 @@ def _roundest(least: int, most: int) -> int:
     return least
 
 
-def prove(f: Rescale, parameters: Parameters, reach: Interval) -> Certificate:
+def prove(f: Definition, parameters: Parameters, reach: Interval) -> Certificate:
     """Compare ``parameters`` with ``f`` on all of ``reach`` without trusting how they were found.
 
     Both sides are monotone, so agreeing at both ends of each run of equal codes of ``f`` is
@@ -165,11 +145,11 @@ def prove(f: Rescale, parameters: Parameters, reach: Interval) -> Certificate:
     return Certificate(verdict, "requantize", *reach.bounds, count, worst, tuple(examples))
 
 
-def _difference(f: Rescale, parameters: Parameters, channel: int, acc: int) -> Difference:
+def _difference(f: Definition, parameters: Parameters, channel: int, acc: int) -> Difference:
     return Difference(channel, acc, parameters.code(acc, channel), f.code(acc, channel))
 
 
-def differing(f: Rescale, parameters: Parameters, channel: int, lo: int, hi: int) -> list[range]:
+def differing(f: Definition, parameters: Parameters, channel: int, lo: int, hi: int) -> list[range]:
     """Every accumulator in lo..hi where the two differ, one channel, as ascending ranges."""
     edges = _run_ends(f, channel, lo, hi)
     expected = f.codes(edges.tolist(), channel).reshape(-1, 2)
@@ -191,9 +171,9 @@ def differing(f: Rescale, parameters: Parameters, channel: int, lo: int, hi: int
     return found
 
 
-def _run_ends(f: Rescale, channel: int, lo: int, hi: int) -> Array:
+def _run_ends(f: Definition, channel: int, lo: int, hi: int) -> Array:
     """First and last accumulator of each run of equal codes of ``f`` in lo..hi, flattened."""
-    stairs = staircase(f, channel, lo, hi)
+    stairs = f.stairs(channel, lo, hi)
     firsts = np.concatenate(([stairs.lo], stairs.steps))
     lasts = np.concatenate((stairs.steps - 1, [stairs.hi]))
     pairs = np.stack((firsts, lasts), axis=1)[firsts <= lasts]  # a steep scale skips codes
@@ -228,14 +208,14 @@ def _saturated(value: int, most: int) -> int:
     return min(max(value, -most), most)
 
 
-def thresholds(f: Rescale, reach: Interval) -> tuple[Array, int] | None:
+def thresholds(f: Definition, reach: Interval) -> tuple[Array, int] | None:
     """Exact steps ``(channels, levels)`` and the base code, or None when a channel falls.
 
     Channels with fewer levels are filled up at the side where they begin or end: a step that is
     always passed, or one that is never reached.
     """
     reach = reach.per_channel(f.channels)
-    stairs = [staircase(f, c, int(reach.lo[c]), int(reach.hi[c])) for c in range(f.channels)]
+    stairs = [f.stairs(c, int(reach.lo[c]), int(reach.hi[c])) for c in range(f.channels)]
     if any(each.sign < 0 for each in stairs):
         return None
     base = min(each.base for each in stairs)

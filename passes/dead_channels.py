@@ -8,7 +8,7 @@ code the channel is no constant to the op, and stays. Derivation: docs/numerics.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -38,8 +38,7 @@ class DeadChannels(Pass):
     """Remove channels that are constant or unused, bit for bit; certificates state which."""
 
     name: ClassVar[str] = "dead_channels"
-    stage_before: ClassVar[Stage] = "integer"
-    stage_after: ClassVar[Stage] = "integer"
+    stages: ClassVar[Mapping[Stage, Stage]] = {"integer": "integer"}
 
     def run(self, graph: Graph, context: Context) -> Graph:
         for done in range(MAX_ROUNDS):

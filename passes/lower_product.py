@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +12,8 @@ from ..ir.graph import Node
 from ..ir.numeric import Array
 from ..ir.ops_product import MatMul, Multiply
 from ..ir.ops_softmax import FRACTION_BITS, Softmax
+from .lowering import Lowering
 from .meaning import Image
-
-if TYPE_CHECKING:
-    from .lower import Lowering
 
 SUM_BITS = 30
 """Exponentials of a softmax are scaled such that no sum of them exceeds 2**30."""

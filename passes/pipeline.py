@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..errors import DataError, IntaglioError, PassError, UsageError
 from ..ir.graph import Graph
-from ..ir.verify import Stage, verify
+from ..ir.verify import Stage, stage_of, verify
 from .base import Context, Pass
 from .canonicalize import Canonicalize
 from .dead_channels import DeadChannels
@@ -84,8 +84,11 @@ class Pipeline:
         return digest_of(str(self))
 
     def run(self, graph: Graph, context: Context, observe: Observer | None = None) -> Graph:
-        """The graph after every pass; PassError names the pass, those done, and the node."""
-        self._check_stages()
+        """The graph after every pass; PassError names the pass, those done, and the node.
+
+        ``graph`` is as it was imported: float, or quantized by its owner.
+        """
+        stages = self._stages(stage_of(graph))
         if any(each.needs_data for each in self.passes) and _is_empty(context.batches):
             raise DataError(
                 "The calibration data is empty.",
@@ -93,17 +96,19 @@ class Pipeline:
             )
         for index, each in enumerate(self.passes):
             start = time.perf_counter()
-            after = self._run_one(index, graph, context)
+            after = self._run_one(index, graph, context, stages[index : index + 2])
             if observe is not None:
                 observe(PassRun(index, each, graph, after, time.perf_counter() - start))
             graph = after
         return graph
 
-    def _run_one(self, index: int, graph: Graph, context: Context) -> Graph:
+    def _run_one(
+        self, index: int, graph: Graph, context: Context, stages: Sequence[Stage]
+    ) -> Graph:
         each = self.passes[index]
         try:
-            verify(graph, each.stage_before)
-            return verify(each.run(graph, context), each.stage_after)
+            verify(graph, stages[0])
+            return verify(each.run(graph, context), stages[1])
         except (DataError, UsageError):
             raise
         except IntaglioError as error:
@@ -111,21 +116,24 @@ class Pipeline:
             what = f"{error.what} (in pass '{each.name}'; passes done: {done})"
             raise PassError(what, where=error.where, fix=error.fix) from error
 
-    @property
-    def leaves(self) -> Stage:
-        """The stage of the graph after the last pass."""
-        return self.passes[-1].stage_after if self.passes else "float"
+    def leaves(self, stage: Stage = "float") -> Stage:
+        """The stage that the last pass leaves when the first is given ``stage``."""
+        return self._stages(stage)[-1]
 
-    def _check_stages(self) -> None:
-        stage: Stage = "float"
+    def _stages(self, first: Stage) -> list[Stage]:
+        """The stage before the first pass and after each; UsageError when one cannot follow."""
+        found = [first]
         for each in self.passes:
-            if each.stage_before != stage:
+            if found[-1] not in each.stages:
+                before = "the passes before it leave" if len(found) > 1 else "the model is in"
+                usual = ", ".join(pass_.name for pass_ in default_passes(first))
                 raise UsageError(
-                    f"Pass '{each.name}' works on the {each.stage_before} stage, "
-                    f"but the passes before it leave the {stage} stage.",
-                    fix=f"The usual order is {', '.join(PASSES)}.",
+                    f"Pass '{each.name}' works on the {' or '.join(each.stages)} stage, "
+                    f"but {before} the {found[-1]} stage.",
+                    fix=f"The usual order is {usual}.",
                 )
-            stage = each.stage_after
+            found.append(each.stages[found[-1]])
+        return found
 
 
 def _read_entry(entry: Any) -> Pass:
@@ -200,7 +208,20 @@ def _split_first(text: str) -> tuple[str, dict[str, Any], str]:
     return name, options, rest[1:].strip()
 
 
-def default_pipeline(**options: Any) -> Pipeline:
-    """Canonicalize, equalize, quantize with ``options``, lower, remove dead channels."""
-    quantize = make_pass("quantize", options)
-    return Pipeline((Canonicalize(), Equalize(), quantize, Lower(), DeadChannels()))
+def default_passes(stage: Stage) -> tuple[Pass, ...]:
+    """What is usually done with a model that is imported in ``stage``."""
+    quantize = (Equalize(), Quantize()) if stage == "float" else ()
+    return (Canonicalize(), *quantize, Lower(), DeadChannels())
+
+
+def default_pipeline(stage: Stage = "float", **options: Any) -> Pipeline:
+    """The usual passes with ``options`` for quantize; UsageError where that is done already."""
+    if stage != "float" and options:
+        raise UsageError(
+            f"The model is quantized already, so that {', '.join(sorted(options))} would not "
+            "change it.",
+            fix="Leave the option out, or give the float model.",
+        )
+    chosen = make_pass("quantize", options)
+    passes = default_passes(stage)
+    return Pipeline(tuple(chosen if isinstance(each, Quantize) else each for each in passes))

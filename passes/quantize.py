@@ -6,6 +6,7 @@ A point is a ``quantize`` followed by a ``dequantize``. Weights become constant 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import ClassVar
@@ -64,7 +65,7 @@ class Quantize(Pass):
     """
 
     name: ClassVar[str] = "quantize"
-    stage_after: ClassVar[Stage] = "quantized"
+    stages: ClassVar[Mapping[Stage, Stage]] = {"float": "quantized"}
     needs_data: ClassVar[bool] = True
     weight_bits: int = 8
     activation_bits: int = 8
@@ -237,7 +238,12 @@ def _point(
     codes = r.new.node(
         f"{name}.codes", QuantizeOp(dtype, rounding=ROUNDING), name, scale, zero, origin=origin
     )
-    return r.new.node(f"{name}.real", Dequantize(), codes, scale, zero, origin=origin)
+    return r.new.node(real_name(name), Dequantize(), codes, scale, zero, origin=origin)
+
+
+def real_name(name: str) -> str:
+    """The name that a value has behind its quantise point; its codes keep the name itself."""
+    return f"{name}.real"
 
 
 def _weighted(r: Rewriter, node: Node, options: Quantize) -> tuple[str, ...]:

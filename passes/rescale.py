@@ -5,13 +5,14 @@ Rounding a rational is integer division; nothing here is a float. Equations: doc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from ..ir.numeric import Array, Rounding
+from .stairs import Staircase
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,20 @@ class Rescale:
         rounded = round_divide(a, np.asarray(accumulators, np.int64), b, below, self.rounding)
         clipped: Array = np.clip(rounded + self.zero_point, self.lo, self.hi)
         return clipped
+
+    def stairs(self, channel: int, lo: int, hi: int) -> Staircase:
+        """The staircase of one channel over accumulators lo..hi."""
+        sign, f = 1, self
+        if self.scale[channel] < 0:
+            sign, lo, hi = -1, -hi, -lo
+            f = replace(self, scale=tuple(-scale for scale in self.scale))
+        base, top = f.code(lo, channel), f.code(hi, channel)
+        steps = f.steps(channel, base + 1, top) if top > base else np.zeros(0, dtype=np.int64)
+        return Staircase(lo, hi, base, steps, sign, base == f.lo, top == f.hi)
+
+    def slopes(self, stairs: Sequence[Staircase]) -> Iterator[tuple[Fraction, ...]]:
+        """Slopes to search at: the scales."""
+        yield self.scale
 
     def steps(self, channel: int, first: int, last: int) -> Array:
         """The least accumulator of each code first..last, for a positive scale; int64.

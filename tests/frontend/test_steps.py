@@ -29,7 +29,8 @@ def test_steps_rebuild_the_function(data):
             code = first + np.sum(accumulator >= steps[channel])
             here = np.clip(accumulator, lo, hi)[:, None]
             assert code == f(here)[channel, 0]
-        assert (steps[channel] >= lo[channel]).all() and (steps[channel] <= hi[channel] + 1).all()
+        assert (steps[channel] >= lo[channel]).all()
+        assert (steps[channel] <= hi[channel] + 1).all()
 
 
 def test_a_code_that_is_not_reached_has_the_step_after_the_last():

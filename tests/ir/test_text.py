@@ -16,7 +16,7 @@ from intaglio.ir.ops_linear import Conv, Dense
 from intaglio.ir.ops_pointwise import Add, Affine, Clip, Relu, Unary
 from intaglio.ir.ops_pool import AveragePool, MaxPool, SumPool
 from intaglio.ir.ops_product import MatMul, Multiply
-from intaglio.ir.ops_quant import Dequantize, Lookup, Quantize, Requantize, Threshold
+from intaglio.ir.ops_quant import Dequantize, Lookup, PairLookup, Quantize, Requantize, Threshold
 from intaglio.ir.ops_softmax import Softmax
 from intaglio.ir.tensor import BATCH, Tensor, TensorType, real
 from intaglio.ir.text import attributes, from_text, make_op, to_text
@@ -49,7 +49,8 @@ OPS = {
     Slice: st.builds(Slice, ints, ints, ints),
     Pad: st.builds(Pad, ints, ints, reals),
     Concat: st.builds(Concat, whole),
-    Quantize: st.builds(Quantize, dtypes, whole, roundings),
+    Quantize: st.builds(Quantize, dtypes, whole, roundings, whole, whole),
+    PairLookup: st.builds(PairLookup, dtypes, pairs, reals, reals),
     Dequantize: st.builds(Dequantize, whole),
     Requantize: st.builds(Requantize, dtypes, whole, whole),
     Threshold: st.builds(Threshold, dtypes, whole),

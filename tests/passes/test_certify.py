@@ -17,7 +17,6 @@ from intaglio.passes.certify import (
     find_parameters,
     nearest_parameters,
     prove,
-    staircase,
     thresholds,
 )
 from intaglio.passes.rescale import Rescale
@@ -81,7 +80,7 @@ def fields(certificate):
 @given(rescalings(max_channels=1))
 def test_staircase_is_the_definition_over_the_whole_interval(case):
     f, reach = case
-    stairs = staircase(f, 0, *reach.bounds)
+    stairs = f.stairs(0, *reach.bounds)
     every = stairs.sign * accumulators(reach, 0)
     climbed = stairs.base + (every[:, None] >= stairs.steps).sum(axis=1)
     assert climbed.tolist() == f.codes((stairs.sign * every).tolist(), 0).tolist()
@@ -114,7 +113,7 @@ def test_channels_of_equal_scale_share_multiplier_and_shift(case):
 @given(rescalings(max_channels=1), st.integers(1, 400), st.integers(0, 12))
 def test_addend_range_holds_exactly_the_addends_that_climb_the_stairs(case, multiplier, shift):
     f, reach = case
-    stairs = staircase(f, 0, *reach.bounds)
+    stairs = f.stairs(0, *reach.bounds)
     least, most = addend_range(stairs, multiplier, shift)
     every = stairs.sign * accumulators(reach, 0)
     expected = f.codes((stairs.sign * every).tolist(), 0)
@@ -167,7 +166,7 @@ def test_no_addend_beside_the_admissible_ones_is_certified():
     reach = Interval.of(-30000, 30000)
     parameters = find_parameters(f, reach)
     multiplier, shift = int(parameters.multiplier[0]), int(parameters.shift[0])
-    least, most = addend_range(staircase(f, 0, -30000, 30000), multiplier, shift)
+    least, most = addend_range(f.stairs(0, -30000, 30000), multiplier, shift)
     verdicts = [
         prove(f, replace(parameters, addend=np.array([addend])), reach).verdict
         for addend in (least - 1, least, most, most + 1)

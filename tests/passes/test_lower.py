@@ -23,7 +23,7 @@ CONSTANTS = {
     "three": Tensor(np.array(3), int_type(8)),
     "no": Tensor(np.array(0), int_type(8)),
     "rows": real(np.array([0.5, 0.25])),
-    "reals": real(np.ones((2, 2))),
+    "reals": real(np.full((2, 2), 1 / 3)),
     "line": Tensor(np.array([[3, -2]]), int_type(4)),
     "kernel": WEIGHT,
     "tall": Tensor(np.full((1, 70, 31, 31), 127), int_type(8)),
@@ -87,19 +87,19 @@ def test_a_layer_is_an_accumulator_and_one_certified_rescaling():
         'r: float32[n,1,3,3] = relu (c) from "/relu"\n' + point("r", "1,3,3"),
         "2,2,2",
     )
-    assert ops(lowered) == [("c.acc", "conv"), ("r", "requantize")]
+    assert ops(lowered) == [("c.acc", "conv"), ("z.r", "requantize")]
     conv, rescale = lowered.nodes
     assert conv.op == Conv(pads=(1, 1, 0, 0), pad_value=3)
     assert (conv.value.origin, rescale.value.origin) == ("/conv", "/out")
     assert rescale.op == Requantize(int_type(8, signed=False), 3, 255)
     assert rescale.certificate == Certificate("certified", "requantize", -510, 765)
     assert rescale.value.encoding == Encoding(0.5, 3)
-    assert lowered.outputs == ("r",)
+    assert lowered.outputs == ("z.r",)
 
 
 def test_a_function_of_codes_is_a_table_of_every_code():
     lowered = lower('u: float32[n,2] = unary {"function": "tanh"} (y)\n' + point("u"))
-    assert ops(lowered) == [("u", "lookup")]
+    assert ops(lowered) == [("z.r", "lookup")]
     node = lowered.nodes[0]
     assert node.op == Lookup(int_type(8, signed=False), 0)
     assert node.certificate == Certificate("table", "lookup", 0, 255)
@@ -114,19 +114,19 @@ def test_a_rounding_that_no_addend_expresses_becomes_thresholds():
         f'w: float32[1,2] = dequantize {{"axis": 0}} (line, half, no)\n'
         f"d: float32[n,1] = dense (y, w)\nz: uint8[n,1] = {even} (d, half, three)\nreturn z"
     )
-    assert ops(lowered) == [("d.acc", "dense"), ("d", "threshold")]
+    assert ops(lowered) == [("d.acc", "dense"), ("z", "threshold")]
     node = lowered.nodes[1]
     assert isinstance(node.op, Threshold)
     assert node.certificate == Certificate("exact", "threshold", -510, 765)
     codes = np.stack(np.meshgrid(np.arange(9), np.arange(9)), axis=-1).reshape(-1, 2)
-    got = evaluate(lowered, {"x": codes.astype(np.uint8)})["d"][:, 0]
+    got = evaluate(lowered, {"x": codes.astype(np.uint8)})["z"][:, 0]
     exact = ((codes - 3) @ [3, -2]) * 0.25 / 0.5
     assert got.tolist() == np.clip(np.rint(exact) + 3, 0, 255).tolist()
 
 
 def test_codes_that_keep_their_encoding_need_no_rescaling():
     lowered = lower('m: float32[n,2] = reshape {"shape": [2]} (y)\n' + point("m"))
-    assert ops(lowered) == [("m", "reshape")]
+    assert ops(lowered) == [("z.r", "reshape")]
     assert lowered.nodes[0].value.encoding == Encoding(0.5, 3)
 
 
@@ -136,9 +136,9 @@ def test_parts_of_a_concat_are_brought_to_its_scale():
         "pr: float32[n,2] = dequantize (p, half, no)\n"
         "c: float32[n,4] = concat (y, pr)\n" + point("c", "4")
     )
-    assert ops(lowered) == [("y", "requantize"), ("c.part1", "requantize"), ("c", "concat")]
+    assert ops(lowered) == [("y", "requantize"), ("c.part1", "requantize"), ("z.r", "concat")]
     codes = np.array([[0, 9]], dtype=np.uint8)
-    assert evaluate(lowered, {"x": codes})["c"].tolist() == [[0, 9, 3, 9]]
+    assert evaluate(lowered, {"x": codes})["z.r"].tolist() == [[0, 9, 3, 9]]
 
 
 def test_two_equal_quantise_points_of_an_input_are_one():
@@ -189,12 +189,6 @@ FIX = "Quantise its operands, or replace it by operators that `intaglio ops` lis
             'd: float32[n,2] = dense (y, reals) from "/d"\n' + point("d"),
             "2",
             f"Node '/d' (dense): It has a weight that is not quantised. {FIX}",
-        ),
-        (
-            "w: float32[1,2] = dequantize {\"axis\": 0} (line, half, three)\n"
-            'd: float32[n,1] = dense (y, w) from "/d"\n' + point("d", "1"),
-            "2",
-            "Node '/d' (dense): It has a weight that is not constant codes with zero point 0. " + FIX,
         ),
         (
             "w: float32[1,2] = dequantize {\"axis\": 0} (line, half, no)\n"
@@ -266,7 +260,7 @@ def test_a_function_that_overflows_saturates():
 def test_an_addition_of_wide_codes_without_exact_integers_is_refused():
     body = 'p: int16[n,2] = quantize {"dtype": "int16", "rounding": "half_up"} (z, third, no)\n'
     body += "pr: float32[n,2] = dequantize (p, third, no)\n"
-    body += "s: float32[n,2] = add (pr, pr)\n" + point("s")
+    body += "s: float32[n,2] = add (pr, y)\n" + point("s")
     message = (
         "Node '/out' (quantize): No integers reproduce this addition of wide codes exactly. "
         "Use activations of at most 8 bits, or scales that are powers of two."

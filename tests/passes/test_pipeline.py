@@ -206,12 +206,12 @@ ORDER = "The usual order is canonicalize, equalize, quantize, lower, dead_channe
     [
         (
             "lower",
-            "Pass 'lower' works on the quantized stage, but the passes before it leave the float "
+            "Pass 'lower' works on the quantized stage, but the model is in the float "
             "stage. " + ORDER,
         ),
         (
-            "quantize,canonicalize",
-            "Pass 'canonicalize' works on the float stage, but the passes before it leave the "
+            "quantize,equalize",
+            "Pass 'equalize' works on the float stage, but the passes before it leave the "
             f"quantized stage. {ORDER}",
         ),
         (

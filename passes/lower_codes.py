@@ -1,0 +1,322 @@
+"""Lowering a quantize: a meaning becomes codes by the cheapest op that equals the definition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import gcd, lcm
+from typing import Any
+
+import numpy as np
+
+from ..errors import NumericError, PassError
+from ..ir.certificate import Certificate
+from ..ir.graph import Node
+from ..ir.numeric import INT32, Array, Encoding, NumericType, int_type
+from ..ir.ops_layout import Concat
+from ..ir.ops_pointwise import Add
+from ..ir.ops_quant import Lookup, Quantize, Requantize, Threshold
+from .add import find_sum, pairs, sum_table
+from .certify import find_parameters, nearest_parameters, prove, thresholds
+from .lowering import Lowering, refuse
+from .meaning import Codes, Function, Image, Joined, Meaning, Sum
+from .rescale import Parameters, Rescale, round_fraction
+
+MAX_THRESHOLDS = 255
+MAX_TABLE_BITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The codes that a quantize asks for."""
+
+    op: Quantize
+    scale: Fraction
+    zero_point: int
+
+    @property
+    def dtype(self) -> NumericType:
+        """The type of the codes."""
+        return self.op.dtype
+
+    @property
+    def encoding(self) -> Encoding:
+        """What the codes mean."""
+        return Encoding(float(self.scale), self.zero_point)
+
+    @property
+    def zeros(self) -> tuple[int, int]:
+        """The zero point to add before rounding, and after."""
+        return (self.zero_point, 0) if self.op.zero_first else (0, self.zero_point)
+
+    def code(self, real: Fraction) -> int:
+        """The code of one real."""
+        before, after = self.zeros
+        exact = round_fraction(real / self.scale + before, self.op.rounding) + after
+        return min(max(exact, self.op.lo), self.dtype.hi)
+
+    def encode(self, reals: Array) -> Array:
+        """The codes of float64 reals."""
+        scale, zero = (np.asarray(each) for each in (float(self.scale), self.zero_point))
+        return self.op.reference(reals, scale, zero)
+
+    def definition(self, image: Image) -> Rescale:
+        """The codes of an image as a function of its accumulator; bounds become codes."""
+        before, after = self.zeros
+        lo, hi = (self.code(end) for end in image.bounds)
+        scale = tuple(each / self.scale for each in image.scale)
+        offset = tuple(each / self.scale + before for each in image.offset)
+        return Rescale(scale, offset, self.op.rounding, lo, hi, after)
+
+
+def lower_quantize(self: Lowering, node: Node) -> None:
+    """Codes by the cheapest op that equals the definition."""
+    if not isinstance(node.op, Quantize):
+        raise refuse(node, "is not a quantise point")
+    source, scale, zero_point = node.inputs
+    if source not in self.meanings:
+        _lower_input(self, node, node.op)
+        return
+    step = Fraction(self.scalar(scale, node))
+    target = Target(node.op, step, int(self.scalar(zero_point, node)))
+    made = to_codes(self, node, self.meanings[source], target, source)
+    self.encode(made, target.encoding)
+    self.integers[node.name] = made
+
+
+def _lower_input(self: Lowering, node: Node, op: Quantize) -> None:
+    """The quantise point of a network input moves out of the network: it takes codes."""
+    value = self.graph.values[node.inputs[0]]
+    scale, zero_point = (_plain(self.array(name)) for name in node.inputs[1:])
+    if op.axis != 1 and not (isinstance(scale, float) and isinstance(zero_point, int)):
+        raise refuse(node, f"has one scale per element of axis {op.axis} of an input, not axis 1")
+    codes = replace(value, type=node.type, encoding=Encoding(scale, zero_point))
+    held = next((each for each in self.new.inputs if each.name == value.name), None)
+    if held is None:
+        self.input(codes)
+    elif held != codes:
+        raise PassError(
+            f"It quantises the input '{value.name}' otherwise than another node does.",
+            where=node.where,
+            fix="Give each input of the network one quantise point.",
+        )
+    self.integers[node.name] = codes.name
+
+
+def _plain(parameter: Array) -> Any:
+    """A parameter as a number, or as one per channel."""
+    elements = parameter.reshape(-1).tolist()
+    return elements[0] if len(elements) == 1 else tuple(elements)
+
+
+def to_codes(self: Lowering, node: Node, meaning: Meaning, target: Target, name: str) -> str:
+    """The name of codes ``name`` that ``target`` asks for, of a real that means ``meaning``."""
+    if isinstance(meaning, Codes):
+        same = (meaning.scale, meaning.zero_point) == (target.scale, target.zero_point)
+        if same and self.facts[meaning.name].type.dtype == target.dtype:
+            return meaning.name
+        image = Image(meaning.name, (meaning.scale,), (-meaning.scale * meaning.zero_point,))
+        return _requantize(self, node, image, target, name)
+    if isinstance(meaning, Image):
+        return _requantize(self, node, meaning, target, name)
+    if isinstance(meaning, Sum):
+        return _add(self, node, meaning, target, name)
+    if isinstance(meaning, Function):
+        return _lookup(self, node, meaning, target, name)
+    return _join(self, node, meaning, target, name)
+
+
+def _requantize(self: Lowering, node: Node, image: Image, target: Target, name: str) -> str:
+    """By (M, r, s) if some reproduce the definition, else by thresholds, else the nearest."""
+    if target.dtype.kind == "bipolar":
+        return _sign(self, node, image, target, name)
+    f = target.definition(image)
+    reach = self.facts[image.name].interval
+    reach = reach if f.channels > 1 else reach.hull
+    parameters = find_parameters(f, reach)
+    if parameters is None:
+        levels = f.hi - f.lo
+        if levels <= MAX_THRESHOLDS and min(f.scale) < 0:
+            return _requantize(self, node, _rising(self, node, image), target, name)
+        steps = thresholds(f, reach)
+        if steps is not None and steps[0].shape[1] <= MAX_THRESHOLDS:
+            return emit_threshold(self, node, image.name, target.dtype, name, *steps)
+        parameters = nearest_parameters(f, reach)
+    certificate = prove(f, parameters, reach)
+    return emit_requantize(self, node, image.name, target.dtype, name, parameters, certificate)
+
+
+def _sign(self: Lowering, node: Node, image: Image, target: Target, name: str) -> str:
+    """Bipolar codes: a threshold that counts twice, where the image reaches zero."""
+    if min(image.scale) < 0:
+        image = _rising(self, node, image)
+    lo, hi = (-1 if end < 0 else 0 for end in image.bounds)
+    f = Rescale(image.scale, image.offset, "floor", lo, hi)
+    reach = self.facts[image.name].interval
+    found = thresholds(f, reach if f.channels > 1 else reach.hull)
+    if found is None:
+        raise refuse(node, "takes the sign of a value that falls")
+    if not found[0].size:
+        return _always(self, node, image.name, target.dtype, name, 2 * found[1] + 1)
+    steps, base = np.repeat(found[0], 2, axis=1), 2 * found[1] + 1
+    return emit_threshold(self, node, image.name, target.dtype, name, steps, base)
+
+
+def _always(
+    self: Lowering, node: Node, source: str, dtype: NumericType, name: str, code: int
+) -> str:
+    """One code, whatever the accumulator is."""
+    zero = np.zeros(1, dtype=np.int64)
+    parameters = Parameters(zero, zero + code, zero, code, code)
+    proof = Certificate("exact", "constant", *self.facts[source].interval.bounds)
+    return emit_requantize(self, node, source, dtype, name, parameters, proof)
+
+
+def _rising(self: Lowering, node: Node, image: Image) -> Image:
+    """The same image of an accumulator whose falling channels are negated."""
+    signs = np.array([-1 if scale < 0 else 1 for scale in image.scale], dtype=np.int64)
+    none = np.zeros(1, dtype=np.int64)
+    flip = Parameters(signs, none, none, INT32.lo, INT32.hi)
+    proof = Certificate("exact", "negation", *self.facts[image.name].interval.bounds)
+    flipped = f"{image.name}.rising"
+    made = emit_requantize(self, node, image.name, INT32, flipped, flip, proof)
+    return replace(image, name=made, scale=tuple(map(abs, image.scale)))
+
+
+def emit_requantize(
+    self: Lowering,
+    node: Node,
+    source: str,
+    dtype: NumericType,
+    name: str,
+    parameters: Parameters,
+    certificate: Certificate,
+) -> str:
+    """Append a requantize with these parameters."""
+    operands = (
+        self.constant(f"{name}.multiplier", parameters.multiplier),
+        self.constant(f"{name}.addend", parameters.addend),
+        self.constant(f"{name}.shift", parameters.shift),
+    )
+    op = Requantize(dtype, parameters.lo, parameters.hi)
+    return self.emit(name, op, source, *operands, node=node, certificate=certificate)
+
+
+def emit_threshold(
+    self: Lowering,
+    node: Node,
+    source: str,
+    dtype: NumericType,
+    name: str,
+    steps: Array,
+    base: int,
+) -> str:
+    """Append a threshold with these steps ``(c, levels)``: exact by definition."""
+    lo, hi = self.facts[source].interval.bounds
+    table = self.constant(f"{name}.thresholds", steps)
+    certificate = Certificate("exact", "threshold", lo, hi)
+    op = Threshold(dtype, base)
+    return self.emit(name, op, source, table, node=node, certificate=certificate)
+
+
+def _add(self: Lowering, node: Node, total: Sum, target: Target, name: str) -> str:
+    if target.dtype.kind == "bipolar":
+        image = sum_image(self, node, total, f"{node.name}.acc")
+        if image is None:
+            raise refuse(node, "takes the sign of a sum whose scales have no common unit")
+        return _sign(self, node, image, target, name)
+    operands = total.x.name, total.y.name
+    x_range, y_range = (self.facts[each].interval.bounds for each in operands)
+    codes = target.code(total.bounds[0]), target.code(total.bounds[1])
+    before, after = target.zeros
+    definition = (total, target.scale, after, target.op.rounding, codes, x_range, y_range, before)
+    found = find_sum(*definition)
+    if found is None or not found.certificate.proved:
+        image = sum_image(self, node, total, f"{node.name}.acc")
+        if image is not None:
+            return _requantize(self, node, image, target, name)
+        if pairs(x_range, y_range) <= 1 << MAX_TABLE_BITS:
+            table = sum_table(*definition)
+            return emit_pair_table(self, node, table, operands, target.dtype, name)
+    if found is None:
+        raise PassError(
+            "No integers reproduce this addition of wide codes exactly.",
+            where=node.where,
+            fix="Use activations of at most 8 bits, or scales that are powers of two.",
+        )
+    acc = self.emit(f"{node.name}.acc", Add(found.multipliers), *operands, node=node)
+    one = np.ones(1, dtype=np.int64)
+    parameters = Parameters(one, one * found.addend, one * found.shift, *codes)
+    return emit_requantize(self, node, acc, target.dtype, name, parameters, found.certificate)
+
+
+def emit_pair_table(
+    self: Lowering,
+    node: Node,
+    table: Array,
+    operands: tuple[str, str],
+    dtype: NumericType,
+    name: str,
+) -> str:
+    """Append ``table[x, y]``, rows and columns for all codes that occur: the number of the pair,
+    and one lookup at it.
+    """
+    columns, size = table.shape[1], table.size
+    if size > 1 << MAX_TABLE_BITS:
+        raise refuse(node, f"would need a table of {size} pairs of codes")
+    (row, _), (column, _) = (self.facts[each].interval.bounds for each in operands)
+    acc = self.emit(f"{node.name}.acc", Add((columns, 1)), *operands, node=node)
+    bits = max(1, (size - 1).bit_length())
+    none = np.zeros(1, dtype=np.int64)
+    number = Parameters(none + 1, none - (row * columns + column), none, 0, size - 1)
+    proof = Certificate("exact", "number of the pair", 0, size - 1)
+    unsigned = int_type(bits, signed=False)
+    pair = emit_requantize(self, node, acc, unsigned, f"{node.name}.pair", number, proof)
+    entries = np.pad(table.reshape(-1), (0, (1 << bits) - size), mode="edge")
+    held = self.constant(f"{node.name}.table", entries, dtype)
+    certificate = Certificate("table", "pairs of codes", 0, size - 1)
+    return self.emit(name, Lookup(dtype, 0), pair, held, node=node, certificate=certificate)
+
+
+def sum_image(self: Lowering, node: Node, total: Sum, name: str) -> Image | None:
+    """A sum as an image of one accumulator; None where its scales have no common unit in int32."""
+    left, right = total.scales
+    below = lcm(left.denominator, right.denominator)
+    unit = Fraction(gcd(int(left * below), int(right * below)), below)
+    multipliers = (int(left / unit), int(right / unit))
+    codes = total.x.name, total.y.name
+    ends = (max(map(abs, self.facts[each].interval.bounds)) for each in codes)
+    if sum(abs(m) * end for m, end in zip(multipliers, ends, strict=True)) > INT32.hi:
+        return None
+    acc = self.emit(name, Add(multipliers), *codes, node=node)
+    return Image(acc, (unit,), (total.offset,), total.bounds)
+
+
+def _lookup(self: Lowering, node: Node, function: Function, target: Target, name: str) -> str:
+    codes = function.codes
+    dtype = self.facts[codes.name].type.dtype
+    if dtype.bits > MAX_TABLE_BITS:
+        raise refuse(node, f"would need a table of 2^{dtype.bits} entries")
+    inputs = np.arange(dtype.lo, dtype.hi + 1, dtype=np.int64)
+    reals = float(codes.scale) * (inputs - codes.zero_point).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        results = function.apply(reals)
+        if np.isnan(results).any():
+            raise NumericError(
+                f"It is not a number for {reals[np.isnan(results)][0]:g}, a code of its input.",
+                where=node.where,
+                fix="Clip its input to where it is defined.",
+            )
+        outputs = target.encode(results)
+    table = self.constant(f"{name}.table", outputs, target.dtype)
+    certificate = Certificate("table", "lookup", dtype.lo, dtype.hi)
+    op = Lookup(target.dtype, dtype.lo)
+    return self.emit(name, op, codes.name, table, node=node, certificate=certificate)
+
+
+def _join(self: Lowering, node: Node, joined: Joined, target: Target, name: str) -> str:
+    parts = []
+    for index, part in enumerate(joined.parts):
+        made = to_codes(self, node, part, target, f"{name}.part{index}")
+        parts.append(made)
+    return self.emit(name, Concat(joined.axis), *parts, node=node)

@@ -1,0 +1,57 @@
+"""What a lowered graph gives for each output of the old one: codes, or an exact accumulator."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from ..errors import PassError
+from ..ir.numeric import Encoding, Numbers
+from ..ir.ops_layout import Reshape
+from .lower_codes import sum_image
+from .lowering import Lowering
+from .meaning import UNBOUNDED, Codes, Image, Meaning, Sum
+
+
+def output_of(self: Lowering, name: str) -> str:
+    """The new name of an output.
+
+    A real that is an unclipped image of an accumulator leaves as that accumulator: its encoding has
+    a scale and an offset per channel. Raises PassError for any other real that is not codes.
+    """
+    if self.graph.type_of(name).dtype.is_integer:
+        return self.integer(name)
+    meaning = self.meanings.get(name)
+    if isinstance(meaning, Codes):
+        return meaning.name
+    image = _image(self, name, meaning)
+    if image is None or image.bounds != UNBOUNDED or min(image.scale) <= 0:
+        raise PassError(
+            "It is real, not codes.",
+            where=f"Output '{name}'",
+            fix="Put a quantise point before every output.",
+        )
+    return _with_encoding(self, name, image)
+
+
+def _image(self: Lowering, name: str, meaning: Meaning | None) -> Image | None:
+    if isinstance(meaning, Sum):
+        return sum_image(self, self.graph.producers[name], meaning, f"{name}.acc")
+    return meaning if isinstance(meaning, Image) else None
+
+
+def _with_encoding(self: Lowering, name: str, image: Image) -> str:
+    """The accumulator with the image as its encoding; a copy where it has one already."""
+    encoding = Encoding(_plain(image.scale), 0, _plain(image.offset))
+    held = next((node for node in self.new.nodes if node.name == image.name), None)
+    if held is not None and held.value.encoding in (None, encoding):
+        self.encode(image.name, encoding)
+        return image.name
+    copy = Reshape(self.facts[image.name].type.sample_shape)
+    node = self.graph.producers[name]
+    return self.emit(name, copy, image.name, node=node, encoding=encoding)
+
+
+def _plain(parameter: tuple[Fraction, ...]) -> Numbers:
+    """Nearest float64, one for all channels if they are equal."""
+    found = tuple(map(float, parameter))
+    return found[0] if len(set(found)) == 1 else found

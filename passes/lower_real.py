@@ -1,0 +1,181 @@
+"""Lowering reals: one rule per operator, what its value means in integers (meaning.py)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from ..ir.graph import Node
+from ..ir.numeric import Array, Encoding, narrowest
+from ..ir.ops_layout import Concat, Pad
+from ..ir.ops_linear import Conv, Dense
+from ..ir.ops_pointwise import Add, Clip
+from ..ir.ops_pool import AveragePool, SumPool
+from ..ir.ops_quant import Dequantize
+from ..ir.tensor import Tensor
+from .lowering import Lowering, fractions, refuse
+from .meaning import UNBOUNDED, Codes, Function, Image, Joined, Sum
+from .rescale import round_fraction
+
+MAX_WEIGHT_BITS = 16
+
+
+def lower_dequantize(self: Lowering, node: Node) -> None:
+    """Codes behind their encoding; weights and biases are read by the ops that use them."""
+    source, scale, zero_point = node.inputs
+    if source in self.graph.constants:
+        return  # A weight: conv and dense read its codes and scale themselves.
+    step = Fraction(self.scalar(scale, node))
+    zero = int(self.scalar(zero_point, node))
+    if source not in self.integers and source not in self.graph.producers:
+        encoding = Encoding(float(step), zero)
+        self.integers[source] = self.input(replace(self.graph.values[source], encoding=encoding))
+    self.meanings[node.name] = Codes(self.integer(source), step, zero)
+
+
+def weight_of(self: Lowering, node: Node) -> tuple[Tensor, tuple[Fraction, ...]]:
+    """The integers of a conv's or dense's weight, zero point taken off, and each row's scale."""
+    name = node.inputs[1]
+    if name in self.graph.constants:
+        return integers_of(self, node)
+    source = self.graph.producers.get(name)
+    if source is None or not isinstance(source.op, Dequantize):
+        raise refuse(node, "has a weight that is not quantised")
+    codes, scale, zero_point = source.inputs
+    if codes not in self.graph.constants:
+        raise refuse(node, "has a weight that is not constant codes")
+    weight, zero = self.graph.constants[codes], self.array(zero_point)
+    if self.array(scale).size > 1 and source.op.axis != 0:
+        raise refuse(node, f"has a weight with a scale per axis {source.op.axis}, not per output")
+    if zero.any():
+        wide = weight.array.astype(np.int64) - _rows(zero.astype(np.int64), weight.array.ndim)
+        weight = Tensor(wide, narrowest(int(wide.min()), int(wide.max())))
+    return weight, fractions(self.array(scale), len(weight.array))
+
+
+def _rows(parameter: Array, rank: int) -> Array:
+    """A parameter ``()`` or ``(c,)``, shaped to broadcast along axis 0."""
+    return (
+        parameter.reshape(-1, *(1,) * (rank - 1)) if parameter.size > 1 else parameter.reshape(())
+    )
+
+
+def integers_of(self: Lowering, node: Node) -> tuple[Tensor, tuple[Fraction, ...]]:
+    """A real weight whose elements are few multiples of a power of two, as integers times that."""
+    weight = self.array(node.inputs[1]).astype(np.float64)
+    for bits in range(2 * MAX_WEIGHT_BITS):
+        steps = weight * 2.0**bits
+        if np.abs(steps).max(initial=0) >= 1 << (MAX_WEIGHT_BITS - 1):
+            break
+        if np.array_equal(steps, np.rint(steps)):
+            integers = steps.astype(np.int64)
+            span = narrowest(int(integers.min()), int(integers.max()))
+            return Tensor(integers, span), (Fraction(1, 1 << bits),) * len(weight)
+    raise refuse(node, "has a weight that is not quantised")
+
+
+def lower_linear(self: Lowering, node: Node) -> None:
+    """value = sx sw (sum of x w - zx sum of w) + b; the border holds zx and so counts as 0."""
+    x = self.codes(node)
+    if isinstance(node.op, Dense) and len(node.type.shape) > 2:
+        raise refuse(node, "multiplies along the last of several axes")
+    weight, weight_scale = weight_of(self, node)
+    name = self.constant(f"{node.name}.weight", weight.array, weight.dtype)
+    op = replace(node.op, pad_value=x.zero_point) if isinstance(node.op, Conv) else node.op
+    acc = self.emit(f"{node.name}.acc", op, x.name, name, node=node)
+    channels = len(weight.array)
+    scale = tuple(x.scale * each for each in weight_scale)
+    sums = weight.array.astype(np.int64).reshape(channels, -1).sum(axis=1).tolist()
+    bias = (
+        self.exact(node.inputs[2], channels) if len(node.inputs) > 2 else (Fraction(0),) * channels
+    )
+    offset = tuple(
+        b - s * x.zero_point * total for b, s, total in zip(bias, scale, sums, strict=True)
+    )
+    self.meanings[node.name] = Image(acc, scale, offset)
+
+
+def lower_affine(self: Lowering, node: Node) -> None:
+    """An image of codes as they are, or of the accumulator that they stand for."""
+    channels = node.type.sample_shape[0]
+    factor, shift = (self.exact(name, channels) for name in node.inputs[1:])
+    before = self.meanings.get(node.inputs[0])
+    if isinstance(before, Image) and before.bounds == UNBOUNDED:
+        self.meanings[node.name] = before.affine(factor, shift)
+        return
+    x = self.codes(node)
+    scale = tuple(x.scale * each for each in factor)
+    offset = tuple(b - s * x.zero_point for b, s in zip(shift, scale, strict=True))
+    self.meanings[node.name] = Image(x.name, scale, offset)
+
+
+def lower_average_pool(self: Lowering, node: Node) -> None:
+    """An image of the sum over the window."""
+    op = node.op
+    if not isinstance(op, AveragePool) or (any(op.pads) and not op.count_border):
+        raise refuse(node, "averages windows of different sizes at the border")
+    x = self.codes(node)
+    pool = SumPool(op.kernel, op.strides, op.pads, x.zero_point)
+    acc = self.emit(f"{node.name}.acc", pool, x.name, node=node)
+    area = op.kernel[0] * op.kernel[1]
+    channels = node.type.sample_shape[0]
+    scale = x.scale / area
+    self.meanings[node.name] = Image(
+        acc, (scale,) * channels, (-x.scale * x.zero_point,) * channels
+    )
+
+
+def lower_add(self: Lowering, node: Node) -> None:
+    """A sum; its integers depend on the codes that it becomes."""
+    if not isinstance(node.op, Add):
+        raise refuse(node, "is not an addition")
+    self.meanings[node.name] = Sum(self.codes(node, 0), self.codes(node, 1), node.op.multipliers)
+
+
+def lower_clip(self: Lowering, node: Node) -> None:
+    """A relu or clip narrows the bounds of an image or sum; of anything else it is a function."""
+    meaning = self.meanings.get(node.inputs[0])
+    op = node.op
+    ends = (op.lo, op.hi) if isinstance(op, Clip) else (0.0, np.inf)
+    lo, hi = (exact_bound(end) for end in ends)
+    if isinstance(meaning, Image | Sum):
+        below, above = (min(max(end, lo), hi) for end in meaning.bounds)
+        self.meanings[node.name] = replace(meaning, bounds=(below, above))
+    elif isinstance(meaning, Function):
+        inner = meaning.apply
+        self.meanings[node.name] = replace(meaning, apply=lambda x: np.clip(inner(x), *ends))
+    else:
+        self.meanings[node.name] = Function(self.codes(node), lambda x: np.clip(x, *ends))
+
+
+def exact_bound(end: float) -> Fraction:
+    """The float32 nearest to ``end`` as a rational; infinity is a bound that no code reaches."""
+    return Fraction(float(np.float32(end))) if np.isfinite(end) else UNBOUNDED[int(end > 0)]
+
+
+def lower_unary(self: Lowering, node: Node) -> None:
+    """A function of codes."""
+    self.meanings[node.name] = Function(self.codes(node), node.op.reference)
+
+
+def lower_pass_through(self: Lowering, node: Node) -> None:
+    """Ops that choose among values run on codes; a border holds the code nearest to its value."""
+    x = self.codes(node)
+    op = node.op
+    if isinstance(op, Pad):
+        dtype = self.facts[x.name].type.dtype
+        steps = exact_bound(op.value) / x.scale
+        code = round_fraction(steps, "half_up") + x.zero_point
+        op = replace(op, value=min(max(code, dtype.lo), dtype.hi))
+    encoding = Encoding(float(x.scale), x.zero_point)
+    made = self.emit(node.name, op, x.name, node=node, encoding=encoding)
+    self.meanings[node.name] = Codes(made, x.scale, x.zero_point)
+
+
+def lower_concat(self: Lowering, node: Node) -> None:
+    """Several tensors of codes."""
+    parts = tuple(self.codes(node, position) for position in range(len(node.inputs)))
+    if isinstance(node.op, Concat):
+        self.meanings[node.name] = Joined(parts, node.op.axis)
