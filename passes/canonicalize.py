@@ -227,7 +227,7 @@ def sink_codes(r: Rewriter, node: Node) -> str | None:
     ):
         return None
     source = r.old.producers.get(move.inputs[0])
-    if source is None or isinstance(source.op, Dequantize | INTO_CODES):
+    if source is None or isinstance(source.op, (Dequantize, *INTO_CODES)):
         return None
     per_tensor = all(_is_shared(node.op, r.array(name)) for name in node.inputs[1:])
     channels = [r.old.type_of(name).shape[1:2] for name in (move.inputs[0], move.name)]
