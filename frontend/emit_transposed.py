@@ -8,6 +8,7 @@ is stuffed into the image, and each weight is multiplied as often as the definit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +87,42 @@ def conv_transposed(
         raise site.fail(f"Its result would have the sizes {result}.", "Reduce its pads.")
     if rank == 3:
         kernel = derive(site, kernel, "2d", lambda array: array[:, :, None, :])
-    lines = (1,) * (4 - rank)
+    height, width = _axes(kernel.array.shape[2:], sizes, window, result)
+    filters = derive(site, kernel, "phases", lambda array: _phases(array, groups, height, width))
+    operands = [site.constant(filters)]
+    if bias is not None:
+        phases = height.stride * width.stride
+        spread = derive(site, bias, "phases", lambda array: np.repeat(array, phases))
+        operands.append(site.constant(spread))
+
+    def convolve(inner: Site, image: str, pads: Pads) -> str:
+        return inner.emit(Conv(pads=pads, groups=groups), image, *operands)
+
+    return over_2d(
+        site, x, lambda inner, image: _upsampled(inner, image, convolve, (height, width))
+    )
+
+
+Convolve = Callable[[Site, str, Array, Pads], str]
+
+
+def interleaved(
+    site: Site, x: str, kernel: Array, window: Window, result: Ints, convolve: Convolve
+) -> str:
+    """The transposed convolution of an image whose phases are computed by ``convolve``.
+
+    ``kernel`` is ``(c, co, kh, kw)``. ``convolve`` takes a site, the image, the filters of all
+    phases ``(co * phases, c, taps, taps)`` and pads, and returns their plain convolution: codes or
+    reals, one channel per filter.
+    """
+    axes = _axes(kernel.shape[2:], site.type_of(x).sample_shape, window, result)
+    filters = _phases(kernel, 1, *axes)
+    return _upsampled(site, x, lambda inner, image, pads: convolve(inner, image, filters, pads), axes)
+
+
+def _axes(kernel: Ints, sizes: Ints, window: Window, result: Ints) -> tuple[_Axis, _Axis]:
+    """Height and width, for ``(c, h, w)`` or ``(c, l)``."""
+    lines = (1,) * (3 - len(sizes))
     plane = window.planar()
     height, width = (
         _Axis(size, kernel_size, stride, dilation, before, wanted)
@@ -100,28 +136,16 @@ def conv_transposed(
             strict=True,
         )
     )
-    filters = derive(site, kernel, "phases", lambda array: _phases(array, groups, height, width))
-    operands = [site.constant(filters)]
-    if bias is not None:
-        phases = height.stride * width.stride
-        spread = derive(site, bias, "phases", lambda array: np.repeat(array, phases))
-        operands.append(site.constant(spread))
-
-    def apply(inner: Site, image: str) -> str:
-        top, bottom = height.pads
-        left, right = width.pads
-        return _upsampled(
-            inner, image, operands, (top, left, bottom, right), groups, (height, width)
-        )
-
-    return over_2d(site, x, apply)
+    return height, width
 
 
 def _upsampled(
-    site: Site, x: str, operands: list[str], pads: Pads, groups: int, axes: tuple[_Axis, _Axis]
+    site: Site, x: str, convolve: Callable[[Site, str, Pads], str], axes: tuple[_Axis, _Axis]
 ) -> str:
     height, width = axes
-    convolved = site.step("conv").emit(Conv(pads=pads, groups=groups), x, *operands)
+    top, bottom = height.pads
+    left, right = width.pads
+    convolved = convolve(site.step("conv"), x, (top, left, bottom, right))
     columns = _interleave(site.step("columns"), convolved, width.stride)
     rows = _interleave_rows(site.step("rows"), columns, height.stride)
     return cut(site, rows, {2: height.kept, 3: width.kept})

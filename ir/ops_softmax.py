@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import ShapeError
+from .fixed_point import ONE, SUM_BITS, softmax_shares
 from .interval import Fact, Interval
 from .numeric import FLOAT32, INT32, Array
 from .op import Op, Work
@@ -15,7 +16,10 @@ from .ops_linear import widen
 from .tensor import TensorType
 
 FRACTION_BITS = 16
-"""Integer results are shares of 2**16."""
+"""Integer results are shares of 2**16 unless the op says otherwise."""
+EXACT, NEWTON = 0, 1
+"""Rules of division: rounded once, or TFLite's fixed-point reciprocal."""
+MAX_BITS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +27,17 @@ class Softmax(Op):
     """``exp(x) / sum(exp(x))`` along ``axis``, counted from the batch.
 
     Integers read the exponentials from ``table`` ``(entries,)``, at ``max(x) - x`` or at its end:
-    ``e = table[min(max(x) - x, entries - 1)]``. The result is ``2**16 * e / sum(e)``, rounded once,
-    half up: ``(2**17 * e + sum(e)) // (2 * sum(e))``. Entries are not negative, the first positive.
+    ``e = table[min(max(x) - x, entries - 1)]``, and the results are shares of ``2**bits``.
+    ``division`` 0: ``2**bits * e / sum(e)``, rounded once, half up. ``division`` 1: e is Q0.31 and
+    the quotient TFLite's (``fixed_point.softmax_shares``). Entries are not negative, the first is
+    positive.
     """
 
     name: ClassVar[str] = "softmax"
     inputs: ClassVar[tuple[str, ...]] = ("x", "table?")
     axis: int
+    bits: int = FRACTION_BITS
+    division: int = EXACT
 
     def infer(self, x: TensorType, table: TensorType | None = None) -> TensorType:
         if not 1 <= self.axis < len(x.shape):
@@ -38,6 +46,8 @@ class Softmax(Op):
             raise ShapeError(f"{x} {'needs a' if table is None else 'has no'} table.")
         if table is not None and (len(table.shape) != 1 or not table.sample_shape[0]):
             raise ShapeError(f"The table must be (entries,), got {table}.")
+        if not 1 <= self.bits <= MAX_BITS or self.division not in (EXACT, NEWTON):
+            raise ShapeError(f"There are no {self.bits} bits by division {self.division}.")
         return x.with_dtype(FLOAT32 if table is None else INT32)
 
     def reference(self, x: Array, table: Array | None = None) -> Array:
@@ -46,16 +56,22 @@ class Softmax(Op):
             powers = np.exp(-below)
             return powers / powers.sum(axis=self.axis, keepdims=True)
         powers = table.astype(np.int64)[np.minimum(below, len(table) - 1)]
+        if self.division == NEWTON:
+            return softmax_shares(powers, self.axis, self.bits)
         total = powers.sum(axis=self.axis, keepdims=True)
-        return ((powers << (FRACTION_BITS + 1)) + total) // (2 * total)
+        return ((powers << (self.bits + 1)) + total) // (2 * total)
 
     def interval(self, x: Fact, table: Fact | None = None) -> Interval:
-        return Interval.of(0, 1 << FRACTION_BITS)
+        return Interval.of(0, 1 << self.bits)
 
     def sums_fit(self, x: TensorType, table: Array) -> bool:
-        """Whether every sum of entries is positive and fits int32."""
+        """Whether every sum of entries is positive and fits int32; by Newton at least 1/2."""
         longest = x.sample_shape[self.axis - 1]
-        return bool(table.min() >= 0 < table[0] and int(table.max()) * longest <= INT32.hi)
+        most, least = int(table.max()), 0
+        if self.division == NEWTON:
+            most, least = (most + (1 << (SUM_BITS - 1))) >> SUM_BITS, ONE >> 1
+        fits = int(table.max()) <= ONE and most * longest <= INT32.hi
+        return bool(fits and table.min() >= 0 and int(table[0]) > least)
 
     def work(self, x: TensorType, table: TensorType | None = None) -> Work:
         every = x.elements
