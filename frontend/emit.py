@@ -267,17 +267,11 @@ def finish(draft: Draft, outputs: Mapping[str, str]) -> Graph:
 
 
 def _check_ranks(graph: Graph) -> None:
-    """Raise ImportModelError for a value without any axis, or with more than blobs hold."""
+    """Raise ImportModelError for a value with more axes than a network holds."""
     places = {value.name: f"Input '{value.name}'" for value in graph.inputs}
     places |= {node.name: node.where for node in graph.nodes}
     for name, where in places.items():
         sizes = graph.type_of(name).sample_shape
-        if not sizes:
-            raise ImportModelError(
-                f"'{name}' is one number per sample, without an axis.",
-                where=where,
-                fix="Keep an axis of size 1 there, for example with keepdims = 1.",
-            )
         if len(sizes) > MAX_AXES:
             raise ImportModelError(
                 f"'{name}' has {len(sizes)} axes per sample, {sizes}; a network can have "
