@@ -59,7 +59,9 @@ def import_tflite(
     _add_inputs(state)
     for number, operator in operators:
         _read(state, operator, number, semantics)
-    return finish(state.draft, {name: _result(state, name, index) for name, index in wanted.items()})
+    return finish(
+        state.draft, {name: _result(state, name, index) for name, index in wanted.items()}
+    )
 
 
 def _wanted(model: Model, outputs: Sequence[str]) -> dict[str, int]:
@@ -145,8 +147,7 @@ def _read(state: State, operator: Operator, number: int, semantics: str) -> None
             fix="Convert the model again.",
         )
     sites = tuple(
-        Site(state.draft, _unique(state.model, index), origin, where)
-        for index in operator.outputs
+        Site(state.draft, _unique(state.model, index), origin, where) for index in operator.outputs
     )
     results = _translate(translator, Call(operator, state, sites))
     for index, result in zip(operator.outputs, results, strict=True):

@@ -47,7 +47,11 @@ def layer_of(call: Call, filter_: int, bias: int, axis: int, *, x: int = 0) -> L
     tensor, data = call.tensor(filter_), call.constant(filter_)
     source = call.tensor(x)
     fits = tensor.type_name in ("int8", "int4") and tensor.is_codes
-    if not fits or source.type_name not in ("int8", "int16") or call.y.type_name != source.type_name:
+    if (
+        not fits
+        or source.type_name not in ("int8", "int16")
+        or call.y.type_name != source.type_name
+    ):
         raise call.site.fail(
             f"It computes {call.y.type_name} from {source.type_name} and weights of {tensor.type_name}.",
             "Supported are int8, or int16 with int8 weights, all with scales.",

@@ -9,12 +9,12 @@ import numpy as np
 
 from ..ir.ops_layout import Concat, Pad
 from ..ir.ops_quant import Dequantize, Quantize
+from ..ir.tensor import real
 from .emit import Site
 from .emit_layout import cut, reshape, transpose
 from .emit_pick import pick
 from .tflite_call import Call, Order, Result, Translator, channel_axis, counted
 from .tflite_unary import unary
-from ..ir.tensor import real
 
 
 def _same_codes(call: Call, index: int = 0) -> None:

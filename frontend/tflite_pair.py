@@ -9,7 +9,6 @@ from ..ir.numeric import Array
 from ..ir.ops_linear import Conv
 from ..ir.ops_product import Multiply
 from ..ir.ops_quant import PairLookup
-from .emit import Site
 from .emit_layout import reshape
 from .tflite_call import Call, Order, Result, Translator
 from .tflite_codes import accumulate, fact_of, lookup, threshold

@@ -68,7 +68,9 @@ def _average_pool(call: Call) -> Result:
             site = call.site if alone else call.site.step(f"part{r}_{c}")
             spans = {
                 2 + axis: (part.start * s, (part.stop - 1) * s + k, 1)
-                for axis, (part, s, k) in enumerate(zip((row, column), strides, kernel, strict=True))
+                for axis, (part, s, k) in enumerate(
+                    zip((row, column), strides, kernel, strict=True)
+                )
             }
             piece = cut(site.step("window"), image, spans)
             op = SumPool(kernel, strides)
@@ -91,9 +93,7 @@ def _runs(new: int, stride: int, before: int, size: int, kernel: int) -> list[tu
     counts = np.minimum(starts + kernel, size) - np.maximum(starts, 0)
     edges = np.flatnonzero(np.diff(counts)) + 1
     bounds = [0, *edges.tolist(), new]
-    return [
-        (range(a, b), int(counts[a])) for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
+    return [(range(a, b), int(counts[a])) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
 
 
 def axes_of(call: Call) -> set[int]:

@@ -204,7 +204,8 @@ class _Reader:
         if len(shape) > MAX_RANK or min(shape, default=1) < 0 or prod(shape) > MAX_ELEMENTS:
             raise _damaged(where, f"It has the shape {list(shape)}.")
         symbolic = [
-            axis for axis in range(1, min(table.ShapeSignatureLength(), MAX_RANK))
+            axis
+            for axis in range(1, min(table.ShapeSignatureLength(), MAX_RANK))
             if table.ShapeSignature(axis) < 0
         ]
         kind = _TYPES.get(table.Type())

@@ -6,8 +6,6 @@ internal/reference/integer_ops.
 
 from __future__ import annotations
 
-from math import floor
-
 import numpy as np
 
 from ..ir.numeric import Array

@@ -69,7 +69,9 @@ def table(kind: str, x: Tensor, y: Tensor, alpha: float) -> Array | None:
         made = _by_float(kind, x, y, codes)
     else:
         made = None
-    return TFLITE.table(kind, x, y, alpha) if made is None else np.clip(made, y.dtype.lo, y.dtype.hi)
+    return (
+        TFLITE.table(kind, x, y, alpha) if made is None else np.clip(made, y.dtype.lo, y.dtype.hi)
+    )
 
 
 def _convert(x: Tensor, y: Tensor, codes: Array) -> Array | None:
@@ -93,7 +95,9 @@ def _leaky(x: Tensor, y: Tensor, alpha: float, codes: Array) -> Array | None:
     if steep or abs(falling) < 2.0**-8:
         return None
     centered = codes - x.zero_point
-    return np.where(centered > 0, _slope(centered, rising), _slope(centered, falling)) + y.zero_point
+    return (
+        np.where(centered > 0, _slope(centered, rising), _slope(centered, falling)) + y.zero_point
+    )
 
 
 def _sigmoid(x: Array) -> Array:
