@@ -36,11 +36,13 @@ def import_model(
     example_inputs: tuple[Any, ...] | None = None,
     *,
     outputs: Sequence[str] = (),
+    batch: bool = True,
 ) -> Graph:
     """The graph of an ONNX file or ``torch.nn.Module``; a Graph is returned as it is.
 
     A module needs ``example_inputs``, a tuple of tensors with a batch of 1 or more. An ONNX model
-    may be cut at inner tensors, its new ``outputs``.
+    may be cut at inner tensors, its new ``outputs``; with ``batch=False`` its axis 0 is no batch
+    but an axis like any other, and every value has a batch in front that the model does not.
     Raises ImportModelError naming the node that cannot be imported.
     """
     if isinstance(model, Graph):
@@ -54,11 +56,11 @@ def import_model(
             )
         from .frontend.onnx_import import import_onnx
 
-        return import_onnx(model, outputs=outputs)
+        return import_onnx(model, outputs=outputs, batch=batch)
     if hasattr(model, "graph") and hasattr(model, "opset_import"):
         from .frontend.onnx_import import import_onnx
 
-        return import_onnx(model, outputs=outputs)
+        return import_onnx(model, outputs=outputs, batch=batch)
     if not hasattr(model, "state_dict"):
         raise UsageError(
             f"A {type(model).__name__} cannot be imported.",
@@ -80,6 +82,7 @@ def compile(  # the verb users look for; the builtin is not used here
     *,
     recipe: Pipeline | str | Path | None = None,
     outputs: Sequence[str] = (),
+    batch: bool = True,
     example_inputs: tuple[Any, ...] | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
@@ -90,7 +93,8 @@ def compile(  # the verb users look for; the builtin is not used here
     A model that is quantized already needs none: it keeps the scales of its owner.
     ``data``: an array, arrays by input name, a .npy or .npz file, or a list or loader of batches.
     ``recipe``: a Pipeline, its text, or a .toml file; without one ``options`` go to the quantize
-    pass (``weight_bits=4``). Raises an IntaglioError that names the user's node.
+    pass (``weight_bits=4``). ``outputs``, ``batch``, ``example_inputs``: see ``import_model``.
+    Raises an IntaglioError that names the user's node.
     """
     from .backends.blob_writer import write_blob
     from .passes.base import Context, silent
@@ -101,7 +105,7 @@ def compile(  # the verb users look for; the builtin is not used here
             f"Options {', '.join(sorted(options))} and a recipe were given together.",
             fix="Put the options into the recipe's quantize pass.",
         )
-    graph = import_model(model, example_inputs, outputs=outputs)
+    graph = import_model(model, example_inputs, outputs=outputs, batch=batch)
     stage = stage_of(graph)
     pipeline = _pipeline(recipe, stage, options)
     if pipeline.leaves(stage) != "integer":

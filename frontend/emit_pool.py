@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from math import prod
 
+from ..ir.ops_layout import Concat
 from ..ir.ops_pool import AveragePool, MaxPool
 from .emit import Site
-from .emit_layout import axis_of, pad, reshape, transpose
+from .emit_arithmetic import number
+from .emit_layout import axis_of, cut, pad, reshape, transpose
+from .emit_linear import affine
 from .emit_window import Ints, Window, over_2d, rounded_up, window
 
 
@@ -34,9 +38,46 @@ def average_pool(
         extra = tuple(g - a for g, a in zip(grown.after, given.after, strict=True))
         grown = replace(grown, before=(0,) * len(sizes), after=extra)
     counts = not overhangs and (count_border or not bordered)
+    if any(step > 1 for step in given.dilation):
+        return _dilated_average(
+            site, x, grown, counts=counts or not any(grown.before + grown.after)
+        )
     plane = grown.planar()
     op = AveragePool(plane.kernel, plane.strides, plane.pads, int(counts))
     return over_2d(site, x, lambda inner, image: inner.emit(op, image))
+
+
+def _dilated_average(site: Site, x: str, given: Window, *, counts: bool) -> str:
+    """Mean of windows with gaps: each of their places is a slice, and the mean is over the slices.
+
+    Windows must be of one size, so a border must count.
+    """
+    if not counts:
+        raise site.fail(
+            f"Its windows have dilations {given.dilation} and a border that does not count.",
+            "Let the border count (count_include_pad = 1), or give no pads.",
+        )
+    if any(given.before + given.after):
+        x = pad(site.step("border"), x, (0, 0, *given.before), (0, 0, *given.after), 0.0)
+    channels, *sizes = site.type_of(x).sample_shape
+    axes = list(zip(sizes, given.spans, given.stride, strict=True))
+    if any(size < span for size, span, _ in axes):
+        raise site.fail(f"Windows of {given.spans} do not fit into {tuple(sizes)}.", "Reduce them.")
+    results = [(size - span) // stride + 1 for size, span, stride in axes]
+    parts = []
+    for index, place in enumerate(product(*map(range, given.kernel))):
+        starts = [k * step for k, step in zip(place, given.dilation, strict=True)]
+        bounds = {
+            axis: (start, start + (count - 1) * stride + 1, stride)
+            for axis, (start, count, stride) in enumerate(
+                zip(starts, results, given.stride, strict=True), 2
+            )
+        }
+        part = cut(site.step(f"place{index}"), x, bounds)
+        parts.append(reshape(site.step(f"row{index}"), part, (channels, 1, prod(results))))
+    rows = site.step("rows").emit(Concat(2), *parts)
+    average = AveragePool((len(parts), 1), (1, 1), (0, 0, 0, 0), 1)
+    return reshape(site, site.step("mean").emit(average, rows), (channels, *results))
 
 
 def spatial(site: Site, x: str) -> Ints:
@@ -72,6 +113,19 @@ def mean(site: Site, x: str, axes: Sequence[int], *, keepdims: bool) -> str:
         return pooled
     kept = (size for axis, size in enumerate(type_.sample_shape, 1) if axis not in reduced)
     return reshape(site, pooled, tuple(kept))
+
+
+def total(site: Site, x: str, axes: Sequence[int], *, keepdims: bool) -> str:
+    """Sum over some of the axes after the batch: their mean times their elements."""
+    sizes = site.type_of(x).sample_shape
+    count = prod(sizes[axis_of(site, axis, len(sizes) + 1) - 1] for axis in set(axes))
+    if count == 1:
+        return mean(site, x, axes, keepdims=keepdims)
+    average = mean(site.step("mean"), x, axes, keepdims=True)
+    summed = affine(site if keepdims else site.step("sum"), average, number(count), number(0.0))
+    if keepdims:
+        return summed
+    return reshape(site, summed, tuple(s for a, s in enumerate(sizes, 1) if a not in axes))
 
 
 def _mean_over(site: Site, x: str, reduced: set[int], *, keepdims: bool) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .emit_layout import places, source_shape
-from .emit_pool import average_pool, global_average, global_max, max_pool, mean, spatial
+from .emit_pool import average_pool, global_average, global_max, max_pool, spatial
 from .emit_window import Window, same_size, window
 from .onnx_call import Attribute, Call, Translator
 from .onnx_images import over_images
@@ -55,11 +54,6 @@ def _max_pool(call: Call) -> str:
 
 def _average_pool(call: Call) -> str:
     x = call.activation()
-    if any(dilation != 1 for dilation in call.attributes["dilations"]):
-        raise call.site.fail(
-            f"Attribute 'dilations' = {call.attributes['dilations']} is not supported.",
-            "An average pool reads neighboring elements only: dilations must be 1.",
-        )
     return average_pool(
         call.site,
         x,
@@ -67,16 +61,6 @@ def _average_pool(call: Call) -> str:
         ceil_mode=bool(call.attributes["ceil_mode"]),
         count_border=bool(call.attributes["count_include_pad"]),
     )
-
-
-def _reduce_mean(call: Call) -> str:
-    x = call.activation()
-    axes = call.ints("axes", 1) or ()
-    if not axes and call.attributes["noop_with_empty_axes"]:
-        return x
-    rank = len(source_shape(call.site, x))
-    found = places(call.site, axes or range(rank), rank)
-    return mean(call.site, x, found, keepdims=bool(call.attributes["keepdims"]))
 
 
 TRANSLATORS: dict[str, Translator] = {
@@ -89,7 +73,7 @@ TRANSLATORS: dict[str, Translator] = {
     "AveragePool": Translator(
         (*POOL, Attribute("count_include_pad", "int", 0, only=(0, 1))),
         over_images(_average_pool),
-        limits="1-D and 2-D, dilations = 1",
+        limits="1-D and 2-D",
     ),
     "GlobalAveragePool": Translator(
         (),
@@ -100,14 +84,5 @@ TRANSLATORS: dict[str, Translator] = {
         (),
         over_images(lambda call: global_max(call.site, call.activation())),
         limits="1-D and 2-D",
-    ),
-    "ReduceMean": Translator(
-        (
-            Attribute("axes", "ints"),
-            Attribute("keepdims", "int", 1, only=(0, 1)),
-            Attribute("noop_with_empty_axes", "int", 0, only=(0, 1)),
-        ),
-        _reduce_mean,
-        limits="over spatial axes",
     ),
 }
