@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..ir.numeric import Array
+from ..ir.numeric import Array, narrowest
 from ..ir.ops_linear import Conv
 from ..ir.windows import Pads
-from .emit import Constant, Site, derive
+from .emit import Coded, Constant, Site, derive, rearrange
 from .emit_layout import cut, reshape, transpose
 from .emit_window import Ints, Window, over_2d
 
@@ -86,14 +86,13 @@ def conv_transposed(
     if min(result) < 1:
         raise site.fail(f"Its result would have the sizes {result}.", "Reduce its pads.")
     if rank == 3:
-        kernel = derive(site, kernel, "2d", lambda array: array[:, :, None, :])
+        kernel = rearrange(site, kernel, "2d", lambda array: array[:, :, None, :], 1)
     height, width = _axes(kernel.array.shape[2:], sizes, window, result)
-    filters = derive(site, kernel, "phases", lambda array: _phases(array, groups, height, width))
+    filters = _filters(site, kernel, groups, height, width)
     operands = [site.constant(filters)]
     if bias is not None:
         phases = height.stride * width.stride
-        spread = derive(site, bias, "phases", lambda array: np.repeat(array, phases))
-        operands.append(site.constant(spread))
+        operands.append(site.constant(_spread_bias(site, bias, phases)))
 
     def convolve(inner: Site, image: str, pads: Pads) -> str:
         return inner.emit(Conv(pads=pads, groups=groups), image, *operands)
@@ -101,6 +100,44 @@ def conv_transposed(
     return over_2d(
         site, x, lambda inner, image: _upsampled(inner, image, convolve, (height, width))
     )
+
+
+def _filters(
+    site: Site, kernel: Constant, groups: int, height: _Axis, width: _Axis
+) -> Constant:
+    """The filters of all phases; those that are codes have no zero point any more."""
+    held = kernel.coded
+    if held is None:
+        return derive(site, kernel, "phases", lambda array: _phases(array, groups, height, width))
+    if max(held.scale.size, held.zero_point.size) > 1 and held.axis != 1:
+        raise site.fail(
+            f"Weight '{kernel.name}' has one scale per channel along axis {held.axis}.",
+            "Give one scale for all, or one per filter along axis 1.",
+        )
+    zeros = held.zero_point.astype(np.int64).reshape(1, -1, 1, 1)
+    codes = _phases(held.codes.astype(np.int64) - zeros, groups, height, width)
+    scale = held.scale
+    if scale.size > 1:
+        scale = np.tile(np.repeat(scale, height.stride * width.stride), groups)
+    dtype = narrowest(int(codes.min()), int(codes.max()))
+    coded = Coded(codes, dtype, scale, np.zeros((), np.int64))
+    return Constant.of_codes(f"{kernel.name}.phases", coded)
+
+
+def _spread_bias(site: Site, bias: Constant, phases: int) -> Constant:
+    """The bias of each filter once for each of its phases."""
+
+    def spread(array: Array) -> Array:
+        return np.repeat(array, phases)
+
+    held = bias.coded
+    if held is None:
+        return derive(site, bias, "phases", spread)
+    scale, zero = (
+        spread(each) if each.size > 1 else each for each in (held.scale, held.zero_point)
+    )
+    coded = Coded(spread(held.codes), held.dtype, scale, zero)
+    return Constant.of_codes(f"{bias.name}.phases", coded)
 
 
 Convolve = Callable[[Site, str, Array, Pads], str]
