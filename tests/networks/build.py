@@ -22,6 +22,8 @@ from intaglio.tests.networks.spec import (
 )
 
 SAMPLES = 4
+LEAST = 2e-3
+"""Scales are not much less: what is near 0 everywhere has no smaller grid."""
 LINEAR = ("conv", "conv_transpose", "dense")
 JOINS = ("add", "sub", "mul", "matmul", "concat")
 FUSING = (*LINEAR, "add", "sub", "mul")
@@ -167,8 +169,8 @@ def choose_grid(rng: Rng, dialect: Dialect, lo: float, hi: float) -> Grid:
         if lo < 0 and not signed and any(sign for _, sign in dialect.activations) and bits > 1:
             base = Grid(1.0, 0, bits, (bits, True) in dialect.activations)
         span = max(hi / max(base.hi, 1), -lo / max(-base.lo, 1))
-        return Grid(any_scale(rng, max(span, 1e-4) * reach), 0, bits, base.signed)
-    scale = any_scale(rng, max((hi - lo) / (base.hi - base.lo), 1e-4) * reach)
+        return Grid(any_scale(rng, max(span, LEAST) * reach), 0, bits, base.signed)
+    scale = any_scale(rng, max((hi - lo) / (base.hi - base.lo), LEAST) * reach)
     zero = round(base.lo - lo / scale) + int(rng.integers(-2, 3)) * (bits > 4)
     return Grid(scale, int(min(max(zero, base.lo), base.hi)), bits, signed)
 
@@ -198,6 +200,7 @@ def choose_weight(
     if dialect.weight_zeros and (not signed or chance(rng, 0.2)) and bits > 1:
         spread = rng.integers(-3, 4, channels) if signed else rng.integers(100, 156, channels)
         zero = np.clip(spread if signed or bits == 8 else spread >> (8 - bits), grid.lo, grid.hi)
+        zero = zero if dialect.weight_zeros == "own" else np.full_like(zero, zero[0])
     bias = None
     if chance(rng, 0.75):
         most = int(grid.hi * 60 * np.sqrt(fan)) + 1

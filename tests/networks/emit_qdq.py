@@ -18,7 +18,7 @@ DIALECT = Dialect(
     ),
     activations=((8, True), (8, False), (8, False), (4, True), (4, False)),
     weights=((8, True), (8, True), (8, False), (4, True)),
-    weight_zeros=True,
+    weight_zeros="own",
 )
 
 

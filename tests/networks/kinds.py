@@ -122,7 +122,10 @@ def _pool(rng: Rng, dialect: Dialect, x: Shape) -> Drawn | None:
 
 
 def _average(rng: Rng, dialect: Dialect, x: Shape) -> Drawn | None:
-    return _pool(rng, dialect, x)
+    found = _pool(rng, dialect, x)
+    if found is None or dialect.bordered_averages or not any(found[1]["pads"]):
+        return found
+    return None
 
 
 def _global(rng: Rng, dialect: Dialect, x: Shape) -> Drawn | None:

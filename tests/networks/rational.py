@@ -26,7 +26,7 @@ def _reach(values: Array) -> int:
 
 def times(values: Array, factor: int) -> Array:
     """``values * factor``, in Python's integers where int64 would not hold it."""
-    wide = _reach(values) * abs(factor) >= SAFE
+    wide = max(_reach(values), 1) * abs(factor) >= SAFE
     return np.asarray((values.astype(object) if wide else values) * factor)
 
 

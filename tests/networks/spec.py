@@ -119,6 +119,7 @@ class Dialect:
 
     ``keeps`` are kinds whose result has the grid of its first operand. ``any_pads`` allows borders
     other than SAME and VALID; ``groups`` allows more groups than 1 and all channels.
+    ``weight_zeros`` is "", "shared" by all channels or "own" for each.
     """
 
     name: str
@@ -126,11 +127,12 @@ class Dialect:
     activations: tuple[tuple[int, bool], ...] = ((8, True), (8, False))
     weights: tuple[tuple[int, bool], ...] = ((8, True),)
     zeros: bool = True
-    weight_zeros: bool = False
+    weight_zeros: str = ""
     keeps: frozenset[str] = frozenset()
     fused: tuple[str, ...] = ("", "relu", "clip")
     any_pads: bool = True
     groups: bool = True
+    bordered_averages: bool = True
     fixed: Mapping[str, Grid] = field(default_factory=dict)
 
 
