@@ -26,6 +26,7 @@ from . import (
     onnx_qlinear,
     onnx_qlinear_pointwise,
     onnx_qlinear_pool,
+    onnx_resize,
     onnx_softmax,
     onnx_transposed,
     onnx_window,
@@ -48,6 +49,7 @@ TRANSLATORS: dict[str, Translator] = {
     **onnx_fold.TRANSLATORS,
     **onnx_qdq.TRANSLATORS,
     **onnx_qlinear.TRANSLATORS,
+    **onnx_resize.TRANSLATORS,
 }
 MICROSOFT: dict[str, Translator] = {
     **onnx_qdq.MICROSOFT,

@@ -178,7 +178,15 @@ def lower_pass_through(self: Lowering, node: Node) -> None:
 
 
 def lower_concat(self: Lowering, node: Node) -> None:
-    """Several tensors of codes."""
+    """Several tensors of codes: codes again where all mean the same."""
     parts = tuple(self.codes(node, position) for position in range(len(node.inputs)))
+    first = parts[0]
+    kinds = {(p.scale, p.zero_point, self.facts[p.name].type.dtype) for p in parts}
+    if len(kinds) == 1:
+        names = (part.name for part in parts)
+        encoding = Encoding(float(first.scale), first.zero_point)
+        made = self.emit(node.name, node.op, *names, node=node, encoding=encoding)
+        self.meanings[node.name] = Codes(made, first.scale, first.zero_point)
+        return
     if isinstance(node.op, Concat):
         self.meanings[node.name] = Joined(parts, node.op.axis)
