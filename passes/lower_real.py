@@ -9,12 +9,13 @@ import numpy as np
 
 from ..ir.graph import Node
 from ..ir.numeric import Array, Encoding, narrowest
-from ..ir.ops_layout import Concat, Pad
+from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add, Clip
 from ..ir.ops_pool import AveragePool, SumPool
 from ..ir.ops_quant import Dequantize, Quantize
 from ..ir.tensor import Tensor
+from .lower_channels import dequantized, moved_image
 from .lowering import Lowering, fractions, refuse
 from .meaning import UNBOUNDED, Codes, Function, Image, Joined, Sum
 from .rescale import round_fraction
@@ -27,6 +28,13 @@ def lower_dequantize(self: Lowering, node: Node) -> None:
     source, scale, zero_point = node.inputs
     if source in self.graph.constants:
         return  # A weight: conv and dense read its codes and scale themselves.
+    if max(self.array(scale).size, self.array(zero_point).size) > 1 and source in self.integers:
+        channels = node.type.sample_shape[0]
+        if not isinstance(node.op, Dequantize) or node.op.axis != 1:
+            raise refuse(node, "has one scale per element of another axis than the channels")
+        parameters = self.array(scale), self.array(zero_point)
+        self.meanings[node.name] = dequantized(*parameters, self.integers[source], channels)
+        return
     step = Fraction(self.scalar(scale, node))
     zero = int(self.scalar(zero_point, node))
     if source not in self.integers and source not in self.graph.producers:
@@ -165,8 +173,11 @@ def lower_unary(self: Lowering, node: Node) -> None:
 
 def lower_pass_through(self: Lowering, node: Node) -> None:
     """Ops that choose among values run on codes; a border holds the code nearest to its value."""
+    meaning, op = self.meanings.get(node.inputs[0]), node.op
+    if isinstance(meaning, Image) and isinstance(op, Reshape | Transpose | Slice):
+        self.meanings[node.name] = moved_image(self, node, meaning)
+        return
     x = self.codes(node)
-    op = node.op
     if isinstance(op, Pad):
         dtype = self.facts[x.name].type.dtype
         steps = exact_bound(op.value) / x.scale
