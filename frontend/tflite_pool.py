@@ -17,7 +17,8 @@ from .tflite_reference import all_codes
 from .tflite_window import pads_of
 
 
-def _window(call: Call) -> tuple[Pair, Pair, Pads]:
+def window_of(call: Call) -> tuple[Pair, Pair, Pads]:
+    """Kernel, strides and border of a pool."""
     options = call.options
     kernel = (options["filter_height"], options["filter_width"])
     strides = (options["stride_h"], options["stride_w"])
@@ -34,7 +35,7 @@ def _window(call: Call) -> tuple[Pair, Pair, Pads]:
 def max_pool(call: Call) -> Result:
     """The greatest code of each window, cut by the fused activation."""
     x = call.codes(0)
-    kernel, strides, pads = _window(call)
+    kernel, strides, pads = window_of(call)
     lo, hi = call.dialect.bounds(call.options["fused_activation_function"], call.y)
     whole = (lo, hi) == (call.y.dtype.lo, call.y.dtype.hi)
     site = call.site if whole else call.site.step("pool")
@@ -46,7 +47,7 @@ def max_pool(call: Call) -> Result:
 
 def _average_pool(call: Call) -> Result:
     x = call.codes(0)
-    kernel, strides, pads = _window(call)
+    kernel, strides, pads = window_of(call)
     bounds = call.dialect.bounds(call.options["fused_activation_function"], call.y)
     top, left, bottom, right = pads
     image = x
