@@ -257,7 +257,7 @@ def _codes(array: Array, slot: Slot | None) -> Array:
             where=f"Input '{slot.name}'",
             fix="Remove or repair these samples.",
         )
-    return slot.encoding.encode(array, slot.type.dtype, "half_up")
+    return slot.encoding.encode(array, slot.type.dtype)
 
 
 def write_whole(path: Path, data: bytes) -> None:

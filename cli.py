@@ -56,8 +56,11 @@ def options(
 def compile_command(
     model: Model,
     data: Annotated[
-        Path, typer.Option(metavar="X.npz", help="Calibration data: 100 to 1000 real inputs.")
-    ],
+        Path | None,
+        typer.Option(
+            metavar="X.npz", help="Calibration data for a float model: 100 to 1000 real inputs."
+        ),
+    ] = None,
     weights: Annotated[
         int | None, typer.Option(help="Bits of weights, 1 to 8 (default 8).")
     ] = None,
@@ -155,8 +158,8 @@ def inspect(
 @app.command()
 @guarded
 def diff(
-    a: Annotated[Path, typer.Argument(metavar="A", help="A .onnx or .intg file.")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="A .onnx or .intg file.")],
+    a: Annotated[Path, typer.Argument(metavar="A", help="A model file or a blob.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="A model file or a blob.")],
     x: X = None,
     samples: Samples = 8,
     seed: Seed = 0,

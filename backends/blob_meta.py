@@ -6,9 +6,9 @@ Deflated JSON::
      "slots": [["image", "image", 0.0039, 0], ["w", ""], ...],
      "certificates": {"conv1": {"verdict": "certified", ...}}}
 
-A slot is its name, its origin and, if it has an encoding, scale, zero point and, unless it is 0,
-offset: each a number or a list with one per channel. JSON prints a
-float64 so that it parses back to the same number.
+A slot is its name, its origin and, if it has an encoding, scale, zero point and, unless they are 0
+and "half_up", offset and rounding: each but the last a number or a list with one per channel. JSON
+prints a float64 so that it parses back to the same number.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from importlib.metadata import version
 from typing import Any
 
 from ..ir.certificate import Certificate
-from ..ir.numeric import Encoding
+from ..ir.numeric import ROUNDINGS, Encoding
 from ..ir.program import Program, Slot
 from .blob_layout import MAX_META_BYTES, altered
 
@@ -62,8 +62,10 @@ def _slot(slot: Slot) -> list[Any]:
     encoding = slot.encoding
     if encoding is None:
         return [slot.name, slot.origin]
-    offset = [encoding.offset] if encoding.offset else []
-    return [slot.name, slot.origin, encoding.scale, encoding.zero_point, *offset]
+    more: list[Any] = [encoding.offset] if encoding.offset else []
+    if encoding.rounding != "half_up":
+        more = [encoding.offset, encoding.rounding]
+    return [slot.name, slot.origin, encoding.scale, encoding.zero_point, *more]
 
 
 def inflate(data: bytes | memoryview) -> bytes:
@@ -104,12 +106,12 @@ def from_json(text: bytes) -> Metadata:
 def _label(name: Any, origin: Any, *encoding: Any) -> Label:
     if not encoding:
         return Label(_text(name), _text(origin), None)
-    scale, zero_point, *offset = encoding
-    if len(offset) > 1:
-        raise ValueError("an encoding has at most three parameters")
+    scale, zero_point, *more = encoding
+    if len(more) > 2 or (len(more) == 2 and more[1] not in ROUNDINGS):
+        raise ValueError("an encoding has at most three parameters and a rounding")
     parameters = (_numbers(scale, float), _numbers(zero_point, int))
-    rest = (_numbers(each, float) for each in offset)
-    return Label(_text(name), _text(origin), Encoding(*parameters, *rest))
+    offset = (_numbers(each, float) for each in more[:1])
+    return Label(_text(name), _text(origin), Encoding(*parameters, *offset, *more[1:]))
 
 
 def _numbers(given: Any, kind: type[Any]) -> Any:

@@ -14,6 +14,7 @@ from ..frontend.compare import Comparison, compare_onnx
 from ..ir.graph import Graph
 from ..ir.numeric import Array
 from ..ir.text import to_text
+from ..ir.verify import stage_of
 from ..passes.base import Context, Progress
 from ..passes.pipeline import PASSES, PassRun, digest_of
 from .terminal import facts, layer_table, note, proof_text, say, say_json, size_facts
@@ -29,7 +30,7 @@ class Job:
     """What the user asked for; ``options`` go to the quantize pass."""
 
     model: Path
-    data: Path
+    data: Path | None
     recipe: str | None
     options: Mapping[str, Any]
     target: Path
@@ -50,9 +51,16 @@ class Compiled:
 def compile_and_save(job: Job, progress: Progress) -> Compiled:
     """Import, compare, compile, write; raises an IntaglioError and then leaves no file."""
     _check(job)
-    data = api.read_arrays(job.data)
+    data = None if job.data is None else api.read_arrays(job.data)
     graph = api.import_model(job.model, outputs=job.outputs)
-    comparison = compare_onnx(job.model, graph, first_samples(graph, data))
+    if data is None and stage_of(graph) == "float":
+        raise UsageError(
+            "A float model needs calibration data.",
+            where=f"'{job.model}'",
+            fix="Give --data with a .npy or .npz file of 100 to 1000 real inputs.",
+        )
+    samples = None if data is None else first_samples(graph, data)
+    comparison = compare_onnx(job.model, graph, samples)
     if differs(comparison):
         note(f"Warning: the imported network differs from the model; {comparison}.")
     runs: list[PassRun] = []

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from ..api import Inputs, Network, Output, import_model, load
+from ..api import Inputs, Network, Output
 from ..errors import DataError, UsageError
-from ..ir.evaluate import walk
-from ..ir.graph import Graph
+from ..ir.graph import Value
 from ..ir.numeric import Array, NumericType
-from ..ir.tensor import Dim
-from ..passes.base import Context
-from ..passes.pipeline import Pipeline
+from ..ir.program import Slot
+from .side import Side, given_to, like, open_side
 
 Unit = Literal["codes", "steps", "reals"]
 """Exact codes; multiples of the greater scale; or reals, when neither side has codes."""
@@ -51,77 +48,56 @@ class LayerDifference:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Side:
-    """One network to compare: its inputs by name and how to get every layer's result."""
-
-    path: Path
-    model: Graph | Network
-
-    @property
-    def shapes(self) -> dict[str, tuple[Dim, ...]]:
-        """The shape of each input by name."""
-        return {value.name: value.type.shape for value in self.model.inputs}
-
-    def trace(self, inputs: Mapping[str, Array]) -> dict[str, Output]:
-        """Every layer's result by name, inputs first."""
-        if isinstance(self.model, Network):
-            return self.model.trace(inputs)
-        reals = {name: np.asarray(array, dtype=np.float32) for name, array in inputs.items()}
-        results = reals | {node.name: result for node, result in walk(self.model, reals)}
-        return {name: Output(array, None) for name, array in results.items()}
-
-
 def compare(
     a: Path, b: Path, inputs: Inputs | None = None, samples: int = 8, seed: int = 0
 ) -> list[LayerDifference]:
     """Each layer that both networks name, in order of execution; random inputs without ``inputs``.
 
-    A float network is first brought to the form that the other one's recipe gives it. Raises
-    UsageError when the two cannot be compared, DataError when the inputs do not fit.
+    Inputs that are named differently are taken in their order, and so are the outputs when no layer
+    has the same name. A model is first brought to the form that the recipe of a blob gives it.
+    Raises UsageError when the two cannot be compared, DataError when the inputs do not fit.
     """
-    one, two = _prepared(_side(a), _side(b))
+    one, two = prepared(open_side(a), open_side(b))
     _check_inputs(one, two)
     reals = _inputs(one, two, inputs, samples, seed)
     left, right = one.trace(reals), two.trace(reals)
-    common = [name for name in left if name in right and name not in one.shapes]
-    if not common:
+    return [_difference(name, left[x], right[y]) for name, x, y in _pairs(one, two, left, right)]
+
+
+def prepared(one: Side, two: Side) -> tuple[Side, Side]:
+    """Both sides, a model beside a blob in the form that the blob was made from."""
+    first = like(one, two.model) if isinstance(two.model, Network) else one
+    second = like(two, one.model) if isinstance(one.model, Network) else two
+    return first, second
+
+
+def _pairs(
+    one: Side, two: Side, left: Mapping[str, Output], right: Mapping[str, Output]
+) -> list[tuple[str, str, str]]:
+    """A title and the two names of every layer to compare."""
+    common = [(name, name, name) for name in left if name in right and name not in one.shapes]
+    if common:
+        return common
+    pairs = list(zip(one.outputs, two.outputs, strict=False))
+    fits = all(left[x].codes.shape == right[y].codes.shape for x, y in pairs)
+    if len(one.outputs) != len(two.outputs) or not fits:
         raise UsageError(
-            f"'{a}' and '{b}' have no layer name in common.",
+            f"'{one.path}' and '{two.path}' have no layer name in common, and their outputs "
+            "differ in number or shape.",
             fix="Compare two versions of the same network.",
         )
-    return [_difference(name, left[name], right[name]) for name in common]
-
-
-def _side(path: Path) -> Side:
-    return Side(path, import_model(path) if path.suffix.lower() == ".onnx" else load(path))
-
-
-def _prepared(one: Side, two: Side) -> tuple[Side, Side]:
-    """Both sides, a float one next to an integer one after the float passes of the recipe."""
-    if isinstance(one.model, Graph) and isinstance(two.model, Network):
-        return _like(one, one.model, two.model), two
-    if isinstance(one.model, Network) and isinstance(two.model, Graph):
-        return one, _like(two, two.model, one.model)
-    return one, two
-
-
-def _like(side: Side, graph: Graph, network: Network) -> Side:
-    recipe = Pipeline.parse(network.program.recipe)
-    passes = takewhile(lambda each: each.stages.get("float") == "float", recipe.passes)
-    return Side(side.path, Pipeline(tuple(passes)).run(graph, Context()))
+    return [(f"{x} | {y}", x, y) for x, y in pairs]
 
 
 def _check_inputs(one: Side, two: Side) -> None:
-    if one.shapes != two.shapes:
+    if list(one.shapes.values()) != list(two.shapes.values()):
         raise UsageError(
             f"The inputs differ: {_declared(one)}; {_declared(two)}.",
             fix="Compare two versions of the same network.",
         )
-    if not (isinstance(one.model, Network) and isinstance(two.model, Network)):
-        return
-    for x, y in zip(one.model.inputs, two.model.inputs, strict=True):
-        if (x.type, x.encoding) != (y.type, y.encoding):
+    for x, y in zip(one.inputs, two.inputs, strict=True):
+        coded = x.type.dtype.is_integer and y.type.dtype.is_integer
+        if coded and (x.type, x.encoding) != (y.type, y.encoding):
             raise UsageError(
                 f"The codes differ: {x.type} with {x.encoding} in '{one.path}', {y.type} with "
                 f"{y.encoding} in '{two.path}'.",
@@ -135,22 +111,31 @@ def _declared(side: Side) -> str:
     return f"'{side.path}' takes {', '.join(inputs)}"
 
 
-def _inputs(
-    one: Side, two: Side, given: Inputs | None, samples: int, seed: int
-) -> dict[str, Array]:
+def _inputs(one: Side, two: Side, given: Inputs | None, samples: int, seed: int) -> list[Array]:
     """Reals that are exactly codes where a side is integer, so that both see the same input."""
     if samples < 1:
         raise UsageError(f"{samples} samples were asked for.", fix="Ask for at least 1.")
-    network = next((s.model for s in (one, two) if isinstance(s.model, Network)), None)
+    coded = next((side for side in (one, two) if _takes_codes(side)), one)
+    names = [value.name for value in coded.inputs]
     if given is None:
-        given = random_codes(network, samples, seed) if network else _random(one, samples, seed)
-    named = given if isinstance(given, Mapping) else _only(one, given)
-    _check_arrays(one, named)
-    if network is None:
-        return {name: np.asarray(array) for name, array in named.items()}
-    codes = network.encode(named)
-    slots = {slot.name: slot for slot in network.inputs}
-    return {name: Output(array, slots[name].encoding).real for name, array in codes.items()}
+        arrays = random_inputs(coded, samples, seed)
+    else:
+        named = given if isinstance(given, Mapping) else _only(one, given)
+        _check_arrays(one, named)
+        arrays = dict(zip(names, (np.asarray(named[name]) for name in one.shapes), strict=True))
+    return [_exact(value, arrays[value.name]) for value in coded.inputs]
+
+
+def _takes_codes(side: Side) -> bool:
+    return any(value.type.dtype.is_integer for value in side.inputs)
+
+
+def _exact(value: Value | Slot, array: Array) -> Array:
+    """The reals that an input can tell apart: codes decoded, reals encoded and decoded."""
+    codes = array if array.dtype.kind in "iu" else given_to(value, array)
+    if not value.type.dtype.is_integer:
+        return array
+    return codes.astype(np.float64) if value.encoding is None else value.encoding.decode(codes)
 
 
 def _only(side: Side, array: Array) -> dict[str, Array]:
@@ -174,6 +159,21 @@ def _check_arrays(side: Side, arrays: Mapping[str, Array]) -> None:
             )
 
 
+def random_inputs(side: Side, samples: int, seed: int) -> dict[str, Array]:
+    """Uniform codes, or standard normal reals, for every input of ``side``."""
+    rng = np.random.default_rng(seed)
+    return {
+        value.name: _random(rng, value.type.dtype, (samples, *value.type.sample_shape))
+        for value in side.inputs
+    }
+
+
+def _random(rng: np.random.Generator, dtype: NumericType, shape: tuple[int, ...]) -> Array:
+    if dtype.is_integer:
+        return _uniform(rng, dtype, shape)
+    return rng.standard_normal(shape).astype(np.float32)
+
+
 def random_codes(network: Network, samples: int, seed: int) -> dict[str, Array]:
     """Uniform codes for every input of ``network``, ``samples`` of them."""
     rng = np.random.default_rng(seed)
@@ -186,14 +186,6 @@ def random_codes(network: Network, samples: int, seed: int) -> dict[str, Array]:
 def _uniform(rng: np.random.Generator, dtype: NumericType, shape: tuple[int, ...]) -> Array:
     codes = rng.integers(dtype.lo, dtype.hi, shape, endpoint=True)
     return np.where(codes == 0, 1, codes) if dtype.kind == "bipolar" else codes
-
-
-def _random(side: Side, samples: int, seed: int) -> dict[str, Array]:
-    rng = np.random.default_rng(seed)
-    return {
-        value.name: rng.standard_normal((samples, *value.type.sample_shape)).astype(np.float32)
-        for value in side.model.inputs
-    }
 
 
 def _difference(name: str, a: Output, b: Output) -> LayerDifference:
@@ -220,7 +212,9 @@ def _difference(name: str, a: Output, b: Output) -> LayerDifference:
 
 def _comparable(a: Output, b: Output) -> tuple[Array, Array, Unit, float]:
     """What to compare of both, the unit of a difference and its size."""
-    if a.encoding == b.encoding and a.codes.dtype.kind == b.codes.dtype.kind:
-        return a.codes, b.codes, "reals" if a.codes.dtype.kind == "f" else "codes", 1.0
+    kind: Unit = "reals" if a.codes.dtype.kind == "f" else "codes"
+    same = (a.codes.dtype.kind == "f") == (b.codes.dtype.kind == "f")
+    if same and (a.encoding == b.encoding or None in (a.encoding, b.encoding)):
+        return a.codes, b.codes, kind, 1.0
     scales = [each.encoding.step for each in (a, b) if each.encoding is not None]
     return a.real, b.real, "steps" if scales else "reals", max(scales, default=1.0)

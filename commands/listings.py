@@ -26,15 +26,16 @@ def show_ops(*, as_json: bool) -> None:
 
 def onnx_operators() -> list[dict[str, Any]]:
     """Name, attributes and limits of each ONNX operator."""
-    from ..frontend.onnx_import import TRANSLATORS
+    from ..frontend.onnx_import import MICROSOFT, TRANSLATORS
 
+    every = {**TRANSLATORS, **{f"com.microsoft.{name}": each for name, each in MICROSOFT.items()}}
     return [
         {
             "operator": name,
             "attributes": [attribute.name for attribute in translator.attributes],
             "limits": translator.limits,
         }
-        for name, translator in sorted(TRANSLATORS.items())
+        for name, translator in sorted(every.items())
     ]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import MismatchError
 from ..ir.evaluate import evaluate
 from ..ir.graph import Graph
-from ..ir.numeric import Array
+from ..ir.numeric import Array, NumericType
 
 Inputs = Mapping[str, Array]
 
@@ -47,12 +47,18 @@ class Comparison:
 
 
 def random_inputs(graph: Graph, batch: int, seed: int = 0) -> dict[str, Array]:
-    """Standard normal inputs by name, ``batch`` samples of each."""
+    """Inputs by name, ``batch`` samples of each: standard normal reals, or any codes."""
     rng = np.random.default_rng(seed)
     return {
-        value.name: rng.standard_normal((batch, *value.type.sample_shape), dtype=np.float32)
+        value.name: _random(rng, value.type.dtype, (batch, *value.type.sample_shape))
         for value in graph.inputs
     }
+
+
+def _random(rng: np.random.Generator, dtype: NumericType, shape: tuple[int, ...]) -> Array:
+    if not dtype.is_integer:
+        return rng.standard_normal(shape, dtype=np.float32)
+    return rng.integers(dtype.lo, dtype.hi, shape, endpoint=True).astype(dtype.container)
 
 
 def compare_onnx(

@@ -125,13 +125,14 @@ class Translator:
     """How one operator becomes IR: the attributes it supports and the function that emits it.
 
     ``fold`` computes the operator when all its operands are constants; ``limits`` tells users what
-    is not supported, in a phrase.
+    is not supported, in a phrase; ``codes`` that its activations may be integers.
     """
 
     attributes: tuple[Attribute, ...]
     emit: Callable[[Call], Operand | tuple[Operand, ...]]
     fold: Callable[[Call], Array] | None = None
     limits: str = ""
+    codes: bool = False
 
 
 def read_attributes(

@@ -217,6 +217,7 @@ TRANSLATORS: dict[str, Translator] = {
         (Attribute("value", "tensor"),), _only_folds, constant_of_shape, "constant shapes"
     ),
     "Range": Translator((Attribute("stash_type", "int", 1),), _only_folds, range_, "constants"),
+    "Pow": Translator((), _only_folds, elementwise(np.power), "constants"),
     "Gather": Translator((AXIS_0,), _only_folds, gather, "shapes and constants"),
-    "Shape": Translator((Attribute("start", "int", 0), Attribute("end", "int")), shape),
+    "Shape": Translator((Attribute("start", "int", 0), Attribute("end", "int")), shape, codes=True),
 }

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnx
 
 from ..errors import ImportModelError, UsageError
 from ..ir.graph import Builder, Graph, Value
-from ..ir.numeric import Array
+from ..ir.numeric import FLOAT32, NumericType
 from ..ir.tensor import BATCH, TensorType
 from . import (
     onnx_fold,
     onnx_layout,
     onnx_linear,
     onnx_pointwise,
+    onnx_qdq,
+    onnx_qlinear,
+    onnx_qlinear_pointwise,
+    onnx_qlinear_pool,
     onnx_softmax,
     onnx_transposed,
     onnx_window,
+    qonnx_quant,
+    qonnx_threshold,
 )
 from .emit import Constant, Draft, Operand, Site, check_size, finish, nearest
 from .onnx_call import Call, Translator, read_attributes
+from .onnx_codes import moved_codes
 from .onnx_read import array_of, opset_of, read_model
 
 TRANSLATORS: dict[str, Translator] = {
@@ -35,7 +45,24 @@ TRANSLATORS: dict[str, Translator] = {
     **onnx_softmax.TRANSLATORS,
     **onnx_layout.TRANSLATORS,
     **onnx_fold.TRANSLATORS,
+    **onnx_qdq.TRANSLATORS,
+    **onnx_qlinear.TRANSLATORS,
 }
+MICROSOFT: dict[str, Translator] = {
+    **onnx_qdq.MICROSOFT,
+    **onnx_qlinear.MICROSOFT,
+    **onnx_qlinear_pointwise.MICROSOFT,
+    **onnx_qlinear_pool.MICROSOFT,
+}
+_Result = TypeVar("_Result")
+QONNX: dict[str, Translator] = qonnx_quant.TRANSLATORS | qonnx_threshold.TRANSLATORS
+DOMAINS: dict[str, dict[str, Translator]] = {
+    "": TRANSLATORS,
+    "ai.onnx": TRANSLATORS,
+    "com.microsoft": MICROSOFT,
+    **dict.fromkeys(qonnx_quant.DOMAINS, QONNX),
+}
+"""The operators of each domain."""
 
 
 def import_onnx(source: str | Path | onnx.ModelProto, *, outputs: Sequence[str] = ()) -> Graph:
@@ -102,8 +129,9 @@ class _Reader:
         inputs = [value for value in graph.input if value.name not in self.initializers]
         shapes = {value.name: _input_shape(value) for value in inputs}
         self.draft = Draft(Builder(graph.name or "network"), _fixed_batch(shapes))
+        dtypes = {value.name: _input_dtype(value) for value in inputs}
         for name, (_, *sizes) in shapes.items():
-            type_ = TensorType((BATCH, *(int(size) for size in sizes)))
+            type_ = TensorType((BATCH, *(int(size) for size in sizes)), dtypes[name])
             check_size(Site(self.draft, name, "", f"Input '{name}'"), type_.elements)
             self.known[name] = self.draft.builder.input(Value(name, type_))
 
@@ -133,7 +161,8 @@ class _Reader:
 
     def _translator(self, node: onnx.NodeProto, where: str) -> Translator:
         standard = node.domain in ("", "ai.onnx")
-        translator = TRANSLATORS.get(node.op_type) if standard else None
+        translators = DOMAINS.get(node.domain, {})
+        translator = translators.get(node.op_type)
         if translator is not None:
             return translator
         version = f", opset {opset_of(self.model)}," if standard else ""
@@ -144,7 +173,7 @@ class _Reader:
             f"Operator '{node.op_type}' of domain '{node.domain or 'ai.onnx'}'{version} is not "
             "supported.",
             where=where,
-            fix=f"{nearest(node.op_type, TRANSLATORS)} Replace it{advice}.",
+            fix=f"{nearest(node.op_type, translators or TRANSLATORS)} Replace it{advice}.",
         )
 
     def _is_computed(self, name: str) -> bool:
@@ -179,7 +208,12 @@ def _translate(translator: Translator, call: Call) -> tuple[Operand, ...]:
     constant = all(operand is None or isinstance(operand, Constant) for operand in call.operands)
     try:
         if translator.fold is not None and constant:
-            return (Constant(call.site.name, _folded(translator.fold, call)),)
+            coded = _folded(partial(moved_codes, fold=translator.fold), call)
+            if coded is not None:
+                return (Constant.of_codes(call.site.name, coded),)
+            return (Constant(call.site.name, onnx_fold.settled(_folded(translator.fold, call))),)
+        if not translator.codes:
+            _refuse_codes(call)
         result = translator.emit(call)
     except ImportModelError as error:
         if error.where:
@@ -188,26 +222,42 @@ def _translate(translator: Translator, call: Call) -> tuple[Operand, ...]:
     return result if isinstance(result, tuple) else (result,)
 
 
-def _folded(fold: Callable[[Call], Array], call: Call) -> Array:
+def _refuse_codes(call: Call) -> None:
+    """Raise ImportModelError when an operand of an operator on reals is an activation of codes."""
+    for operand in call.operands:
+        if isinstance(operand, str) and call.site.type_of(operand).dtype.is_integer:
+            raise onnx_qdq.misplaced(call, operand)
+
+
+def _folded(fold: Callable[[Call], _Result], call: Call) -> _Result:
     try:
         with np.errstate(all="ignore"):
-            return onnx_fold.settled(fold(call))
+            return fold(call)
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:
         raise _malformed(call.site.where, f"Its constants do not fit: {error}") from error
+
+
+def _input_dtype(value: onnx.ValueInfoProto) -> NumericType:
+    """float32 for reals, the type of codes; ImportModelError for anything else."""
+    elements = value.type.tensor_type.elem_type
+    if elements in onnx_fold.FLOATS:
+        return FLOAT32
+    kinds = onnx.TensorProto.DataType
+    kind = kinds.Name(elements) if elements in kinds.values() else "unknown"
+    if re.fullmatch("U?INT(2|4|8|16)", kind):
+        return NumericType.parse(kind.lower())
+    raise ImportModelError(
+        f"It has the type {kind}.",
+        where=f"Input '{value.name}'",
+        fix="Inputs must be float tensors, or codes of 2 to 16 bits: export the model with a float "
+        "input.",
+    )
 
 
 def _input_shape(value: onnx.ValueInfoProto) -> list[int | str]:
     """Batch (a number or a name) and sizes of an input; ImportModelError for symbolic sizes."""
     where = f"Input '{value.name}'"
     tensor = value.type.tensor_type
-    if tensor.elem_type not in onnx_fold.FLOATS:
-        kinds = onnx.TensorProto.DataType
-        kind = kinds.Name(tensor.elem_type) if tensor.elem_type in kinds.values() else "unknown"
-        raise ImportModelError(
-            f"It has the type {kind}.",
-            where=where,
-            fix="Inputs must be float tensors: export the model with a float input.",
-        )
     shape: list[int | str] = [
         dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?"
         for dim in tensor.shape.dim

@@ -135,24 +135,37 @@ TRANSLATORS: dict[str, Translator] = {
         _reshape,
         fold.reshape,
         "within each sample",
+        codes=True,
     ),
-    "Flatten": Translator((Attribute("axis", "int", 1),), _flatten, fold.flatten, "axis = 1"),
-    "Squeeze": Translator((_AXES,), _squeeze, fold.squeeze, "not the batch"),
-    "Unsqueeze": Translator((_AXES,), _unsqueeze, fold.unsqueeze, "not before the batch"),
+    "Flatten": Translator(
+        (Attribute("axis", "int", 1),), _flatten, fold.flatten, "axis = 1", codes=True
+    ),
+    "Squeeze": Translator((_AXES,), _squeeze, fold.squeeze, "not the batch", codes=True),
+    "Unsqueeze": Translator(
+        (_AXES,), _unsqueeze, fold.unsqueeze, "not before the batch", codes=True
+    ),
     "Transpose": Translator(
-        (Attribute("perm", "ints"),), _transpose, fold.transpose, "the batch stays first"
+        (Attribute("perm", "ints"),),
+        _transpose,
+        fold.transpose,
+        "the batch stays first",
+        codes=True,
     ),
-    "Concat": Translator((Attribute("axis", "int", 1),), _concat, fold.concat, "not the batch"),
+    "Concat": Translator(
+        (Attribute("axis", "int", 1),), _concat, fold.concat, "not the batch", codes=True
+    ),
     "Slice": Translator(
         (Attribute("starts", "ints"), Attribute("ends", "ints"), _AXES),
         _slice,
         fold.slice_,
         "constant bounds, steps > 0, the whole batch",
+        codes=True,
     ),
     "Split": Translator(
         (fold.AXIS_0, Attribute("split", "ints"), Attribute("num_outputs", "int")),
         _split,
         limits="not the batch",
+        codes=True,
     ),
     "Pad": Translator(
         (
@@ -162,5 +175,6 @@ TRANSLATORS: dict[str, Translator] = {
         ),
         _pad,
         limits="mode = constant, not the batch",
+        codes=True,
     ),
 }

@@ -13,6 +13,7 @@ from . import onnx_fold as fold
 from .emit import Operand
 from .emit_arithmetic import Arithmetic, clip, combine, hard_sigmoid
 from .onnx_call import Attribute, Call, Translator
+from .onnx_qcodes import as_reals, clipped
 
 
 def _arithmetic(operator: Arithmetic, function: Callable[..., Array]) -> Translator:
@@ -40,11 +41,17 @@ def _with_alpha(function: str, default: float) -> Translator:
 
 
 def _relu(call: Call) -> str:
-    return call.site.emit(Relu(), call.activation())
+    x = call.activation()
+    if call.site.type_of(x).dtype.is_integer:
+        return clipped(call.site, x, 0, None)
+    return call.site.emit(Relu(), x)
 
 
 def _clip(call: Call) -> str:
-    return clip(call.site, call.activation(), call.number("min", 1), call.number("max", 2))
+    x, lo, hi = call.activation(), call.number("min", 1), call.number("max", 2)
+    if call.site.type_of(x).dtype.is_integer:
+        return clipped(call.site, x, lo, hi)
+    return clip(call.site, x, lo, hi)
 
 
 def _hard_sigmoid(call: Call) -> str:
@@ -70,6 +77,8 @@ def _cast(call: Call) -> Operand:
             f"Attribute 'to' = {name} is not supported for activations.",
             "Supported are FLOAT, DOUBLE, FLOAT16 and BFLOAT16.",
         )
+    if isinstance(found, str) and call.site.type_of(found).dtype.is_integer:
+        return as_reals(call.site, found)
     return found
 
 
@@ -78,8 +87,8 @@ TRANSLATORS: dict[str, Translator] = {
     "Sub": _arithmetic("sub", np.subtract),
     "Mul": _arithmetic("mul", np.multiply),
     "Div": _arithmetic("div", fold.divide),
-    "Relu": Translator((), _relu),
-    "Clip": Translator((Attribute("min", "float"), Attribute("max", "float")), _clip),
+    "Relu": Translator((), _relu, codes=True),
+    "Clip": Translator((Attribute("min", "float"), Attribute("max", "float")), _clip, codes=True),
     "LeakyRelu": _with_alpha("leaky_relu", 0.01),
     "Elu": _with_alpha("elu", 1.0),
     "Sigmoid": _unary("sigmoid"),
@@ -96,8 +105,10 @@ TRANSLATORS: dict[str, Translator] = {
     "Exp": _unary("exp", np.exp),
     "Sqrt": _unary("sqrt", np.sqrt),
     "Neg": _unary("neg", np.negative),
-    "Cast": Translator(fold.CAST_ATTRIBUTES, _cast, fold.cast, "activations to float types only"),
-    "Identity": Translator((), lambda call: call.operand(0)),
+    "Cast": Translator(
+        fold.CAST_ATTRIBUTES, _cast, fold.cast, "activations to float types only", codes=True
+    ),
+    "Identity": Translator((), lambda call: call.operand(0), codes=True),
     "Dropout": Translator(
         (Attribute("ratio", "float", 0.5), Attribute("seed", "int")), _dropout, limits="inference"
     ),

@@ -19,6 +19,7 @@ MAX_EXTERNAL_BYTES: Final = 1 << 32  # of all external data together
 MAX_NODES: Final = 1 << 16
 OLDEST_OPSET: Final = 7
 _DOMAINS = ("", "ai.onnx")
+_ML_DTYPES = ("bfloat16", "int2", "uint2", "int4", "uint4")  # numbers that numpy itself lacks
 
 
 def read_model(source: str | Path | onnx.ModelProto) -> onnx.ModelProto:
@@ -168,7 +169,7 @@ def array_of(tensor: onnx.TensorProto, where: str) -> Array:
         array = np.asarray(numpy_helper.to_array(tensor))
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise _bad_tensor(tensor, where, "does not hold the elements that it declares") from error
-    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+    if array.dtype.kind not in "fiub" and array.dtype.name not in _ML_DTYPES:
         raise _bad_tensor(tensor, where, f"has elements of type {array.dtype}")
     return array
 

@@ -16,7 +16,7 @@ PADS = (
     Attribute("pads", "ints", ()),
     Attribute("auto_pad", "string", "NOTSET", only=_AUTO_PADS),
 )
-_POOL = (*PADS, Attribute("ceil_mode", "int", 0, only=(0, 1)))
+POOL = (*PADS, Attribute("ceil_mode", "int", 0, only=(0, 1)))
 
 
 def window_of(call: Call, x: str, kernel: Sequence[int]) -> Window:
@@ -36,7 +36,8 @@ def window_of(call: Call, x: str, kernel: Sequence[int]) -> Window:
     return same_size(spatial(call.site, x), made, upper=auto == "SAME_UPPER")
 
 
-def _pool_window(call: Call, x: str) -> Window:
+def pool_window(call: Call, x: str) -> Window:
+    """The window of a pool over x."""
     kernel = call.attributes["kernel_shape"]
     if kernel is None:
         raise call.site.fail("Attribute 'kernel_shape' is missing.", "Export the model again.")
@@ -47,7 +48,7 @@ def _max_pool(call: Call) -> str:
     site = call.alone("indices")
     x = call.activation()
     ceil_mode = bool(call.attributes["ceil_mode"])
-    return max_pool(site, x, _pool_window(call, x), ceil_mode=ceil_mode)
+    return max_pool(site, x, pool_window(call, x), ceil_mode=ceil_mode)
 
 
 def _average_pool(call: Call) -> str:
@@ -60,7 +61,7 @@ def _average_pool(call: Call) -> str:
     return average_pool(
         call.site,
         x,
-        _pool_window(call, x),
+        pool_window(call, x),
         ceil_mode=bool(call.attributes["ceil_mode"]),
         count_border=bool(call.attributes["count_include_pad"]),
     )
@@ -77,12 +78,13 @@ def _reduce_mean(call: Call) -> str:
 
 TRANSLATORS: dict[str, Translator] = {
     "MaxPool": Translator(
-        (*_POOL, Attribute("storage_order", "int", 0, only=(0,))),
+        (*POOL, Attribute("storage_order", "int", 0, only=(0,))),
         _max_pool,
         limits="1-D and 2-D, without indices",
+        codes=True,
     ),
     "AveragePool": Translator(
-        (*_POOL, Attribute("count_include_pad", "int", 0, only=(0, 1))),
+        (*POOL, Attribute("count_include_pad", "int", 0, only=(0, 1))),
         _average_pool,
         limits="1-D and 2-D, dilations = 1",
     ),

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ImportModelError, UsageError
 from ..ir.numeric import Array
 from ..ir.ops_layout import Ints
 from .emit import Constant
+
+if TYPE_CHECKING:
+    from .brevitas_points import Point
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class Exported:
     """An exported module: fx nodes by their roles.
 
     ``batch`` is the size the trace fixed for the batch, None when it stayed symbolic. ``inputs``
-    gives sample shapes, ``constants`` names and elements, ``needed`` the calls in order.
+    gives sample shapes, ``constants`` names and elements, ``needed`` the calls in order, ``points``
+    the quantizers of a Brevitas module by the numbers that their calls give.
     """
 
     name: str
@@ -27,6 +32,7 @@ class Exported:
     constants: dict[Any, tuple[str, Array]]
     needed: tuple[Any, ...]
     outputs: tuple[Any, ...]
+    points: tuple[Point, ...] = ()
 
     def module(self, node: Any) -> str:
         """The path of the module whose forward makes the call; the class name for the root."""
@@ -36,13 +42,23 @@ class Exported:
         """The ATen operator with its overload, or the name of a Python function."""
         return str(node.target) if hasattr(node.target, "_schema") else node.target.__name__
 
+    def is_point(self, node: Any) -> bool:
+        """Whether the call stands for a quantizer; its arguments are x and its number."""
+        return self.operator(node).startswith("intaglio.point")
+
     def origin(self, node: Any) -> str:
         """The module's path if it is one of torch's layers, else the path and the operator."""
         path, kind = _place(node)
-        if path and kind.startswith("torch.nn.modules.") and ".container." not in kind:
+        if _FUSED in path:  # the activation function inside a Brevitas quantizer
+            path, kind = path.partition(_FUSED)[0], ""
+        if path and kind.startswith(_LAYERS) and ".container." not in kind:
             return path
         call = self.operator(node).removeprefix("aten.").split(".")[0]
         return f"{path}.{call}" if path else call
+
+
+_FUSED = ".fused_activation_quant_proxy"
+_LAYERS = ("torch.nn.modules.", "brevitas.")
 
 
 def _place(node: Any) -> tuple[str, str]:
@@ -60,6 +76,19 @@ def export(module: Any, example_inputs: Sequence[Any]) -> Exported:
     torch = import_module()
     _check_module(torch, module)
     samples = _samples(torch, example_inputs)
+    with _quantizers(module, samples) as points:
+        program = _traced(torch, module, samples)
+    return replace(_read(program, type(module).__name__), points=points)
+
+
+def _quantizers(module: Any, samples: list[Any]) -> AbstractContextManager[tuple[Point, ...]]:
+    from .brevitas_points import is_brevitas
+    from .brevitas_trace import traceable
+
+    return traceable(module, samples) if is_brevitas(module) else nullcontext(())
+
+
+def _traced(torch: Any, module: Any, samples: list[Any]) -> Any:
     name = type(module).__name__
     try:
         program = _trace(torch, module, [torch.cat([each, each]) for each in samples], dynamic=True)
@@ -75,7 +104,7 @@ def export(module: Any, example_inputs: Sequence[Any]) -> Exported:
                 where=f"Module '{name}'",
                 fix="Its forward must not branch on values and must accept the example inputs.",
             ) from error
-    return _read(program, name)
+    return program
 
 
 def import_module() -> Any:

@@ -12,6 +12,7 @@ from ..ir.graph import Builder, Graph, Value
 from ..ir.tensor import BATCH, TensorType
 from . import torch_compute, torch_layout
 from .batch_size import BATCH_SIZE, BatchSize
+from .brevitas_emit import at_point
 from .emit import Constant, Draft, Site, check_size, finish, nearest
 from .torch_call import AtenCall, AtenTranslator, check_arguments
 from .torch_export import Exported, evaluate, export
@@ -68,6 +69,8 @@ class _Reader:
     def _value(self, node: Any, site: Site) -> Any:
         given = [self._resolved(argument) for argument in node.args]
         named = {name: self._resolved(argument) for name, argument in node.kwargs.items()}
+        if self.exported.is_point(node):
+            return at_point(site, given[0], self.exported.points[given[1]])
         if node.target is operator.getitem:
             return self._item(site, *given)
         if node.target in _SIZES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,14 +15,27 @@ from ..errors import NumericError
 
 Array = NDArray[Any]
 Kind = Literal["float", "int", "uint", "bipolar", "ternary"]
-Rounding = Literal["half_even", "half_up", "half_away", "floor", "ceil", "toward_zero"]
+Rounding = Literal[
+    "half_even",
+    "half_up",
+    "half_away",
+    "half_toward_zero",
+    "half_dpu",
+    "floor",
+    "ceil",
+    "toward_zero",
+    "away_from_zero",
+]
 ROUNDINGS: tuple[Rounding, ...] = (
     "half_even",
     "half_up",
     "half_away",
+    "half_toward_zero",
+    "half_dpu",
     "floor",
     "ceil",
     "toward_zero",
+    "away_from_zero",
 )
 MAX_BITS = 64
 _NAME = re.compile(r"(float32)|(bipolar)|(ternary)|(u?int)([1-9][0-9]?)")
@@ -128,13 +142,15 @@ Integers = int | tuple[int, ...]
 class Encoding:
     """Codes stand for reals: ``real = scale * (code - zero_point) + offset`` (1).
 
-    A tuple holds one number per channel (axis 1). Only accumulators that are outputs have an
-    ``offset``.
+    A tuple holds one number per channel (axis 1). Accumulators that are outputs have an ``offset``,
+    and inputs that were linear in something before they were rounded. ``rounding`` is how reals
+    become codes.
     """
 
     scale: Numbers
     zero_point: Integers = 0
     offset: Numbers = 0.0
+    rounding: Rounding = "half_up"
 
     @property
     def step(self) -> float:
@@ -146,12 +162,13 @@ class Encoding:
         scale, zero_point, offset = self._spread(codes.ndim)
         return scale * (codes.astype(np.float64) - zero_point) + offset
 
-    def encode(self, real: Array, dtype: NumericType, rounding: Rounding = "half_even") -> Array:
+    def encode(self, real: Array, dtype: NumericType, rounding: Rounding | None = None) -> Array:
         """Reals ``(n, c, ...)`` to codes of dtype, rounded once and saturated."""
         scale, zero_point, offset = self._spread(real.ndim)
         if dtype.kind == "bipolar":
             return np.where(real >= offset, 1, -1).astype(dtype.container)
-        codes = round_real((real.astype(np.float64) - offset) / scale, rounding) + zero_point
+        steps = (real.astype(np.float64) - offset) / scale
+        codes = round_real(steps, rounding or self.rounding) + zero_point
         return np.clip(codes, dtype.lo, dtype.hi).astype(dtype.container)
 
     def _spread(self, rank: int) -> list[Array]:
@@ -168,14 +185,16 @@ class Encoding:
         return f"{scale} * {moved}" + (f" + {_short(self.offset)}" if self.offset else "")
 
     def to_json(self) -> dict[str, Any]:
-        """Its parameters by name; the offset only if there is one."""
+        """Its parameters by name; offset and rounding only if they are not the usual ones."""
         offset = {"offset": self.offset} if self.offset else {}
-        return {"scale": self.scale, "zero_point": self.zero_point} | offset
+        rounding = {"rounding": self.rounding} if self.rounding != "half_up" else {}
+        return {"scale": self.scale, "zero_point": self.zero_point} | offset | rounding
 
     def __str__(self) -> str:
-        """``scale zero_point`` and, if it is not 0, ``offset``, as JSON numbers or lists."""
+        """``scale zero_point`` and, if not 0, ``offset``, as JSON; a rounding but half_up."""
         parts = [self.scale, self.zero_point, *([self.offset] if self.offset else [])]
-        return " ".join(map(json.dumps, parts))
+        tail = [self.rounding] if self.rounding != "half_up" else []
+        return " ".join([*map(json.dumps, parts), *tail])
 
 
 def numbers(parameter: Numbers) -> tuple[float, ...]:
@@ -209,11 +228,36 @@ def short_scale(scale: Array) -> Array:
 
 def round_real(values: Array, rounding: Rounding) -> Array:
     """Round float64 values to integral float64 values."""
-    if rounding == "half_even":
-        return np.rint(values)
-    if rounding == "half_up":
-        return np.floor(values) + (values - np.floor(values) >= 0.5)
-    if rounding == "half_away":
-        whole = np.floor(np.abs(values))
-        return np.copysign(whole + (np.abs(values) - whole >= 0.5), values)
-    return {"floor": np.floor, "ceil": np.ceil, "toward_zero": np.trunc}[rounding](values)
+    return _ROUND_REAL[rounding](values)
+
+
+def _half_up(values: Array) -> Array:
+    return np.floor(values) + (values - np.floor(values) >= 0.5)
+
+
+def _half_away(values: Array) -> Array:
+    whole = np.floor(np.abs(values))
+    return np.copysign(whole + (np.abs(values) - whole >= 0.5), values)
+
+
+def _half_toward_zero(values: Array) -> Array:
+    whole = np.floor(np.abs(values))
+    return np.copysign(whole + (np.abs(values) - whole > 0.5), values)
+
+
+def _half_dpu(values: Array) -> Array:
+    """As Xilinx' DPU: half_up below zero, half_even above."""
+    return np.where(values < 0, _half_up(values), np.rint(values))
+
+
+_ROUND_REAL: dict[Rounding, Callable[[Array], Array]] = {
+    "half_even": np.rint,
+    "half_up": _half_up,
+    "half_away": _half_away,
+    "half_toward_zero": _half_toward_zero,
+    "half_dpu": _half_dpu,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "toward_zero": np.trunc,
+    "away_from_zero": lambda values: np.copysign(np.ceil(np.abs(values)), values),
+}

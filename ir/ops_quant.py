@@ -22,8 +22,9 @@ class Quantize(Op):
     """Reals to codes: ``clip(round(x / scale) + zero_point)`` (2).
 
     With ``zero_first`` the zero point is added before rounding, as in QONNX; ``narrow`` leaves out
-    the least code. Bipolar codes are +1 where ``x >= 0``, else -1. Parameters are scalar or per
-    ``axis``. The division is exact and rounded once; ``reference`` computes it in float64.
+    the least code of a signed type and the greatest of an unsigned one. Bipolar codes are +1 where
+    ``x >= 0``, else -1. Parameters are scalar or per ``axis``. The division is exact and rounded
+    once; ``reference`` computes it in float64.
     """
 
     name: ClassVar[str] = "quantize"
@@ -37,7 +38,12 @@ class Quantize(Op):
     @property
     def lo(self) -> int:
         """The least code."""
-        return self.dtype.lo + self.narrow
+        return self.dtype.lo + (self.narrow and self.dtype.lo < 0)
+
+    @property
+    def hi(self) -> int:
+        """The greatest code."""
+        return self.dtype.hi - (self.narrow and self.dtype.lo == 0)
 
     def infer(self, x: TensorType, scale: TensorType, zero_point: TensorType) -> TensorType:
         check_parameters(x, self.axis, scale, zero_point)
@@ -50,10 +56,10 @@ class Quantize(Op):
         zero = channel_shape(zero_point, x.ndim, self.axis)
         before, after = (zero, 0) if self.zero_first else (0, zero)
         codes = round_real(steps + before, self.rounding) + after
-        return np.clip(codes, self.lo, self.dtype.hi).astype(self.dtype.container)
+        return np.clip(codes, self.lo, self.hi).astype(self.dtype.container)
 
     def interval(self, x: Fact, scale: Fact, zero_point: Fact) -> Interval:
-        return Interval.of(self.lo, self.dtype.hi)
+        return Interval.of(self.lo, self.hi)
 
     def work(self, x: TensorType, scale: TensorType, zero_point: TensorType) -> Work:
         return Work(multiplies=x.elements, compares=2 * x.elements)
@@ -126,7 +132,10 @@ class Requantize(Op):
 
 @dataclass(frozen=True, slots=True)
 class Threshold(Op):
-    """Accumulator to codes: ``base + sum_k (x >= thresholds[c, k])`` (6); any monotone f."""
+    """Accumulator to codes: ``base + sum_k (x >= thresholds[c, k])`` (6); any monotone f.
+
+    In the quantized stage x and thresholds may both be real.
+    """
 
     name: ClassVar[str] = "threshold"
     inputs: ClassVar[tuple[str, ...]] = ("x", "thresholds")
@@ -136,13 +145,15 @@ class Threshold(Op):
     def infer(self, x: TensorType, thresholds: TensorType) -> TensorType:
         if len(thresholds.shape) != 2 or thresholds.shape[0] not in (1, x.shape[1]):
             raise ShapeError(f"Thresholds must be ({x.shape[1]}, levels), got {thresholds}.")
+        if x.dtype.is_integer != thresholds.dtype.is_integer:
+            raise ShapeError(f"Thresholds {thresholds} and operand {x} differ.")
         check_range(self.dtype, self.base, self.base + thresholds.sample_shape[1])
         return x.with_dtype(self.dtype)
 
     def reference(self, x: Array, thresholds: Array) -> Array:
         codes = np.full(x.shape, self.base, dtype=np.int64)
         for level in range(thresholds.shape[1]):
-            codes += widen(x) >= channel_shape(widen(thresholds[:, level]), x.ndim)
+            codes += _exact(x) >= channel_shape(_exact(thresholds[:, level]), x.ndim)
         return codes.astype(self.dtype.container)
 
     def interval(self, x: Fact, thresholds: Fact) -> Interval:
@@ -220,6 +231,11 @@ class PairLookup(Op):
 
     def work(self, x: TensorType, y: TensorType, table: TensorType) -> Work:
         return Work(lookups=x.elements)
+
+
+def _exact(values: Array) -> Array:
+    """Integers as int64, reals as float64."""
+    return values.astype(np.float64) if values.dtype.kind == "f" else widen(values)
 
 
 def check_parameters(x: TensorType, axis: int, *parameters: TensorType) -> None:

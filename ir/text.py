@@ -26,12 +26,13 @@ import numpy as np
 from ..errors import IntaglioError, TextError
 from .certificate import Certificate
 from .graph import Graph, Node, Value
-from .numeric import ROUNDINGS, Encoding, NumericType
+from .numeric import ROUNDINGS, Encoding, NumericType, Rounding
 from .op import Op
 from .ops import BY_NAME
 from .tensor import BATCH, Dim, Tensor, TensorType
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_ROUNDING = re.compile(rf"\s*({'|'.join(ROUNDINGS)})\b")
 _KEYWORDS = {"graph", "const", "return", "from", "proved"}
 
 
@@ -203,7 +204,11 @@ class _Reader:
         self.skip()
         more = self.line[self.at : self.at + 1]
         offset = self.numbers("an offset", float) if more and more in "-[0123456789" else 0.0
-        return Encoding(scale, zero_point, offset)
+        rounding = _ROUNDING.match(self.line, self.at)
+        if rounding is None:
+            return Encoding(scale, zero_point, offset)
+        self.at = rounding.end()
+        return Encoding(scale, zero_point, offset, cast(Rounding, rounding[1]))
 
     def numbers(self, expected: str, kind: Callable[[Any], Any]) -> Any:
         """One number, or a list of numbers as a tuple."""

@@ -29,6 +29,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..ir.graph import Graph, Node, Rewriter, rewrite
+from ..ir.numeric import Array
 from ..ir.op import Op
 from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense

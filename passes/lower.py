@@ -22,6 +22,7 @@ from ..ir.ops_softmax import Softmax
 from ..ir.verify import Stage
 from .base import Context, Pass
 from .lower_codes import lower_quantize
+from .lower_input import INPUT_RULES, raw_of
 from .lower_integer import lower_integer, lower_pair, lower_threshold
 from .lower_output import output_of
 from .lower_product import lower_product, lower_softmax
@@ -36,6 +37,7 @@ from .lower_real import (
     lower_pass_through,
     lower_unary,
 )
+from .lower_threshold import lower_real_threshold
 from .lowering import Lowering, refuse
 from .quantize import real_name
 
@@ -61,6 +63,10 @@ def lower_node(lowering: Lowering, node: Node) -> None:
     if all(each.dtype.is_integer for each in types):
         INTEGER_RULES.get(type(node.op), lower_integer)(lowering, node)
         return
+    raw = raw_of(lowering, node)
+    if raw is not None and type(node.op) in INPUT_RULES:
+        INPUT_RULES[type(node.op)](lowering, node, raw)
+        return
     rule = RULES.get(type(node.op))
     if rule is None:
         raise refuse(node, "has no integer form yet")
@@ -85,6 +91,7 @@ def finish(lowering: Lowering) -> Graph:
 RULES: dict[type[Any], Callable[[Lowering, Node], None]] = {
     Dequantize: lower_dequantize,
     Quantize: lower_quantize,
+    Threshold: lower_real_threshold,
     Conv: lower_linear,
     Dense: lower_linear,
     Affine: lower_affine,

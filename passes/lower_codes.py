@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import gcd, lcm
-from typing import Any
 
 import numpy as np
 
@@ -53,7 +52,7 @@ class Target:
         """The code of one real."""
         before, after = self.zeros
         exact = round_fraction(real / self.scale + before, self.op.rounding) + after
-        return min(max(exact, self.op.lo), self.dtype.hi)
+        return min(max(exact, self.op.lo), self.op.hi)
 
     def encode(self, reals: Array) -> Array:
         """The codes of float64 reals."""
@@ -74,39 +73,11 @@ def lower_quantize(self: Lowering, node: Node) -> None:
     if not isinstance(node.op, Quantize):
         raise refuse(node, "is not a quantise point")
     source, scale, zero_point = node.inputs
-    if source not in self.meanings:
-        _lower_input(self, node, node.op)
-        return
     step = Fraction(self.scalar(scale, node))
     target = Target(node.op, step, int(self.scalar(zero_point, node)))
     made = to_codes(self, node, self.meanings[source], target, source)
     self.encode(made, target.encoding)
     self.integers[node.name] = made
-
-
-def _lower_input(self: Lowering, node: Node, op: Quantize) -> None:
-    """The quantise point of a network input moves out of the network: it takes codes."""
-    value = self.graph.values[node.inputs[0]]
-    scale, zero_point = (_plain(self.array(name)) for name in node.inputs[1:])
-    if op.axis != 1 and not (isinstance(scale, float) and isinstance(zero_point, int)):
-        raise refuse(node, f"has one scale per element of axis {op.axis} of an input, not axis 1")
-    codes = replace(value, type=node.type, encoding=Encoding(scale, zero_point))
-    held = next((each for each in self.new.inputs if each.name == value.name), None)
-    if held is None:
-        self.input(codes)
-    elif held != codes:
-        raise PassError(
-            f"It quantises the input '{value.name}' otherwise than another node does.",
-            where=node.where,
-            fix="Give each input of the network one quantise point.",
-        )
-    self.integers[node.name] = codes.name
-
-
-def _plain(parameter: Array) -> Any:
-    """A parameter as a number, or as one per channel."""
-    elements = parameter.reshape(-1).tolist()
-    return elements[0] if len(elements) == 1 else tuple(elements)
 
 
 def to_codes(self: Lowering, node: Node, meaning: Meaning, target: Target, name: str) -> str:
@@ -123,7 +94,9 @@ def to_codes(self: Lowering, node: Node, meaning: Meaning, target: Target, name:
         return _add(self, node, meaning, target, name)
     if isinstance(meaning, Function):
         return _lookup(self, node, meaning, target, name)
-    return _join(self, node, meaning, target, name)
+    if isinstance(meaning, Joined):
+        return _join(self, node, meaning, target, name)
+    raise refuse(node, "quantizes an input after what only codes can go through")
 
 
 def _requantize(self: Lowering, node: Node, image: Image, target: Target, name: str) -> str:
@@ -137,7 +110,7 @@ def _requantize(self: Lowering, node: Node, image: Image, target: Target, name: 
     if parameters is None:
         levels = f.hi - f.lo
         if levels <= MAX_THRESHOLDS and min(f.scale) < 0:
-            return _requantize(self, node, _rising(self, node, image), target, name)
+            return _requantize(self, node, rising(self, node, image), target, name)
         steps = thresholds(f, reach)
         if steps is not None and steps[0].shape[1] <= MAX_THRESHOLDS:
             return emit_threshold(self, node, image.name, target.dtype, name, *steps)
@@ -149,7 +122,7 @@ def _requantize(self: Lowering, node: Node, image: Image, target: Target, name: 
 def _sign(self: Lowering, node: Node, image: Image, target: Target, name: str) -> str:
     """Bipolar codes: a threshold that counts twice, where the image reaches zero."""
     if min(image.scale) < 0:
-        image = _rising(self, node, image)
+        image = rising(self, node, image)
     lo, hi = (-1 if end < 0 else 0 for end in image.bounds)
     f = Rescale(image.scale, image.offset, "floor", lo, hi)
     reach = self.facts[image.name].interval
@@ -172,7 +145,7 @@ def _always(
     return emit_requantize(self, node, source, dtype, name, parameters, proof)
 
 
-def _rising(self: Lowering, node: Node, image: Image) -> Image:
+def rising(self: Lowering, node: Node, image: Image) -> Image:
     """The same image of an accumulator whose falling channels are negated."""
     signs = np.array([-1 if scale < 0 else 1 for scale in image.scale], dtype=np.int64)
     none = np.zeros(1, dtype=np.int64)

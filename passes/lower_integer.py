@@ -32,7 +32,15 @@ def lower_threshold(self: Lowering, node: Node) -> None:
     if not isinstance(op, Threshold):
         return
     x, table = self.integer(node.inputs[0]), self.array(node.inputs[1]).astype(np.int64)
-    f = Steps(table, op.base)
+    emit_steps(self, node, x, op, Steps(table, op.base))
+
+
+def emit_steps(self: Lowering, node: Node, x: str, op: Threshold, f: Steps) -> None:
+    """Append the codes of a threshold whose steps on x are ``f``."""
+    if op.dtype.kind == "bipolar":
+        made = emit_threshold(self, node, x, op.dtype, node.name, f.table, op.base)
+        self.integers[node.name] = made
+        return
     reach = self.facts[x].interval
     reach = reach if f.channels > 1 else reach.hull
     parameters = find_parameters(f, reach)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from ..errors import PassError
 from ..ir.numeric import Encoding, Numbers
 from ..ir.ops_layout import Reshape
-from .lower_codes import sum_image
+from .lower_codes import rising, sum_image
 from .lowering import Lowering
 from .meaning import UNBOUNDED, Codes, Image, Meaning, Sum
 
@@ -22,15 +22,20 @@ def output_of(self: Lowering, name: str) -> str:
         return self.integer(name)
     meaning = self.meanings.get(name)
     if isinstance(meaning, Codes):
-        return meaning.name
+        return _with_encoding(
+            self, name, meaning.name, Encoding(float(meaning.scale), meaning.zero_point)
+        )
     image = _image(self, name, meaning)
+    if image is not None and min(image.scale) < 0 and image.bounds == UNBOUNDED:
+        image = rising(self, self.graph.producers[name], image)
     if image is None or image.bounds != UNBOUNDED or min(image.scale) <= 0:
         raise PassError(
             "It is real, not codes.",
             where=f"Output '{name}'",
             fix="Put a quantise point before every output.",
         )
-    return _with_encoding(self, name, image)
+    encoding = Encoding(_plain(image.scale), 0, _plain(image.offset))
+    return _with_encoding(self, name, image.name, encoding)
 
 
 def _image(self: Lowering, name: str, meaning: Meaning | None) -> Image | None:
@@ -39,16 +44,15 @@ def _image(self: Lowering, name: str, meaning: Meaning | None) -> Image | None:
     return meaning if isinstance(meaning, Image) else None
 
 
-def _with_encoding(self: Lowering, name: str, image: Image) -> str:
-    """The accumulator with the image as its encoding; a copy where it has one already."""
-    encoding = Encoding(_plain(image.scale), 0, _plain(image.offset))
-    held = next((node for node in self.new.nodes if node.name == image.name), None)
+def _with_encoding(self: Lowering, name: str, made: str, encoding: Encoding) -> str:
+    """The integers ``made`` with this encoding; a copy where they have another, or are an input."""
+    held = next((node for node in self.new.nodes if node.name == made), None)
     if held is not None and held.value.encoding in (None, encoding):
-        self.encode(image.name, encoding)
-        return image.name
-    copy = Reshape(self.facts[image.name].type.sample_shape)
+        self.encode(made, encoding)
+        return made
+    copy = Reshape(self.facts[made].type.sample_shape)
     node = self.graph.producers[name]
-    return self.emit(name, copy, image.name, node=node, encoding=encoding)
+    return self.emit(name, copy, made, node=node, encoding=encoding)
 
 
 def _plain(parameter: tuple[Fraction, ...]) -> Numbers:

@@ -13,7 +13,7 @@ from ..ir.ops_layout import Concat, Pad
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add, Clip
 from ..ir.ops_pool import AveragePool, SumPool
-from ..ir.ops_quant import Dequantize
+from ..ir.ops_quant import Dequantize, Quantize
 from ..ir.tensor import Tensor
 from .lowering import Lowering, fractions, refuse
 from .meaning import UNBOUNDED, Codes, Function, Image, Joined, Sum
@@ -32,7 +32,10 @@ def lower_dequantize(self: Lowering, node: Node) -> None:
     if source not in self.integers and source not in self.graph.producers:
         encoding = Encoding(float(step), zero)
         self.integers[source] = self.input(replace(self.graph.values[source], encoding=encoding))
-    self.meanings[node.name] = Codes(self.integer(source), step, zero)
+    name = self.integer(source)
+    if isinstance(getattr(self.graph.producers.get(source), "op", None), Quantize):
+        self.encode(name, Encoding(float(step), zero))
+    self.meanings[node.name] = Codes(name, step, zero)
 
 
 def weight_of(self: Lowering, node: Node) -> tuple[Tensor, tuple[Fraction, ...]]:

@@ -5,14 +5,16 @@ Image         scale[c] * acc + offset[c], then clipped: an accumulator not yet r
 Sum           scale_x * x + scale_y * y + offset, then clipped: two tensors of codes to be added
 Function      f(code): an arbitrary function of one tensor of codes
 Joined        several tensors of codes one after the other
+Raw           scale[c] * input + offset[c]: of an input of the network that is real still
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from ..ir.graph import Node
 from ..ir.numeric import Array
 
 UNBOUNDED = (Fraction(-(10**30)), Fraction(10**30))
@@ -83,4 +85,23 @@ class Joined:
     axis: int
 
 
-Meaning = Codes | Image | Sum | Function | Joined
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """``scale[c] * input + offset[c]`` of a real input, then moved by ``moves``: not codes yet."""
+
+    name: str
+    scale: tuple[Fraction, ...]
+    offset: tuple[Fraction, ...]
+    moves: tuple[Node, ...] = ()
+
+    def affine(self, factor: tuple[Fraction, ...], shift: tuple[Fraction, ...]) -> Raw:
+        """``factor[c] * self + shift[c]``."""
+        image = Image(self.name, self.scale, self.offset).affine(factor, shift)
+        return replace(self, scale=_one(image.scale), offset=_one(image.offset))
+
+
+def _one(parameter: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+    return parameter[:1] if len(set(parameter)) == 1 else parameter
+
+
+Meaning = Codes | Image | Sum | Function | Joined | Raw

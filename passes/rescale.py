@@ -90,7 +90,14 @@ def rounding_edges(codes: Array, rounding: Rounding) -> tuple[Array, Array]:
         return 2 * codes - 1, codes % 2 == 0
     if rounding == "half_away":
         return 2 * codes - 1, codes > 0
-    down = codes > 0 if rounding == "toward_zero" else np.full(codes.shape, rounding == "floor")
+    if rounding == "half_toward_zero":
+        return 2 * codes - 1, codes <= 0
+    if rounding == "half_dpu":
+        return 2 * codes - 1, (codes <= 0) | (codes % 2 == 0)
+    if rounding in ("toward_zero", "away_from_zero"):
+        down = (codes > 0) == (rounding == "toward_zero")
+    else:
+        down = np.full(codes.shape, rounding == "floor")
     return 2 * codes - np.where(down, 0, 2), down
 
 
@@ -121,14 +128,20 @@ def round_divide(a: int, x: Array, b: int, below: int, rounding: Rounding) -> Ar
         return floor_divide(a, x, b, below)
     if rounding == "ceil":
         return -floor_divide(-a, x, -b, below)
-    if rounding == "toward_zero":
+    if rounding in ("toward_zero", "away_from_zero"):
         down = floor_divide(a, x, b, below)
-        return np.where(down >= 0, down, -floor_divide(-a, x, -b, below))
+        keep = (down >= 0) == (rounding == "toward_zero")
+        return np.where(keep, down, -floor_divide(-a, x, -b, below))
     up = floor_divide(2 * a, x, 2 * b + below, 2 * below)
     if rounding == "half_up":
         return up
     down = -floor_divide(-2 * a, x, below - 2 * b, 2 * below)
-    chosen = up % 2 == 0 if rounding == "half_even" else up > 0
+    chosen = {
+        "half_even": up % 2 == 0,
+        "half_away": up > 0,
+        "half_toward_zero": up <= 0,
+        "half_dpu": (up <= 0) | (up % 2 == 0),
+    }[rounding]
     return np.where(chosen, up, down)  # they differ in ties only
 
 
@@ -143,16 +156,27 @@ def _half_even(a: int, b: int) -> int:
 
 
 def _half_away(a: int, b: int) -> int:
-    return (2 * a + b) // (2 * b) if a >= 0 else -((-2 * a + b) // (2 * b))
+    return _half_up(a, b) if a >= 0 else -_half_up(-a, b)
+
+
+def _half_up(a: int, b: int) -> int:
+    return (2 * a + b) // (2 * b)
+
+
+def _half_toward_zero(a: int, b: int) -> int:
+    return -((b - 2 * a) // (2 * b)) if a >= 0 else _half_up(a, b)
 
 
 ROUND_DIVISION: dict[Rounding, Callable[[int, int], int]] = {
     "half_even": _half_even,
-    "half_up": lambda a, b: (2 * a + b) // (2 * b),
+    "half_up": _half_up,
     "half_away": _half_away,
+    "half_toward_zero": _half_toward_zero,
+    "half_dpu": lambda a, b: _half_even(a, b) if a >= 0 else _half_up(a, b),
     "floor": lambda a, b: a // b,
     "ceil": lambda a, b: -(-a // b),
     "toward_zero": lambda a, b: a // b if a >= 0 else -(-a // b),
+    "away_from_zero": lambda a, b: -(-a // b) if a >= 0 else a // b,
 }
 
 

@@ -8,10 +8,12 @@ Call = Callable[..., Any]
 
 
 def test_ops_lists_what_the_importers_support(here: Path, call: Call) -> None:
-    from intaglio.frontend.onnx_import import TRANSLATORS
+    from intaglio.frontend.onnx_import import MICROSOFT, TRANSLATORS
 
     found = call("ops", "--json").json
-    assert [each["operator"] for each in found["onnx"]] == sorted(TRANSLATORS)
+    assert [each["operator"] for each in found["onnx"]] == sorted(
+        [*TRANSLATORS, *(f"com.microsoft.{name}" for name in MICROSOFT)]
+    )
     assert {"operator": "relu", "arguments": ["self"]} in found["torch"]
     text = call("ops").out
     assert "Conv " in text

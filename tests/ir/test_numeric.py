@@ -3,8 +3,10 @@ from decimal import (
     ROUND_CEILING,
     ROUND_DOWN,
     ROUND_FLOOR,
+    ROUND_HALF_DOWN,
     ROUND_HALF_EVEN,
     ROUND_HALF_UP,
+    ROUND_UP,
     Decimal,
 )
 from fractions import Fraction
@@ -40,14 +42,18 @@ EVERY = [FLOAT32, BIPOLAR, TERNARY, *INTEGERS]
 
 def decimal_rounding(value: float, rounding: str) -> int:
     """The rounding by Python's decimal module; half_up is floor(x + 1/2), which decimal lacks."""
+    if rounding == "half_dpu":
+        rounding = "half_even" if value >= 0 else "half_up"
     if rounding == "half_up":
         return int((Decimal(value) + Decimal("0.5")).to_integral_value(ROUND_FLOOR))
     mode = {
         "half_even": ROUND_HALF_EVEN,
         "half_away": ROUND_HALF_UP,
+        "half_toward_zero": ROUND_HALF_DOWN,
         "floor": ROUND_FLOOR,
         "ceil": ROUND_CEILING,
         "toward_zero": ROUND_DOWN,
+        "away_from_zero": ROUND_UP,
     }[rounding]
     return int(Decimal(value).to_integral_value(mode))
 
@@ -57,9 +63,12 @@ TABLE = {
     "half_even": (-2, -2, -2, -1, 0, 0, 0, 0, 0, 1, 2, 2, 2, 2),
     "half_up": (-2, -2, -1, -1, 0, 0, 0, 0, 1, 1, 2, 2, 2, 3),
     "half_away": (-3, -2, -2, -1, -1, 0, 0, 0, 1, 1, 2, 2, 2, 3),
+    "half_toward_zero": (-2, -2, -1, -1, 0, 0, 0, 0, 0, 1, 1, 2, 2, 2),
+    "half_dpu": (-2, -2, -1, -1, 0, 0, 0, 0, 0, 1, 2, 2, 2, 2),
     "floor": (-3, -2, -2, -1, -1, -1, 0, 0, 0, 0, 1, 2, 2, 2),
     "ceil": (-2, -2, -1, 0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 3),
     "toward_zero": (-2, -2, -1, 0, 0, 0, 0, 0, 0, 0, 1, 2, 2, 2),
+    "away_from_zero": (-3, -2, -2, -1, -1, -1, 0, 1, 1, 1, 2, 2, 3, 3),
 }
 
 
@@ -223,9 +232,12 @@ def exact_round(value: Fraction, rounding: str) -> int:
         "half_even": round(value),
         "half_up": whole + (rest >= half),
         "half_away": whole + (rest >= half if value >= 0 else rest > half),
+        "half_toward_zero": whole + (rest > half if value >= 0 else rest >= half),
+        "half_dpu": round(value) if value >= 0 else whole + (rest >= half),
         "floor": whole,
         "ceil": whole + (rest > 0),
         "toward_zero": whole + (rest > 0 and value < 0),
+        "away_from_zero": whole + (rest > 0 and value > 0),
     }[rounding]
 
 

@@ -24,13 +24,15 @@ def by_distance(value: Fraction, rounding: str) -> int:
     below, above = value.numerator // value.denominator, -(-value.numerator // value.denominator)
     if rounding in ("floor", "ceil"):
         return below if rounding == "floor" else above
-    if rounding == "toward_zero":
-        return min((below, above), key=abs)
+    if rounding in ("toward_zero", "away_from_zero"):
+        return (min if rounding == "toward_zero" else max)((below, above), key=abs)
     if value - below != above - value:
         return min((below, above), key=lambda whole: abs(value - whole))
-    if rounding == "half_even":
+    if rounding == "half_even" or (rounding == "half_dpu" and value > 0):
         return below if below % 2 == 0 else above
-    return above if rounding == "half_up" else max((below, above), key=abs)
+    if rounding == "half_toward_zero":
+        return min((below, above), key=abs)
+    return above if rounding in ("half_up", "half_dpu") else max((below, above), key=abs)
 
 
 @given(rationals, roundings)
