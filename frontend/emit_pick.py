@@ -83,9 +83,7 @@ def broadcast(site: Site, x: str, sizes: Sequence[int]) -> str:
     return x
 
 
-def border(
-    site: Site, x: str, before: Sequence[int], after: Sequence[int], mode: Mode
-) -> str:
+def border(site: Site, x: str, before: Sequence[int], after: Sequence[int], mode: Mode) -> str:
     """A border of elements of x, sizes per axis from the batch on; a negative size crops.
 
     ``edge`` repeats the outermost ones, ``reflect`` mirrors at them, ``wrap`` goes on at the other

@@ -117,7 +117,9 @@ def interleaved(
     """
     axes = _axes(kernel.shape[2:], site.type_of(x).sample_shape, window, result)
     filters = _phases(kernel, 1, *axes)
-    return _upsampled(site, x, lambda inner, image, pads: convolve(inner, image, filters, pads), axes)
+    return _upsampled(
+        site, x, lambda inner, image, pads: convolve(inner, image, filters, pads), axes
+    )
 
 
 def _axes(kernel: Ints, sizes: Ints, window: Window, result: Ints) -> tuple[_Axis, _Axis]:

@@ -105,7 +105,5 @@ def requantize(
 def lookup(call: Call, site: Site, x: Result, source: Tensor, table: Array) -> Result:
     """``table[code]`` for every code of ``source``."""
     entries = site.integers(f"{site.name}.table", table)
-    made = site.emit(
-        Lookup(call.y.dtype, source.dtype.lo), x.name, entries, encoding=call.encoding
-    )
+    made = site.emit(Lookup(call.y.dtype, source.dtype.lo), x.name, entries, encoding=call.encoding)
     return Result(made, x.order)

@@ -71,7 +71,9 @@ def import_tflite(
     _add_inputs(state)
     for number, operator in operators:
         _read(state, operator, number, semantics)
-    return finish(state.draft, {name: _result(state, name, index) for name, index in wanted.items()})
+    return finish(
+        state.draft, {name: _result(state, name, index) for name, index in wanted.items()}
+    )
 
 
 def _wanted(model: Model, outputs: Sequence[str]) -> dict[str, int]:
@@ -155,7 +157,7 @@ def _read(state: State, operator: Operator, number: int, semantics: str) -> None
         raise ImportModelError(
             f"The operator '{operator.kind}' is not supported.",
             where=where,
-            fix=f"{nearest(operator.kind, TRANSLATORS)} Replace it, or stop before it with outputs.",
+            fix=f"{nearest(operator.kind, TRANSLATORS)} Replace it, or name 'outputs' before it.",
         )
     if not operator.outputs or any(index in state.held for index in operator.outputs):
         raise ImportModelError(
@@ -164,8 +166,7 @@ def _read(state: State, operator: Operator, number: int, semantics: str) -> None
             fix="Convert the model again.",
         )
     sites = tuple(
-        Site(state.draft, _unique(state.model, index), origin, where)
-        for index in operator.outputs
+        Site(state.draft, _unique(state.model, index), origin, where) for index in operator.outputs
     )
     results = _translate(translator, Call(operator, state, sites))
     for index, result in zip(operator.outputs, results, strict=True):

@@ -204,7 +204,8 @@ class _Reader:
         if len(shape) > MAX_RANK or min(shape, default=1) < 0 or prod(shape) > MAX_ELEMENTS:
             raise _damaged(where, f"It has the shape {list(shape)}.")
         symbolic = [
-            axis for axis in range(1, min(table.ShapeSignatureLength(), MAX_RANK))
+            axis
+            for axis in range(1, min(table.ShapeSignatureLength(), MAX_RANK))
             if table.ShapeSignature(axis) < 0
         ]
         kind = _TYPES.get(table.Type())
@@ -250,7 +251,7 @@ class _Reader:
             return None
         if table.Sparsity() is not None:
             raise _damaged(where, "It is stored sparsely, which is not supported.")
-        raw = np.asarray(buffer.DataAsNumpy(), np.uint8)
+        raw: Array = np.asarray(buffer.DataAsNumpy(), np.uint8)
         if type_name == "int4":
             raw = np.stack((raw << 4, raw & 0xF0), axis=1).view(np.int8).reshape(-1) >> 4
             return raw[: prod(shape)].reshape(shape)

@@ -75,9 +75,7 @@ def _linear(call: Call, weight: Array, layer: Layer, op: Conv) -> str:
     x = dequantized(call, 0)
     site = call.site.step("sum")
     kernel, bias = _constants(call, layer, weight, call.site.name)
-    given = window(
-        site, x, weight.shape[2:], op.strides, op.dilations, op.pads[:2], op.pads[2:]
-    )
+    given = window(site, x, weight.shape[2:], op.strides, op.dilations, op.pads[:2], op.pads[2:])
     return conv(site, x, kernel, bias, given, op.groups)
 
 
@@ -174,7 +172,12 @@ def _max_pool(call: Call) -> Result:
 def _mean(call: Call) -> Result:
     axes = axes_of(call)
     x = dequantized(call, 0, "file")
-    made = emit_pool.mean(call.site.step("mean"), x, sorted(axes), keepdims=len(call.y.shape) == len(call.tensor(0).shape))
+    made = emit_pool.mean(
+        call.site.step("mean"),
+        x,
+        sorted(axes),
+        keepdims=len(call.y.shape) == len(call.tensor(0).shape),
+    )
     return Result(quantized(call, made), "file")
 
 

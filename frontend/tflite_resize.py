@@ -26,7 +26,7 @@ def _bilinear(call: Call) -> Result:
         for size, wanted in zip(x.shape[1:3], new, strict=True)
     ]
     factor = 1
-    for matrix, shared in matrices:
+    for _, shared in matrices:
         factor *= shared
     f = call.dialect.resized
     channels = x.shape[3]

@@ -66,7 +66,7 @@ def conv(rng: Rng, dtype: str = "int8", depthwise: bool = False) -> Case:
     }
     if depthwise:
         options["depthMultiplier"] = multiplier
-    inputs = [x, weight, bias] if rng.random() < 0.9 or wide else [x, weight, -1]
+    inputs = [x, weight, bias] if rng.random() < 0.9 or wide else [x, weight]
     w.operator("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", inputs, [y], **options)
     return w.model([x], [y]), [codes(rng, (1, size, size, channels), dtype)]
 
@@ -154,7 +154,7 @@ def mean(rng: Rng) -> Case:
     w = Written()
     shape = (1, int(rng.integers(1, 9)), int(rng.integers(1, 9)), 3)
     axes = [[1, 2], [1], [2], [3], [1, 2, 3]][int(rng.integers(0, 5))]
-    keep = bool(rng.random() < 0.5)
+    keep = len(axes) == 3 or bool(rng.random() < 0.5)
     same = rng.random() < 0.5
     sx, zx = scale(rng), zero(rng)
     x = w.tensor(shape, "int8", sx, zx)
