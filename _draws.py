@@ -14,8 +14,10 @@ from hypothesis.extra import numpy as hnp
 from .ir.interval import Fact, Interval
 from .ir.numeric import BIPOLAR, INT32, TERNARY, Array, NumericType, int_type, narrowest
 from .ir.op import Op
+from .ir.ops_arg import ArgMax
 from .ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from .ir.ops_linear import Conv, Dense
+from .ir.ops_norm import LayerNorm
 from .ir.ops_pointwise import Add
 from .ir.ops_pool import MaxPool, SumPool
 from .ir.ops_product import MatMul, Multiply
@@ -194,7 +196,7 @@ def _threshold(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]
     step = 2 if dtype.kind == "bipolar" else 1
     base = draw(st.sampled_from(range(dtype.lo, dtype.hi + 1, step)))
     levels = draw(st.integers(0, dtype.hi - base) | st.integers(0, min(3, dtype.hi - base)))
-    rows = draw(st.sampled_from((1, x.sample_shape[0])))
+    rows = draw(st.sampled_from((1, (*x.sample_shape, 1)[0])))
     each = _between(draw, x.dtype.lo - 1, x.dtype.hi + 1, rows, levels // step)
     ascending = np.repeat(np.sort(each.array, axis=1), step, axis=1)
     return Threshold(dtype, base), (Tensor(ascending, each.dtype),)
@@ -202,7 +204,9 @@ def _threshold(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]
 
 def _lookup(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
     dtype = draw(numeric_types())
-    return Lookup(dtype, x.dtype.lo), (_tensor(draw, dtype, x.dtype.hi - x.dtype.lo + 1),)
+    entries, channels = x.dtype.hi - x.dtype.lo + 1, (*x.sample_shape, 1)[0]
+    rows = (channels,) if channels * entries <= 4096 and draw(st.booleans()) else ()
+    return Lookup(dtype, x.dtype.lo), (_tensor(draw, dtype, *rows, entries),)
 
 
 def _reshape(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
@@ -268,11 +272,25 @@ def _softmax(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
     return Softmax(axis), (Tensor(descending, table.dtype),)
 
 
+def _layer_norm(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    axis = draw(st.integers(1, len(x.shape) - 1))
+    fitting = [bits for bits in range(22) if LayerNorm(axis, bits).fits(x, 0)]
+    op = LayerNorm(axis, draw(st.sampled_from(fitting)))
+    most = next(limit for limit in (2**61, 2**40, 2**20, 0) if op.fits(x, limit))
+    return op, (_between(draw, 0, draw(st.sampled_from((0, 1, 1000, most)))),)
+
+
+def _arg_max(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    return ArgMax(draw(st.integers(1, len(x.shape) - 1)), draw(st.integers(0, 1))), ()
+
+
 DRAWS: dict[str, Draw] = {
     "add": _add,
+    "arg_max": _arg_max,
     "concat": _concat,
     "conv": _conv,
     "dense": _dense,
+    "layer_norm": _layer_norm,
     "lookup": _lookup,
     "matmul": _matmul,
     "max_pool": _max_pool,
@@ -287,8 +305,13 @@ DRAWS: dict[str, Draw] = {
     "transpose": _transpose,
 }
 WINDOWED = ("conv", "max_pool", "sum_pool")
-WIDE = ("concat", "max_pool", "pad", "requantize", "reshape", "slice", "threshold", "transpose")
+WIDE = (
+    *("arg_max", "concat", "max_pool", "pad", "requantize", "reshape", "slice", "threshold"),
+    "transpose",
+)
 """Ops that take accumulators of 32 bits."""
+ANY_RANK = ("add", "lookup", "multiply", "requantize", "threshold")
+"""Ops that take one number per sample, without an axis, too."""
 LOOKUP_BITS = 10
 
 
@@ -300,6 +323,8 @@ def operand_types(draw: st.DrawFn, name: str) -> TensorType:
     dtype = INT32 if wide else draw(numeric_types(max_bits=bits))
     if name in WINDOWED:
         return TensorType((BATCH, draw(st.integers(1, 24)), *_sizes(draw, 2, 1, 7)), dtype)
-    rank = draw(st.integers(2 if name == "matmul" else 1, 4))
+    rank = draw(st.integers(2 if name == "matmul" else 0 if name in ANY_RANK else 1, 4))
+    if rank == 0:
+        return TensorType((BATCH,), dtype)
     first = draw(st.integers(1, 24 if rank < 4 else 6))
     return TensorType((BATCH, first, *_sizes(draw, rank - 1, 1, 4)), dtype)

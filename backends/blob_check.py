@@ -19,6 +19,7 @@ from ..ir.graph import describe
 from ..ir.numeric import Array, NumericType, numbers
 from ..ir.op import Op
 from ..ir.ops_layout import Pad
+from ..ir.ops_norm import LayerNorm
 from ..ir.ops_pool import MaxPool
 from ..ir.ops_quant import Lookup, Requantize, Threshold
 from ..ir.ops_softmax import Softmax
@@ -65,7 +66,7 @@ def _slots(program: Program) -> Iterator[Finding]:
     for slot in program.slots:
         dims, dtype, active = slot.type.sample_shape, slot.type.dtype, slot.constant is None
         batch = slot.type.batched == active and len(slot.type.shape) == len(dims) + active
-        ranked = active <= len(dims) <= MAX_RANK and all(dim >= active for dim in dims)
+        ranked = len(dims) <= MAX_RANK and all(dim >= active for dim in dims)
         small = prod(max(dim, 1) for dim in dims) <= MAX_ELEMENTS
         integer = dtype.is_integer and dtype.bits <= (32 if active else 64)
         if not (batch and ranked and small and integer):
@@ -197,6 +198,10 @@ def _values(program: Program) -> Iterator[Finding]:
                 x, table = program.slots[operands[0]].type, _array(program, operands[1])
                 if not op.sums_fit(x, table):
                     yield _where(program, step), f"its exponentials reach {bounds(operands[1])}"
+            if isinstance(op, LayerNorm):
+                x, epsilon = program.slots[operands[0]].type, bounds(operands[1])[0]
+                if not op.fits(x, epsilon):
+                    yield _where(program, step), f"its sums of {x} overflow, epsilon is {epsilon}"
             if not isinstance(op, Requantize | Lookup):
                 continue
             lo, hi = bounds(operands[-1])
@@ -279,7 +284,7 @@ def _tensor(slot: Slot) -> str:
 RULES: tuple[tuple[str, Rule], ...] = (
     ("A program has 1 to 65535 inputs, outputs and slots and an arena of at most 1 GiB.", _sizes),
     (
-        "An activation is n and 1 to 4 sizes of an integer type of at most 32 bits, a constant at "
+        "An activation is n and at most 4 sizes of an integer type of at most 32 bits, a constant at "
         "most 4 sizes of an integer type; neither has 2^31 elements.",
         _slots,
     ),

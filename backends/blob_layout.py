@@ -11,8 +11,10 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 from ..errors import BlobError
 from ..ir.numeric import Kind, NumericType
 from ..ir.op import Op
+from ..ir.ops_arg import ArgMax
 from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
+from ..ir.ops_norm import LayerNorm
 from ..ir.ops_pointwise import Add
 from ..ir.ops_pool import MaxPool, SumPool
 from ..ir.ops_product import MatMul, Multiply
@@ -138,6 +140,8 @@ OPCODES: dict[int, type[Op]] = {
     14: Multiply,
     15: MatMul,
     16: Softmax,
+    17: ArgMax,
+    18: LayerNorm,
 }
 OPCODE_OF = {op: code for code, op in OPCODES.items()}
 EPILOGUES = (Requantize, Threshold, Lookup)

@@ -11,6 +11,7 @@ from ..ir.certificate import Certificate
 from ..ir.interval import Fact, Interval
 from ..ir.op import Op
 from ..ir.ops_linear import Conv, Dense
+from ..ir.ops_norm import LayerNorm
 from ..ir.ops_pointwise import Add
 from ..ir.ops_pool import SumPool
 from ..ir.ops_product import MatMul, Multiply
@@ -20,7 +21,7 @@ from ..ir.tensor import TensorType
 from ..ir.text import attributes
 from .blob_layout import DATA, HEADER, META, SECTION, SLOT, SLOTS, Header, Section, SlotRecord
 
-ACCUMULATES = (Conv, Dense, Add, SumPool, Multiply, MatMul, Softmax)
+ACCUMULATES = (Conv, Dense, Add, SumPool, Multiply, MatMul, Softmax, LayerNorm)
 
 
 @dataclass(frozen=True, slots=True)

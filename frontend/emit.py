@@ -22,6 +22,7 @@ from ..ir.tensor import Tensor, TensorType, real
 from ..ir.verify import stage_of, verify
 
 MAX_ELEMENTS = 1 << 28  # of one tensor: 1 GiB of float32
+MAX_AXES = 4  # of one sample, as in a blob
 BUDGET = 1 << 30  # elements of all constants computed during one import
 
 
@@ -68,10 +69,15 @@ Operand = str | Constant  # an activation by its name in the draft, or a constan
 
 @dataclass
 class Draft:
-    """A graph under construction; ``batch`` is the number that the source writes for n, if any."""
+    """A graph under construction; ``batch`` is the number that the source writes for n, if any.
+
+    ``batched`` tells whether axis 0 of the source is the batch. Where it is not, all axes of the
+    source are those of one sample: every value has one axis more than in the source, n in front.
+    """
 
     builder: Builder
     batch: int | None = None
+    batched: bool = True
     nodes: dict[str, Node] = field(default_factory=dict)
     spent: int = 0
     _names: dict[tuple[str, int], tuple[str, Array]] = field(default_factory=dict)
@@ -255,9 +261,24 @@ def finish(draft: Draft, outputs: Mapping[str, str]) -> Graph:
     for name in outputs:
         if name in draft.builder and name not in renamed:
             renamed[name] = draft.builder.fresh(name)
-    graph = draft.builder.build(tuple(results))
-    graph = prune_unused(rename(graph, renamed))
+    graph = prune_unused(rename(draft.builder.build(tuple(results)), renamed))
+    _check_ranks(graph)
     return verify(graph, stage_of(graph))
+
+
+def _check_ranks(graph: Graph) -> None:
+    """Raise ImportModelError for a value with more axes than a network holds."""
+    places = {value.name: f"Input '{value.name}'" for value in graph.inputs}
+    places |= {node.name: node.where for node in graph.nodes}
+    for name, where in places.items():
+        sizes = graph.type_of(name).sample_shape
+        if len(sizes) > MAX_AXES:
+            raise ImportModelError(
+                f"'{name}' has {len(sizes)} axes per sample, {sizes}; a network can have "
+                f"{MAX_AXES}.",
+                where=where,
+                fix="Merge axes in the model.",
+            )
 
 
 def _repeat(draft: Draft, name: str, value: str) -> str:

@@ -6,13 +6,14 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import ImportModelError
-from ..ir.numeric import Array
+from ..ir.ops_layout import Ints
 from ..ir.ops_linear import Dense
 from ..ir.ops_pointwise import Add, Clip, Relu, Unary
-from .emit import Constant, Operand, Site, weight
-from .emit_layout import swap
+from .emit import Constant, Operand, Site
+from .emit_channels import along, over_channels
+from .emit_layout import reshape
 from .emit_linear import affine
+from .emit_pick import broadcast
 from .emit_product import multiply
 
 Arithmetic = Literal["add", "sub", "mul", "div"]
@@ -54,28 +55,47 @@ def combine(site: Site, operator: Arithmetic, left: Operand, right: Operand) -> 
 
 
 def _activations(site: Site, operator: Arithmetic, left: str, right: str) -> str:
-    if operator in ("add", "sub"):
-        return _add(site, left, right, 1 if operator == "add" else -1)
     for x, gate in ((left, right), (right, left)):
         function = _gated(site, x, gate) if operator == "mul" else ""
         if function:
             return site.emit(Unary(function), x)
-    if operator == "mul":
-        return multiply(site, left, right)
-    raise site.fail(
-        f"It {_VERBS[operator]} two activations, '{left}' and '{right}'.",
-        "Only division by constants is supported.",
-    )
-
-
-def _add(site: Site, left: str, right: str, sign: int) -> str:
-    types = site.type_of(left), site.type_of(right)
-    if types[0].shape != types[1].shape:
+    if operator == "div":
         raise site.fail(
-            f"It broadcasts {types[0]} and {types[1]}.",
-            "Two activations can be combined only when their shapes are equal.",
+            f"It {_VERBS[operator]} two activations, '{left}' and '{right}'.",
+            "Only division by constants is supported.",
         )
-    return site.emit(Add((1, sign)), left, right)
+    left, right, sizes = _aligned(site, left, right)
+    if operator == "mul":
+        if site.type_of(left).sample_shape != sizes != site.type_of(right).sample_shape:
+            left = broadcast(site.step("left"), left, sizes)
+        return multiply(site, left, right)
+    left, right = (
+        broadcast(site.step(side), each, sizes) for side, each in (("left", left), ("right", right))
+    )
+    return site.emit(Add((1, 1 if operator == "add" else -1)), left, right)
+
+
+def _aligned(site: Site, left: str, right: str) -> tuple[str, str, Ints]:
+    """Both operands with equally many axes, and the sample shape to which they broadcast."""
+    shapes = [site.type_of(each).sample_shape for each in (left, right)]
+    rank = max(map(len, shapes))
+    if site.draft.batched and len(shapes[0]) != len(shapes[1]):
+        types = " and ".join(str(site.type_of(each)) for each in (left, right))
+        raise site.fail(
+            f"It broadcasts {types}: the batch of one meets another axis of the other.",
+            "Insert axes of size 1 after the batch.",
+        )
+    full = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    if any(a != b and 1 not in (a, b) for a, b in zip(*full, strict=True)):
+        types = " and ".join(str(site.type_of(each)) for each in (left, right))
+        raise site.fail(
+            f"It combines {types}.", "Sizes of an axis must be equal, or one of them 1."
+        )
+    names = (
+        reshape(site.step(side), each, shape)
+        for side, each, shape in zip(("left", "right"), (left, right), full, strict=True)
+    )
+    return (*names, tuple(map(max, *full)))  # type: ignore[return-value]
 
 
 def _gated(site: Site, x: str, gate: str) -> str:
@@ -96,63 +116,32 @@ def _constant_first(site: Site, operator: Arithmetic, constant: Constant, x: str
         )
     if operator != "sub":
         return _with_constant(site, operator, x, constant)
-    values, axis = along(site, x, constant)
-    return _affine_along(site, x, number(-1.0), Constant(constant.name, values), axis)
+    x, values, axes = along(site, x, constant)
+    return _affine_along(site, x, number(-1.0), Constant(constant.name, values), axes)
 
 
 def _with_constant(site: Site, operator: Arithmetic, x: str, constant: Constant) -> str:
-    values, axis = along(site, x, constant)
+    x, values, axes = along(site, x, constant)
     if operator == "add":
-        return _affine_along(site, x, number(1.0), Constant(constant.name, values), axis)
+        return _affine_along(site, x, number(1.0), Constant(constant.name, values), axes)
     if operator == "sub":
         negated = Constant(f"{constant.name}.negated", -values)
-        return _affine_along(site, x, number(1.0), negated, axis)
+        return _affine_along(site, x, number(1.0), negated, axes)
     if operator == "mul":
-        return _affine_along(site, x, Constant(constant.name, values), number(0.0), axis)
+        return _affine_along(site, x, Constant(constant.name, values), number(0.0), axes)
     if np.any(values == 0):
         raise site.fail(f"It divides by '{constant.name}', which holds zeros.", "Repair the model.")
     inverse = Constant(f"{constant.name}.inverse", 1 / values.astype(np.float64))
-    return _affine_along(site, x, inverse, number(0.0), axis)
+    return _affine_along(site, x, inverse, number(0.0), axes)
 
 
-def along(site: Site, x: str, constant: Constant) -> tuple[Array, int]:
-    """The one axis of x along which a broadcast constant varies: values ``(size,)`` and the axis.
-
-    Values ``()`` and axis 1 when it does not vary at all.
-    """
-    shape = site.type_of(x).shape
-    values = weight(site, constant).array
-    values = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
-    limits = (site.draft.batch or 1, *site.type_of(x).sample_shape)
-    if values.ndim > len(shape) or any(
-        size not in (1, limit) for size, limit in zip(values.shape, limits, strict=True)
-    ):
-        raise _misfit(site, x, constant, "does not fit")
-    varying = [a for a in range(values.ndim) if np.any(values != values.take([0], axis=a))]
-    if varying == [0] or len(varying) > 1:
-        several = "the batch" if varying == [0] else "more than one axis"
-        raise _misfit(site, x, constant, f"varies along {several} of")
-    if not varying:
-        return values.reshape(-1)[0].reshape(()), 1
-    axis = varying[0]
-    return np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)[:, 0], axis
-
-
-def _misfit(site: Site, x: str, constant: Constant, verb: str) -> ImportModelError:
-    return site.fail(
-        f"The constant '{constant.name}' of shape {constant.array.shape} {verb} {site.type_of(x)}.",
-        "Supported are scalars and constants that vary along one axis after the batch.",
-    )
-
-
-def _affine_along(site: Site, x: str, scale: Constant, shift: Constant, axis: int) -> str:
-    """Affine whose parameters run along ``axis``: as a bias of a dense layer, or by transposing."""
-    if axis == 1:
+def _affine_along(site: Site, x: str, scale: Constant, shift: Constant, axes: Ints) -> str:
+    """Affine whose parameters run along ``axes``: as a bias of a dense layer, or by moving them."""
+    if axes in ((), (1,)):
         return affine(site, x, scale, shift)
     rank = len(site.type_of(x).shape)
     node = site.producer(x)
     unbiased = node is not None and isinstance(node.op, Dense) and len(node.inputs) == 2
-    if node is not None and unbiased and axis == rank - 1 and np.all(scale.array == 1):
+    if node is not None and unbiased and axes == (rank - 1,) and np.all(scale.array == 1):
         return site.emit(Dense(), *node.inputs, site.constant(shift))
-    inner = affine(site.step("affine"), swap(site.step("in"), x, axis), scale, shift)
-    return swap(site, inner, axis)
+    return over_channels(site, x, axes, lambda inner, flat: affine(inner, flat, scale, shift))

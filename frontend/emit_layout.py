@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from ..ir.ops_layout import Concat, Ints, Pad, Reshape, Slice, Transpose
-from .batch_size import BatchSize, Size
+from .batch_size import BATCH_SIZE, BatchSize, Size
 from .emit import Operand, Site
 
-_KEEP = "Each sample must keep its own rows: axis 0 is the batch, and nothing may merge or move it."
+KEEP = "Each sample must keep its own rows: axis 0 is the batch, and nothing may merge or move it."
 
 
 def axis_of(site: Site, axis: int, rank: int, *, least: int = 1) -> int:
@@ -17,8 +17,29 @@ def axis_of(site: Site, axis: int, rank: int, *, least: int = 1) -> int:
     if not -rank <= axis < rank:
         raise site.fail(f"Axis {axis} is not one of the {rank} axes.", "Correct the axis.")
     if axis % rank < least:
-        raise site.fail(f"It works along axis {axis}, the batch.", _KEEP)
+        raise site.fail(f"It works along axis {axis}, the batch.", KEEP)
     return axis % rank
+
+
+def source_shape(site: Site, x: str) -> tuple[Size, ...]:
+    """The shape of x in the source: with the batch in front if axis 0 of the source is the batch."""
+    sizes = site.type_of(x).sample_shape
+    return (BATCH_SIZE, *sizes) if site.draft.batched else sizes
+
+
+def place(site: Site, axis: int, rank: int) -> int:
+    """The axis here that is ``axis`` of ``rank`` axes in the source, where -1 is the last."""
+    if not -rank <= axis < rank:
+        raise site.fail(f"Axis {axis} is not one of the {rank} axes.", "Correct the axis.")
+    return axis % rank + (not site.draft.batched)
+
+
+def places(site: Site, axes: Sequence[int], rank: int) -> Ints:
+    """``place`` of each axis; ImportModelError when two are the same."""
+    found = tuple(place(site, axis, rank) for axis in axes)
+    if len(set(found)) < len(found):
+        raise site.fail(f"Its axes {tuple(axes)} name one axis twice.", "Export the model again.")
+    return found
 
 
 def reshape(site: Site, x: str, shape: Ints) -> str:
@@ -35,9 +56,11 @@ def resolve(site: Site, x: str, target: Sequence[Size]) -> Ints:
     """The sample shape that a whole target shape means for x; ``-1`` stands for what is left.
 
     The first entry must be the batch: as BATCH_SIZE, as the number the source writes for it, or as
-    a -1 that leaves exactly the batch.
+    a -1 that leaves exactly the batch. In a source without a batch all entries are sizes.
     """
     elements = site.type_of(x).elements
+    if not site.draft.batched:
+        target = [BATCH_SIZE, *target]
     head, rest = (target[0], list(target[1:])) if target else (None, [])
     sizes = [size for size in rest if not isinstance(size, BatchSize)]
     known = prod(size for size in sizes if size != -1)
@@ -47,7 +70,7 @@ def resolve(site: Site, x: str, target: Sequence[Size]) -> Ints:
     leads = isinstance(head, BatchSize) or head == -1 or (head and head == site.draft.batch)
     if not leads or len(sizes) < len(rest) or min(sizes, default=1) < 1 or prod(sizes) != elements:
         wanted = ", ".join(map(str, target))
-        raise site.fail(f"It reshapes {site.type_of(x)} to ({wanted}).", _KEEP)
+        raise site.fail(f"It reshapes {site.type_of(x)} to ({wanted}).", KEEP)
     return tuple(sizes)
 
 
@@ -83,7 +106,7 @@ def transpose(site: Site, x: str, axes: Sequence[int]) -> str:
     if sorted(order) != list(range(rank)):
         raise site.fail(f"{tuple(axes)} is not an order of {rank} axes.", "Name each axis once.")
     if order[0] != 0:
-        raise site.fail(f"It transposes {site.type_of(x)} to the order {order}.", _KEEP)
+        raise site.fail(f"It transposes {site.type_of(x)} to the order {order}.", KEEP)
     node = site.producer(x)
     if node is not None and isinstance(node.op, Transpose):
         x, order = node.inputs[0], tuple(node.op.axes[axis] for axis in order)
@@ -135,7 +158,7 @@ def _shown(start: Size | None, stop: Size | None, step: int) -> str:
 def _check_whole_batch(site: Site, start: Size | None, stop: Size | None, step: int) -> None:
     whole = stop is None or isinstance(stop, BatchSize) or stop >= (site.draft.batch or 2**31 - 1)
     if start not in (0, None) or not whole or step != 1:
-        raise site.fail(f"It slices the batch: {_shown(start, stop, step)}.", _KEEP)
+        raise site.fail(f"It slices the batch: {_shown(start, stop, step)}.", KEEP)
 
 
 def _emit_slice(site: Site, x: str, kept: list[range]) -> str:
@@ -180,7 +203,7 @@ def pad(site: Site, x: str, before: Sequence[int], after: Sequence[int], value: 
             "Give one size before and one after per axis.",
         )
     if before[0] or after[0]:
-        raise site.fail(f"It pads the batch by {before[0]} and {after[0]}.", _KEEP)
+        raise site.fail(f"It pads the batch by {before[0]} and {after[0]}.", KEEP)
     if min(*before, *after) < 0:
         bounds = {
             axis: (max(-before[axis], 0), min(after[axis], 0) or None, 1) for axis in range(1, rank)

@@ -6,9 +6,10 @@ import numpy as np
 
 from ..ir.ops_product import MatMul, Multiply
 from ..ir.ops_softmax import Softmax
-from .emit import Constant, Operand, Site
-from .emit_layout import axis_of, transpose
-from .emit_linear import affine, dense, transposed
+from .emit import Constant, Site
+from .emit_layout import axis_of
+from .emit_linear import affine
+from .emit_matmul import swap_last
 
 
 def multiply(site: Site, left: str, right: str) -> str:
@@ -16,29 +17,6 @@ def multiply(site: Site, left: str, right: str) -> str:
     sizes = tuple(site.type_of(each).elements for each in (left, right))
     x, y = (left, right) if sizes[0] >= sizes[1] else (right, left)
     return site.emit(Multiply(), x, y)
-
-
-def matmul(site: Site, left: Operand, right: Operand) -> str:
-    """Matrix product over the last two axes of two activations, or of one and a constant."""
-    if isinstance(left, str) and isinstance(right, str):
-        return site.emit(MatMul(), left, right)
-    if isinstance(right, Constant):
-        return dense(site, site.need_activation(left), transposed(site, right), None)
-    matrix, x = site.need_constant(left), site.need_activation(right)
-    if matrix.array.ndim != 2 or len(site.type_of(x).shape) < 3:
-        raise site.fail(
-            f"It multiplies '{matrix.name}' of shape {matrix.array.shape} with {site.type_of(x)}.",
-            "A constant on the left must be a matrix, and axis 0 of the other operand the batch.",
-        )
-    columns = swap_last(site.step("columns"), x)
-    return swap_last(site, dense(site.step("rows"), columns, matrix, None))
-
-
-def swap_last(site: Site, x: str) -> str:
-    """x with its last two axes exchanged."""
-    order = list(range(len(site.type_of(x).shape)))
-    order[-2:] = order[:-3:-1]
-    return transpose(site, x, order)
 
 
 def softmax(site: Site, x: str, axis: int) -> str:

@@ -14,8 +14,9 @@ import onnx
 from onnx import helper
 
 from ..ir.numeric import Array
-from .batch_size import BATCH_SIZE, BatchSize
+from .batch_size import BatchSize
 from .emit import Constant, Operand, charge, check_size
+from .emit_layout import source_shape
 from .onnx_call import Attribute, Call, Translator
 
 FLOATS = (
@@ -66,7 +67,7 @@ def shape(call: Call) -> Operand:
     if isinstance(found, Constant):
         sizes: tuple[Any, ...] = found.array.shape
     else:
-        sizes = (BATCH_SIZE, *call.site.type_of(found).sample_shape)
+        sizes = source_shape(call.site, found)
     part = sizes[call.attributes["start"] : call.attributes["end"]]
     values = np.empty(len(part), dtype=object)
     values[:] = part

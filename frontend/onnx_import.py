@@ -33,6 +33,7 @@ from . import (
     qonnx_threshold,
 )
 from .emit import Constant, Draft, Operand, Site, check_size, finish, nearest
+from .emit_layout import KEEP
 from .onnx_call import Call, Translator, read_attributes
 from .onnx_codes import moved_codes
 from .onnx_read import array_of, opset_of, read_model
@@ -64,11 +65,18 @@ DOMAINS: dict[str, dict[str, Translator]] = {
 }
 """The operators of each domain."""
 
+_NO_BATCH = "A model whose axis 0 is no batch is imported with batch=False (--no-batch)."
 
-def import_onnx(source: str | Path | onnx.ModelProto, *, outputs: Sequence[str] = ()) -> Graph:
+
+def import_onnx(
+    source: str | Path | onnx.ModelProto, *, outputs: Sequence[str] = (), batch: bool = True
+) -> Graph:
     """The float graph of an ONNX model (opset 7 or newer), verified.
 
-    Axis 0 of every input becomes the batch. ``outputs`` names the tensors to stop at instead of the
+    Axis 0 of every input becomes the batch. With ``batch=False`` it is an axis like any other: the
+    whole input of the model is one sample, and every value has one axis more than in the model, the
+    batch in front. That is how to import a model that merges, moves or reduces axis 0, or whose
+    inputs begin with different sizes; all its sizes must be numbers. ``outputs`` names the tensors to stop at instead of the
     model's own outputs, for example the logits before a Softmax. Values have the names of the ONNX
     tensors. Raises UsageError for a missing file or output, ImportModelError for what is damaged or
     not supported.
@@ -77,7 +85,8 @@ def import_onnx(source: str | Path | onnx.ModelProto, *, outputs: Sequence[str] 
     _check_names(model.graph, outputs)
     wanted = tuple(outputs) or tuple(output.name for output in model.graph.output)
     nodes = _needed(model.graph, wanted)
-    reader = _Reader(model, frozenset([*wanted, *(name for node in nodes for name in node.input)]))
+    read = frozenset([*wanted, *(name for node in nodes for name in node.input)])
+    reader = _Reader(model, read, batch)
     for node in nodes:
         reader.read(node)
     return finish(reader.draft, {name: reader.result(name) for name in wanted})
@@ -120,6 +129,7 @@ class _Reader:
 
     model: onnx.ModelProto
     read_names: frozenset[str]
+    batched: bool
     known: dict[str, Operand] = field(default_factory=dict)
     initializers: dict[str, onnx.TensorProto] = field(default_factory=dict)
 
@@ -127,10 +137,12 @@ class _Reader:
         graph = self.model.graph
         self.initializers.update((tensor.name, tensor) for tensor in graph.initializer)
         inputs = [value for value in graph.input if value.name not in self.initializers]
-        shapes = {value.name: _input_shape(value) for value in inputs}
-        self.draft = Draft(Builder(graph.name or "network"), _fixed_batch(shapes))
+        shapes = {value.name: _input_shape(value, self.batched) for value in inputs}
+        number = _fixed_batch(shapes) if self.batched else None
+        self.draft = Draft(Builder(graph.name or "network"), number, self.batched)
         dtypes = {value.name: _input_dtype(value) for value in inputs}
-        for name, (_, *sizes) in shapes.items():
+        for name, shape in shapes.items():
+            sizes = shape[1:] if self.batched else shape
             type_ = TensorType((BATCH, *(int(size) for size in sizes)), dtypes[name])
             check_size(Site(self.draft, name, "", f"Input '{name}'"), type_.elements)
             self.known[name] = self.draft.builder.input(Value(name, type_))
@@ -216,9 +228,11 @@ def _translate(translator: Translator, call: Call) -> tuple[Operand, ...]:
             _refuse_codes(call)
         result = translator.emit(call)
     except ImportModelError as error:
-        if error.where:
+        fix = f"{KEEP} {_NO_BATCH}" if error.fix == KEEP else error.fix
+        if error.where and fix == error.fix:
             raise
-        raise ImportModelError(error.what, where=call.site.where, fix=error.fix) from error
+        where = error.where or call.site.where
+        raise ImportModelError(error.what, where=where, fix=fix) from error
     return result if isinstance(result, tuple) else (result,)
 
 
@@ -254,16 +268,17 @@ def _input_dtype(value: onnx.ValueInfoProto) -> NumericType:
     )
 
 
-def _input_shape(value: onnx.ValueInfoProto) -> list[int | str]:
-    """Batch (a number or a name) and sizes of an input; ImportModelError for symbolic sizes."""
+def _input_shape(value: onnx.ValueInfoProto, batched: bool) -> list[int | str]:
+    """The sizes of an input, numbers but for a batch; ImportModelError for symbolic sizes."""
     where = f"Input '{value.name}'"
     tensor = value.type.tensor_type
     shape: list[int | str] = [
         dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?"
         for dim in tensor.shape.dim
     ]
-    for axis, size in enumerate(shape[1:], 1):
-        if not isinstance(size, int) or size < 1:
+    for axis, size in enumerate(shape):
+        if (axis or not batched) and (not isinstance(size, int) or size < 1):
+            _check_not_empty(size, axis, where)
             raise ImportModelError(
                 f"Axis {axis} has the symbolic size '{size}'.",
                 where=where,
@@ -276,6 +291,15 @@ def _input_shape(value: onnx.ValueInfoProto) -> list[int | str]:
     return shape
 
 
+def _check_not_empty(size: int | str, axis: int, where: str) -> None:
+    if isinstance(size, int):
+        raise ImportModelError(
+            f"Axis {axis} has the size {size}.",
+            where=where,
+            fix="A tensor without elements is not supported: remove it from the model.",
+        )
+
+
 def _fixed_batch(shapes: dict[str, list[int | str]]) -> int | None:
     """The number that the inputs give for the batch; None when all give names."""
     numbers = {name: shape[0] for name, shape in shapes.items() if isinstance(shape[0], int)}
@@ -283,7 +307,7 @@ def _fixed_batch(shapes: dict[str, list[int | str]]) -> int | None:
         raise ImportModelError(
             f"The inputs {', '.join(numbers)} begin with the sizes {list(numbers.values())}.",
             where="ONNX model",
-            fix="Axis 0 of every input is the batch: give all inputs the same.",
+            fix=f"Axis 0 of every input is the batch: give all inputs the same. {_NO_BATCH}",
         )
     number = next(iter(numbers.values()), None)
     return number if isinstance(number, int) and number > 0 else None

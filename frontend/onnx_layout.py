@@ -6,8 +6,9 @@ import math
 
 from . import emit_layout as layout
 from . import onnx_fold as fold
-from .batch_size import BATCH_SIZE, Size
+from .batch_size import BatchSize, Size
 from .emit import Operand
+from .emit_pick import border, pick
 from .onnx_call import Attribute, Call, Translator
 
 _AXES = Attribute("axes", "ints")
@@ -23,7 +24,7 @@ def _reshape(call: Call) -> str:
 
 def _copied(call: Call, x: str, axis: int) -> Size:
     """What a 0 in a target shape stands for."""
-    shape: tuple[Size, ...] = (BATCH_SIZE, *call.site.type_of(x).sample_shape)
+    shape = layout.source_shape(call.site, x)
     if axis >= len(shape):
         raise call.site.fail(
             f"It copies axis {axis} of {call.site.type_of(x)}.", "Correct the 0 in its shape."
@@ -31,12 +32,19 @@ def _copied(call: Call, x: str, axis: int) -> Size:
     return shape[axis]
 
 
+def _rank(call: Call, x: str) -> int:
+    """The number of axes of x in the model."""
+    return len(layout.source_shape(call.site, x))
+
+
 def _flatten(call: Call) -> str:
     x = call.activation()
     shape = call.site.type_of(x).sample_shape
     axis = call.attributes["axis"]
-    place = axis + len(shape) + 1 if axis < 0 else axis
-    if not 1 <= place <= len(shape) + 1 or math.prod(shape[: place - 1]) != 1:
+    first = axis + _rank(call, x) if axis < 0 else axis
+    if not call.site.draft.batched and 0 <= first <= len(shape):
+        return layout.reshape(call.site, x, (math.prod(shape[:first]), math.prod(shape[first:])))
+    if not 1 <= first <= len(shape) + 1 or math.prod(shape[: first - 1]) != 1:
         raise call.site.fail(
             f"Attribute 'axis' = {axis} merges the batch of {call.site.type_of(x)} into its rows.",
             "Flatten from axis 1 on.",
@@ -48,7 +56,7 @@ def _squeeze(call: Call) -> str:
     x = call.activation()
     axes = call.ints("axes", 1)
     if axes is not None:
-        return layout.squeeze(call.site, x, axes)
+        return layout.squeeze(call.site, x, layout.places(call.site, axes, _rank(call, x)))
     if call.site.draft.batch == 1:
         raise call.site.fail("It squeezes every axis of size 1, the batch too.", "Name the axes.")
     shape = call.site.type_of(x).sample_shape
@@ -56,19 +64,27 @@ def _squeeze(call: Call) -> str:
 
 
 def _unsqueeze(call: Call) -> str:
-    return layout.unsqueeze(call.site, call.activation(), call.ints("axes", 1) or ())
+    x, axes = call.activation(), call.ints("axes", 1) or ()
+    rank = _rank(call, x) + len(axes)
+    return layout.unsqueeze(call.site, x, [layout.place(call.site, axis, rank) for axis in axes])
 
 
 def _transpose(call: Call) -> str:
     x = call.activation()
-    axes = call.attributes["perm"]
-    rank = len(call.site.type_of(x).shape)
-    return layout.transpose(call.site, x, range(rank)[::-1] if axes is None else axes)
+    rank = _rank(call, x)
+    given = call.attributes["perm"]
+    axes = range(rank)[::-1] if given is None else given
+    order = [layout.place(call.site, axis, rank) for axis in axes]
+    return layout.transpose(call.site, x, order if call.site.draft.batched else (0, *order))
 
 
 def _concat(call: Call) -> str:
     operands = [call.operand(index) for index in range(len(call.operands))]
-    return layout.concat(call.site, operands, call.attributes["axis"])
+    axis = call.attributes["axis"]
+    name = next((each for each in operands if isinstance(each, str)), None)
+    if name is not None:
+        axis = layout.place(call.site, axis, _rank(call, name))
+    return layout.concat(call.site, operands, axis)
 
 
 def _slice(call: Call) -> str:
@@ -83,22 +99,33 @@ def _slice(call: Call) -> str:
         raise call.site.fail(
             "Its starts, ends, axes and steps are not equally many.", "Export the model again."
         )
-    parts = {
-        axis: (start, end, step)
-        for axis, start, end, step in zip(axes, starts, ends, steps, strict=True)
-    }
-    if len(parts) < len(axes):
-        raise call.site.fail(f"Its axes {axes} name one axis twice.", "Export the model again.")
+    found = layout.places(call.site, axes, _rank(call, x))
+    parts = dict(zip(found, zip(starts, ends, steps, strict=True), strict=True))
+    back = {axis: part for axis, part in parts.items() if part[2] < 0 and axis > 0}
+    for axis, part in back.items():
+        x = _backwards(call, x, axis, *part)
+        del parts[axis]
     return layout.cut(call.site, x, parts)
+
+
+def _backwards(call: Call, x: str, axis: int, start: int, end: Size, step: int) -> str:
+    """A slice that counts down. An end before the first element means that it is included."""
+    size = call.site.type_of(x).sample_shape[axis - 1]
+    if isinstance(end, BatchSize):
+        raise call.site.fail("Its end is n, the batch size.", "Give numbers instead.")
+    kept = range(size)[slice(start, None if end < -size else end, step)]
+    if not kept:
+        raise call.site.fail(f"Its slice {start}:{end}:{step} is empty.", "Correct the bounds.")
+    return pick(call.site.step(f"back{axis}"), x, axis, kept)
 
 
 def _split(call: Call) -> tuple[Operand, ...]:
     x = call.activation()
-    axis = call.attributes["axis"]
+    axis = layout.place(call.site, call.attributes["axis"], _rank(call, x))
+    axis = layout.axis_of(call.site, axis, len(call.site.type_of(x).shape))
     sizes = call.ints("split", 1)
     if sizes is None:
-        place = layout.axis_of(call.site, axis, len(call.site.type_of(x).shape))
-        total = call.site.type_of(x).sample_shape[place - 1]
+        total = call.site.type_of(x).sample_shape[axis - 1]
         sizes = _equal_parts(total, call.attributes["num_outputs"] or len(call.outputs))
     return layout.split(call.outputs, x, axis, sizes)
 
@@ -111,7 +138,7 @@ def _equal_parts(total: int, count: int) -> tuple[int, ...]:
 
 def _pad(call: Call) -> str:
     x = call.activation()
-    rank = len(call.site.type_of(x).shape)
+    rank = _rank(call, x)
     sizes = call.ints("pads", 1) or ()
     axes = call.ints("axes", 3)
     axes = tuple(range(rank)) if axes is None else axes
@@ -120,13 +147,33 @@ def _pad(call: Call) -> str:
         raise call.site.fail(
             f"It has {len(sizes)} pads for {len(axes)} axes.", "Give two pads per axis."
         )
-    if len(set(axes)) < len(axes):
-        raise call.site.fail(f"Its axes {axes} name one axis twice.", "Export the model again.")
-    before, after = [0] * rank, [0] * rank
-    for index, axis in enumerate(axes):
-        place = layout.axis_of(call.site, axis, rank, least=0)
-        before[place], after[place] = sizes[index], sizes[index + len(axes)]
-    return layout.pad(call.site, x, before, after, value or 0.0)
+    whole = len(call.site.type_of(x).shape)
+    before, after = [0] * whole, [0] * whole
+    for index, axis in enumerate(layout.places(call.site, axes, rank)):
+        before[axis], after[axis] = sizes[index], sizes[index + len(axes)]
+    if call.attributes["mode"] == "constant":
+        return layout.pad(call.site, x, before, after, value or 0.0)
+    return border(call.site, x, before, after, call.attributes["mode"])
+
+
+def _center_crop_pad(call: Call) -> str:
+    """Crops and pads share the rest of an odd size as the standard's function does."""
+    x, rank = call.activation(), _rank(call, call.activation())
+    wanted, axes = call.ints("shape", 1) or (), call.attributes["axes"]
+    found = layout.places(call.site, range(rank) if axes is None else axes, rank)
+    if len(wanted) != len(found) or min(wanted, default=1) < 1:
+        raise call.site.fail(
+            f"It makes {len(found)} axes of the sizes {wanted}.", "Give one size per axis."
+        )
+    whole = len(call.site.type_of(x).shape)
+    before, after = [0] * whole, [0] * whole
+    for axis, size in zip(found, wanted, strict=True):
+        if axis == 0:
+            raise call.site.fail("It crops or pads the batch.", "Name the other axes.")
+        extra = size - call.site.type_of(x).sample_shape[axis - 1]
+        before[axis] = extra // 2 if extra > 0 else -(-extra // 2)
+        after[axis] = extra - before[axis]
+    return layout.pad(call.site, x, before, after, 0.0)
 
 
 TRANSLATORS: dict[str, Translator] = {
@@ -158,7 +205,7 @@ TRANSLATORS: dict[str, Translator] = {
         (Attribute("starts", "ints"), Attribute("ends", "ints"), _AXES),
         _slice,
         fold.slice_,
-        "constant bounds, steps > 0, the whole batch",
+        "constant bounds, the whole batch",
         codes=True,
     ),
     "Split": Translator(
@@ -169,12 +216,15 @@ TRANSLATORS: dict[str, Translator] = {
     ),
     "Pad": Translator(
         (
-            Attribute("mode", "string", "constant", only=("constant",)),
+            Attribute("mode", "string", "constant", only=("constant", "edge", "reflect", "wrap")),
             Attribute("pads", "ints"),
             Attribute("value", "float"),
         ),
         _pad,
-        limits="mode = constant, not the batch",
+        limits="not the batch",
         codes=True,
+    ),
+    "CenterCropPad": Translator(
+        (Attribute("axes", "ints"),), _center_crop_pad, limits="not the batch"
     ),
 }

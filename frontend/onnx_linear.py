@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from .emit import Constant, rearrange
-from .emit_layout import reshape
-from .emit_linear import batch_norm, conv, dense, gemm, transposed
-from .emit_product import matmul
+from .emit import Constant, Operand, derive
+from .emit_arithmetic import combine, number
+from .emit_layout import KEEP
+from .emit_linear import batch_norm, conv, gemm, transposed
+from .emit_matmul import matmul, swap_last
 from .onnx_call import Attribute, Call, Translator
+from .onnx_images import over_images
 from .onnx_window import PADS, window_of
 
 
@@ -28,24 +30,48 @@ def _conv(call: Call) -> str:
 
 
 def _gemm(call: Call) -> str:
-    x, matrix = call.activation(), call.constant(1)
+    x, matrix, bias = call.activation(), call.operand(1), _addend(call)
     if call.attributes["transA"]:
-        raise call.site.fail(
-            f"Attribute 'transA' = 1 moves the batch of '{x}' behind its elements.",
-            "Axis 0 is the batch and must stay first: transpose the weight instead.",
-        )
-    columns = matrix if call.attributes["transB"] else transposed(call.site, matrix)
+        if call.site.draft.batched:
+            raise call.site.fail(
+                f"Attribute 'transA' = 1 moves the batch of '{x}' behind its elements.", KEEP
+            )
+        x = swap_last(call.site.step("A"), x)
     alpha, beta = call.attributes["alpha"], call.attributes["beta"]
-    return gemm(call.site, x, columns, call.optional(2), alpha, beta)
+    plain = bias is None or (isinstance(bias, Constant) and _is_row(call, bias))
+    if isinstance(matrix, Constant) and plain:
+        columns = matrix if call.attributes["transB"] else transposed(call.site, matrix)
+        return gemm(call.site, x, columns, call.optional(2), alpha, beta)
+    if isinstance(matrix, str):
+        matrix = swap_last(call.site.step("B"), matrix) if call.attributes["transB"] else matrix
+    elif call.attributes["transB"]:
+        matrix = transposed(call.site, matrix)
+    product = _scaled(call, "product", matmul(call.site.step("product"), x, matrix), alpha)
+    if bias is None:
+        return call.site.need_activation(product)
+    return combine(call.site, "add", product, _scaled(call, "addend", bias, beta))
+
+
+def _addend(call: Call) -> Operand | None:
+    return call.operands[2] if len(call.operands) > 2 else None
+
+
+def _is_row(call: Call, bias: Constant) -> bool:
+    """Whether a constant addend may be the bias of a layer: whatever has a batch must."""
+    rows = bias.array.shape[0] if bias.array.ndim == 2 else 1
+    return call.site.draft.batched or rows == 1
+
+
+def _scaled(call: Call, what: str, operand: Operand, factor: float) -> Operand:
+    if factor == 1:
+        return operand
+    if isinstance(operand, Constant):
+        return derive(call.site, operand, f"times_{factor:g}", lambda array: array * factor)
+    return combine(call.site.step(f"{what}.scaled"), "mul", operand, number(factor))
 
 
 def _matmul(call: Call) -> str:
-    x, matrix = call.operand(0), call.operand(1)
-    if not isinstance(matrix, Constant) or matrix.array.ndim != 1:
-        return matmul(call.site, x, matrix)
-    row = rearrange(call.site, matrix, "row", lambda array: array[None, :])
-    column = dense(call.site.step("column"), call.activation(), row, None)
-    return reshape(call.site, column, call.site.type_of(column).sample_shape[:-1])
+    return matmul(call.site, call.operand(0), call.operand(1))
 
 
 def _batch_norm(call: Call) -> str:
@@ -57,7 +83,9 @@ def _batch_norm(call: Call) -> str:
 
 TRANSLATORS: dict[str, Translator] = {
     "Conv": Translator(
-        (*PADS, Attribute("group", "int", 1)), _conv, limits="1-D and 2-D, constant weights"
+        (*PADS, Attribute("group", "int", 1)),
+        over_images(_conv),
+        limits="1-D and 2-D, constant weights",
     ),
     "Gemm": Translator(
         (
@@ -67,11 +95,9 @@ TRANSLATORS: dict[str, Translator] = {
             Attribute("transB", "int", 0, only=(0, 1)),
         ),
         _gemm,
-        limits="constant weights, transA = 0",
+        limits="transA = 1 without a batch only",
     ),
-    "MatMul": Translator(
-        (), _matmul, limits="two activations of one rank, or one and a constant matrix"
-    ),
+    "MatMul": Translator((), _matmul, limits="with a batch, two activations have one rank"),
     "BatchNormalization": Translator(
         (
             Attribute("epsilon", "float", 1e-5),
@@ -79,7 +105,7 @@ TRANSLATORS: dict[str, Translator] = {
             Attribute("training_mode", "int", 0, only=(0,)),
             Attribute("spatial", "int", 1, only=(1,)),
         ),
-        _batch_norm,
+        over_images(_batch_norm),
         limits="inference",
     ),
 }

@@ -15,7 +15,7 @@ from ..ir.ops_quant import PairLookup
 from ..ir.tensor import Tensor
 from . import onnx_qarithmetic as arithmetic
 from .emit import Constant, Site
-from .emit_arithmetic import along
+from .emit_channels import along
 from .emit_layout import axis_of, reshape, swap
 from .onnx_call import Attribute, Call, Translator
 from .onnx_qarithmetic import Grid
@@ -58,8 +58,13 @@ def _constant_codes(call: Call, x: str, at: int) -> tuple[Grid, Array, int]:
     """The grid of a constant, its codes ``(1,)`` or ``(c,)``, and the axis of x for them."""
     constant = call.constant(at)
     grid = grid_of(call, at + 1, at + 2, numeric_type(call, constant))
-    values, axis = along(call.site, x, constant)
-    return grid, values.astype(np.int64).reshape(-1), axis
+    _, values, axes = along(call.site, x, constant)
+    if len(axes) > 1:
+        raise call.site.fail(
+            f"The constant '{constant.name}' varies along several axes of {call.site.type_of(x)}.",
+            "Supported are codes that vary along one axis.",
+        )
+    return grid, values.astype(np.int64).reshape(-1), (*axes, 1)[0]
 
 
 def _add_constant(call: Call, to: Grid) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from .emit_layout import axis_of, reshape
+from .emit_layout import axis_of, place, reshape, source_shape
 from .emit_product import softmax
 from .onnx_call import Attribute, Call, Translator
 
@@ -13,10 +13,11 @@ _ONE_AXIS = 13  # the opset from which Softmax works along one axis
 
 def _softmax(call: Call) -> str:
     x, given = call.activation(), call.attributes["axis"]
+    rank = len(source_shape(call.site, x))
     if call.opset >= _ONE_AXIS:
-        return softmax(call.site, x, -1 if given is None else given)
+        return softmax(call.site, x, place(call.site, -1 if given is None else given, rank))
     shape = call.site.type_of(x).sample_shape
-    axis = axis_of(call.site, 1 if given is None else given, len(shape) + 1)
+    axis = axis_of(call.site, place(call.site, 1 if given is None else given, rank), len(shape) + 1)
     flat = reshape(call.site.step("flat"), x, (*shape[: axis - 1], prod(shape[axis - 1 :])))
     return reshape(call.site, softmax(call.site.step("softmax"), flat, axis), shape)
 

@@ -8,6 +8,7 @@ from .emit_pool import spatial
 from .emit_transposed import conv_transposed, transposed_size
 from .emit_window import Ints, Window, window
 from .onnx_call import Attribute, Call, Translator
+from .onnx_images import over_images
 from .onnx_window import PADS
 
 
@@ -52,7 +53,7 @@ TRANSLATORS: dict[str, Translator] = {
             Attribute("output_padding", "ints", ()),
             Attribute("output_shape", "ints", ()),
         ),
-        _conv_transpose,
+        over_images(_conv_transpose),
         limits="1-D and 2-D, constant weights",
     ),
 }

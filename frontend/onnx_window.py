@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .emit_layout import places, source_shape
 from .emit_pool import average_pool, global_average, global_max, max_pool, mean, spatial
 from .emit_window import Window, same_size, window
 from .onnx_call import Attribute, Call, Translator
+from .onnx_images import over_images
 
 _AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 PADS = (
@@ -72,27 +74,32 @@ def _reduce_mean(call: Call) -> str:
     axes = call.ints("axes", 1) or ()
     if not axes and call.attributes["noop_with_empty_axes"]:
         return x
-    keepdims = bool(call.attributes["keepdims"])
-    return mean(call.site, x, axes or range(len(call.site.type_of(x).shape)), keepdims=keepdims)
+    rank = len(source_shape(call.site, x))
+    found = places(call.site, axes or range(rank), rank)
+    return mean(call.site, x, found, keepdims=bool(call.attributes["keepdims"]))
 
 
 TRANSLATORS: dict[str, Translator] = {
     "MaxPool": Translator(
         (*POOL, Attribute("storage_order", "int", 0, only=(0,))),
-        _max_pool,
+        over_images(_max_pool),
         limits="1-D and 2-D, without indices",
         codes=True,
     ),
     "AveragePool": Translator(
         (*POOL, Attribute("count_include_pad", "int", 0, only=(0, 1))),
-        _average_pool,
+        over_images(_average_pool),
         limits="1-D and 2-D, dilations = 1",
     ),
     "GlobalAveragePool": Translator(
-        (), lambda call: global_average(call.site, call.activation()), limits="1-D and 2-D"
+        (),
+        over_images(lambda call: global_average(call.site, call.activation())),
+        limits="1-D and 2-D",
     ),
     "GlobalMaxPool": Translator(
-        (), lambda call: global_max(call.site, call.activation()), limits="1-D and 2-D"
+        (),
+        over_images(lambda call: global_max(call.site, call.activation())),
+        limits="1-D and 2-D",
     ),
     "ReduceMean": Translator(
         (

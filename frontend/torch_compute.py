@@ -12,7 +12,8 @@ from . import emit_pool as pools
 from .emit import Constant
 from .emit_arithmetic import Arithmetic, clip, combine, hard_sigmoid, number
 from .emit_linear import batch_norm, conv, dense, gemm, transposed
-from .emit_product import attention, matmul, softmax
+from .emit_matmul import matmul
+from .emit_product import attention, softmax
 from .emit_transposed import conv_transposed, transposed_size
 from .emit_window import Window, same_size, window
 from .torch_call import AtenCall, AtenTranslator

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from .op import Op
+from .ops_arg import ArgMax
 from .ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from .ops_linear import Conv, Dense
-from .ops_pointwise import Add, Affine, Clip, Relu, Unary
+from .ops_norm import LayerNorm
+from .ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
 from .ops_pool import AveragePool, MaxPool, SumPool
 from .ops_product import MatMul, Multiply
 from .ops_quant import Dequantize, Lookup, PairLookup, Quantize, Requantize, Threshold
@@ -18,10 +20,13 @@ ALL: tuple[type[Op], ...] = (
     Multiply,
     MatMul,
     Softmax,
+    LayerNorm,
+    ArgMax,
     Affine,
     Relu,
     Clip,
     Unary,
+    PRelu,
     MaxPool,
     AveragePool,
     SumPool,

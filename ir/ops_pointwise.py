@@ -1,4 +1,4 @@
-"""Ops that treat every element by itself: add, affine, relu, clip, unary."""
+"""Ops that treat every element by itself: add, affine, relu, clip, unary, prelu."""
 
 from __future__ import annotations
 
@@ -158,6 +158,24 @@ class Unary(Op):
         return UNARY[self.function](x, self.alpha).astype(x.dtype)
 
     def work(self, x: TensorType) -> Work:
+        return Work(lookups=x.elements)
+
+
+@dataclass(frozen=True, slots=True)
+class PRelu(Op):
+    """``x`` where it is positive, else ``slope * x``; a slope for all or per channel; reals."""
+
+    name: ClassVar[str] = "prelu"
+    inputs: ClassVar[tuple[str, ...]] = ("x", "slope")
+
+    def infer(self, x: TensorType, slope: TensorType) -> TensorType:
+        check_channels(x, slope, "Slope")
+        return x.with_dtype(FLOAT32)
+
+    def reference(self, x: Array, slope: Array) -> Array:
+        return np.where(x < 0, x * channel_shape(slope, x.ndim), x)
+
+    def work(self, x: TensorType, slope: TensorType) -> Work:
         return Work(lookups=x.elements)
 
 

@@ -143,8 +143,9 @@ class Threshold(Op):
     base: int
 
     def infer(self, x: TensorType, thresholds: TensorType) -> TensorType:
-        if len(thresholds.shape) != 2 or thresholds.shape[0] not in (1, x.shape[1]):
-            raise ShapeError(f"Thresholds must be ({x.shape[1]}, levels), got {thresholds}.")
+        channels = (*x.sample_shape, 1)[0]
+        if len(thresholds.shape) != 2 or thresholds.shape[0] not in (1, channels):
+            raise ShapeError(f"Thresholds must be ({channels}, levels), got {thresholds}.")
         if x.dtype.is_integer != thresholds.dtype.is_integer:
             raise ShapeError(f"Thresholds {thresholds} and operand {x} differ.")
         check_range(self.dtype, self.base, self.base + thresholds.sample_shape[1])
@@ -169,7 +170,10 @@ class Threshold(Op):
 
 @dataclass(frozen=True, slots=True)
 class Lookup(Op):
-    """Codes to codes: ``table[x - x.dtype.lo]`` (7), one table for all channels; any function."""
+    """Codes to codes: ``table[x - x.dtype.lo]`` (7), any function.
+
+    One table ``(entries,)`` for all channels, or ``(c, entries)`` with one per channel (axis 1).
+    """
 
     name: ClassVar[str] = "lookup"
     inputs: ClassVar[tuple[str, ...]] = ("x", "table")
@@ -178,18 +182,32 @@ class Lookup(Op):
 
     def infer(self, x: TensorType, table: TensorType) -> TensorType:
         entries = x.dtype.hi - x.dtype.lo + 1 if x.dtype.is_integer else 0
-        if table.shape != (entries,) or self.base != x.dtype.lo:
+        channels = (*x.sample_shape, 1)[0]
+        if table.shape not in ((entries,), (channels, entries)) or self.base != x.dtype.lo:
             raise ShapeError(f"A table for {x.dtype} has {entries} entries, got {table}.")
         return x.with_dtype(self.dtype)
 
     def reference(self, x: Array, table: Array) -> Array:
-        return table[widen(x) - self.base].astype(self.dtype.container)
+        places = widen(x) - self.base
+        if table.ndim == 1:
+            return table[places].astype(self.dtype.container)
+        channels = np.arange(len(table)).reshape(-1, *(1,) * (x.ndim - 2))
+        return table[channels, places].astype(self.dtype.container)
 
     def interval(self, x: Fact, table: Fact) -> Interval:
         entries = known(table).astype(np.int64)
-        lo, hi = x.interval.bounds
-        reached = entries[lo - self.base : hi - self.base + 1]
-        return Interval.of(int(reached.min()), int(reached.max()))
+        if entries.ndim == 1:
+            lo, hi = x.interval.bounds
+            reached = entries[lo - self.base : hi - self.base + 1]
+            return Interval.of(int(reached.min()), int(reached.max()))
+        reach = x.interval.per_channel(len(entries))
+        parts = [
+            row[lo - self.base : hi - self.base + 1]
+            for row, lo, hi in zip(entries, reach.lo, reach.hi, strict=True)
+        ]
+        return Interval.of(
+            np.array([part.min() for part in parts]), np.array([part.max() for part in parts])
+        )
 
     def work(self, x: TensorType, table: TensorType) -> Work:
         return Work(lookups=x.elements)

@@ -9,9 +9,11 @@ from ..errors import ShapeError, VerifyError
 from .evaluate import facts
 from .graph import Graph
 from .op import Op
+from .ops_arg import ArgMax
 from .ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from .ops_linear import Conv, Dense
-from .ops_pointwise import Add, Affine, Clip, Relu, Unary
+from .ops_norm import LayerNorm
+from .ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
 from .ops_pool import AveragePool, MaxPool, SumPool
 from .ops_product import MatMul, Multiply
 from .ops_quant import Dequantize, Lookup, PairLookup, Quantize, Requantize, Threshold
@@ -20,10 +22,10 @@ from .tensor import BATCH
 
 Stage = Literal["float", "quantized", "integer"]
 
-_PRODUCTS: frozenset[type[Op]] = frozenset({Multiply, MatMul, Softmax})
+_PRODUCTS: frozenset[type[Op]] = frozenset({Multiply, MatMul, Softmax, LayerNorm, ArgMax})
 _LAYOUT: frozenset[type[Op]] = frozenset({Reshape, Transpose, Slice, Pad, Concat, MaxPool})
 _REAL: frozenset[type[Op]] = (_LAYOUT | _PRODUCTS).union(
-    (Conv, Dense, Add, Affine, Relu, Clip, Unary, AveragePool)
+    (Conv, Dense, Add, Affine, Relu, Clip, Unary, PRelu, AveragePool)
 )
 _INTEGER: frozenset[type[Op]] = (_LAYOUT | _PRODUCTS).union(
     (Conv, Dense, Add, SumPool, Requantize, Threshold, Lookup)
@@ -135,6 +137,18 @@ def _exponentials_fit(graph: Graph, stage: Stage) -> Iterator[Finding]:
                 yield node.where, f"its exponentials reach {table.array.max()}"
 
 
+def _norms_fit(graph: Graph, stage: Stage) -> Iterator[Finding]:
+    for node in graph.nodes:
+        x = graph.type_of(node.inputs[0]) if node.inputs else None
+        if not isinstance(node.op, LayerNorm) or x is None or not x.dtype.is_integer:
+            continue
+        epsilon = graph.constants.get(node.inputs[1])
+        if epsilon is None:
+            yield node.where, "its epsilon is not a constant"
+        elif not node.op.fits(x, int(epsilon.array)):
+            yield node.where, f"its sums of {x} overflow"
+
+
 RULES: tuple[tuple[str, Rule], ...] = (
     ("Every value is defined once.", _names_defined_once),
     ("Operands are defined before they are used.", _operands_defined_before),
@@ -145,6 +159,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("No integer can overflow its type.", _accumulators_fit),
     ("Rescaling fits into int64 and shifts right by 0 to 62.", _rescalings_fit),
     ("Sums of exponentials are positive and fit int32.", _exponentials_fit),
+    ("Sums of layer_norm fit int64.", _norms_fit),
 )
 
 

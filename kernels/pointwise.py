@@ -39,7 +39,7 @@ def _add(x: Array, y: Array, left: np.int32, right: np.int32, out: Array) -> Non
 
 def _channels(x: TensorType) -> tuple[int, int]:
     """Channels of axis 1, and how many neighbours in storage order share one."""
-    channels, *rest = x.sample_shape
+    channels, *rest = x.sample_shape or (1,)
     return channels, 1 if len(x.shape) == 4 else prod(rest)
 
 
@@ -113,13 +113,21 @@ def _threshold(
 
 
 def lookup(op: Lookup, types: Types) -> Kernel:
-    """x ``(n, ...)``, table ``(entries,)`` -> codes."""
+    """x ``(n, c, ...)``, table ``(entries,)`` or ``(c, entries)`` -> codes."""
+    channels, neighbours = _channels(types[0])
+    rows, entries = ((1,) + types[1].sample_shape)[-2:]
+    starts = np.repeat(np.arange(channels) % rows * entries, neighbours)
+    starts = np.tile(starts, -(-_RUN // starts.size))
 
     def prepare(op: Lookup, inputs: Operands) -> Operands:
-        return inputs[0], inputs[1].astype(op.dtype.container)
+        return inputs[0], inputs[1].astype(op.dtype.container).reshape(-1)
 
     def run(op: Lookup, inputs: Operands, out: Array) -> None:
-        _lookup(inputs[0].reshape(-1), inputs[1], op.base, out.reshape(-1))
+        x, table = inputs
+        if rows == 1:
+            _lookup(x.reshape(-1), table, op.base, out.reshape(-1))
+        else:
+            _lookup_rows(x.reshape(-1), table, starts, (op.base, entries), out.reshape(-1))
 
     return Kernel(run, prepare)
 
@@ -130,3 +138,13 @@ def _lookup(x: Array, table: Array, base: int, out: Array) -> None:
     last = table.size - 1
     for i in range(x.size):
         out[i] = table[min(max(int(x[i]) - base, 0), last)]
+
+
+@compiled
+def _lookup_rows(x: Array, table: Array, starts: Array, place: tuple[int, int], out: Array) -> None:
+    """Each channel's row of the table begins at one of ``starts``; ``place`` is base, entries."""
+    base, last = place[0], place[1] - 1
+    for first in range(0, x.size, starts.size):
+        source, target = x[first : first + starts.size], out[first : first + starts.size]
+        for i in range(source.size):
+            target[i] = table[starts[i] + min(max(int(source[i]) - base, 0), last)]

@@ -7,8 +7,10 @@ from functools import cache
 from typing import Any, Literal
 
 from ..ir.op import Op
+from ..ir.ops_arg import ArgMax
 from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
+from ..ir.ops_norm import LayerNorm
 from ..ir.ops_pointwise import Add
 from ..ir.ops_pool import MaxPool, SumPool
 from ..ir.ops_product import MatMul, Multiply
@@ -28,7 +30,7 @@ def _fixed(run: Run) -> Maker:
 @cache
 def table() -> Mapping[tuple[type[Op], Isa], Maker]:
     """Every kernel. The first call imports numba, which is why it is not done on import."""
-    from . import layout, linear, pointwise, pool, product, softmax
+    from . import arg, layout, linear, norm, pointwise, pool, product, softmax
 
     return {
         (Conv, "portable"): linear.conv,
@@ -39,6 +41,8 @@ def table() -> Mapping[tuple[type[Op], Isa], Maker]:
         (Multiply, "portable"): _fixed(product.multiply),
         (MatMul, "portable"): product.matmul,
         (Softmax, "portable"): _fixed(softmax.softmax),
+        (LayerNorm, "portable"): _fixed(norm.layer_norm),
+        (ArgMax, "portable"): _fixed(arg.arg_max),
         (Requantize, "portable"): pointwise.requantize,
         (Threshold, "portable"): pointwise.threshold,
         (Lookup, "portable"): pointwise.lookup,

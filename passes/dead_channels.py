@@ -147,6 +147,15 @@ def shrink_parameters(self: Shrink, rewriter: Rewriter, node: Node) -> str:
     return rewriter.copy(node, inputs=tuple(operands))
 
 
+def shrink_lookup(self: Shrink, rewriter: Rewriter, node: Node) -> str:
+    """The rows of the channels that stay; one table for all channels stays as it is."""
+    mask, table = self.kept[node.name], rewriter.old.constants[node.inputs[1]]
+    if mask.all() or table.array.ndim == 1:
+        return rewriter.copy(node)
+    kept = rewriter.new.constant(node.inputs[1], Tensor(table.array[mask], table.dtype))
+    return rewriter.copy(node, inputs=(rewriter[node.inputs[0]], kept))
+
+
 def shrink_reshape(self: Shrink, rewriter: Rewriter, node: Node) -> str:
     """Blocks of elements stay or go as a whole: only the leading size changes."""
     if not isinstance(node.op, Reshape) or not node.op.shape:
@@ -170,6 +179,7 @@ RULES: dict[type[Any], Callable[[Shrink, Rewriter, Node], str]] = {
     Dense: shrink_linear,
     Requantize: shrink_parameters,
     Threshold: shrink_parameters,
+    Lookup: shrink_lookup,
     Reshape: shrink_reshape,
     Slice: shrink_slice,
 }

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..ir.graph import Builder, Graph, Node, rename
+from ..ir.graph import Builder, Graph, Node, prune_unused, rename
 from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add, Affine, Clip, Relu, Unary
@@ -76,7 +76,7 @@ def lower_node(lowering: Lowering, node: Node) -> None:
 def finish(lowering: Lowering) -> Graph:
     """The integer graph; every output is codes or an accumulator, under the model's name for it."""
     outputs = {output_of(lowering, name): name for name in lowering.graph.outputs}
-    graph = lowering.new.build(tuple(outputs))
+    graph = prune_unused(lowering.new.build(tuple(outputs)))
     taken = {*graph.constants, *graph.values}
     return rename(
         graph,

@@ -13,6 +13,7 @@ from ..ir.certificate import Certificate
 from ..ir.graph import Node
 from ..ir.numeric import INT32, Array, Encoding, NumericType, int_type
 from ..ir.ops_layout import Concat
+from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add
 from ..ir.ops_quant import Lookup, Quantize, Requantize, Threshold
 from .add import find_sum, pairs, sum_table
@@ -146,14 +147,25 @@ def _always(
 
 
 def rising(self: Lowering, node: Node, image: Image) -> Image:
-    """The same image of an accumulator whose falling channels are negated."""
+    """The image of an accumulator whose falling channels are negated: in its weights if any."""
     signs = np.array([-1 if scale < 0 else 1 for scale in image.scale], dtype=np.int64)
+    upward = replace(image, scale=tuple(map(abs, image.scale)))
+    name = f"{image.name}.rising"
+    made = next((each for each in self.new.nodes if each.name == image.name), None)
+    if made is not None and isinstance(made.op, Conv | Dense) and len(made.inputs) == 2:
+        weight = self.new.constants[made.inputs[1]]
+        rows = np.broadcast_to(signs, len(weight.array)).reshape(
+            -1, *(1,) * (weight.array.ndim - 1)
+        )
+        dtype = weight.dtype if weight.dtype.kind in ("bipolar", "ternary") else None
+        negated = weight.array.astype(np.int64) * rows
+        held = self.constant(f"{made.inputs[1]}.rising", negated, dtype)
+        return replace(upward, name=self.emit(name, made.op, made.inputs[0], held, node=node))
     none = np.zeros(1, dtype=np.int64)
     flip = Parameters(signs, none, none, INT32.lo, INT32.hi)
     proof = Certificate("exact", "negation", *self.facts[image.name].interval.bounds)
-    flipped = f"{image.name}.rising"
-    made = emit_requantize(self, node, image.name, INT32, flipped, flip, proof)
-    return replace(image, name=made, scale=tuple(map(abs, image.scale)))
+    flipped = emit_requantize(self, node, image.name, INT32, name, flip, proof)
+    return replace(upward, name=flipped)
 
 
 def emit_requantize(
@@ -186,7 +198,8 @@ def emit_threshold(
 ) -> str:
     """Append a threshold with these steps ``(c, levels)``: exact by definition."""
     lo, hi = self.facts[source].interval.bounds
-    table = self.constant(f"{name}.thresholds", steps)
+    shared = steps[:1] if (steps == steps[:1]).all() else steps
+    table = self.constant(f"{name}.thresholds", shared)
     certificate = Certificate("exact", "threshold", lo, hi)
     op = Threshold(dtype, base)
     return self.emit(name, op, source, table, node=node, certificate=certificate)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..ir.graph import Graph, Node
 from ..ir.ops_linear import Conv, Dense
+from ..ir.ops_norm import LayerNorm
 from ..ir.ops_pointwise import Add
 from ..ir.ops_pool import SumPool
 from ..ir.ops_product import MatMul, Multiply
@@ -13,7 +14,7 @@ from ..ir.ops_quant import Lookup, Requantize, Threshold
 from ..ir.ops_softmax import Softmax
 from ..ir.program import ALIGNMENT, Program, Slot, Step
 
-ACCUMULATES = (Conv, Dense, Add, SumPool, Multiply, MatMul, Softmax)
+ACCUMULATES = (Conv, Dense, Add, SumPool, Multiply, MatMul, Softmax, LayerNorm)
 EPILOGUES = (Requantize, Threshold, Lookup)
 
 

@@ -6,9 +6,9 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
+import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-import flatbuffers
 
 TYPES = {
     "float32": (schema.TensorType.FLOAT32, np.float32),

@@ -1,0 +1,212 @@
+"""The node cases of ONNX's own backend suite: which this compiler imports, refuses, gets wrong.
+
+Selected are the cases of ``onnx.backend.test.case.node`` that are one node of an operator in
+``OPERATORS`` (functions that the suite expands into many nodes are left out, for their operator is
+there as a node too). A float operator is run on float32; where a case has integers of at most 32
+bits and the operator only chooses among elements (``CHOOSING``), the same case is run on the same
+numbers as float32. Other integer, string and boolean cases of float operators are no networks and
+are left out. The quantized operators are run as they are, whatever their types. Shapes are those of
+the case's arrays, so all are static.
+
+All inputs but the activations (``ACTIVATIONS``) become initializers, as in a trained network. A
+case is first read with axis 0 as the batch, then, if that is refused, without a batch axis.
+
+passed    the outputs equal the case's: floats within its own tolerances, integers exactly; a float
+          network also compiled, with the case's inputs as calibration data, and its simulator
+          equaled the reference in every code
+refused   an IntaglioError says what is not supported
+failed    anything else
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+if __name__ == "__main__":  # run as a file: the package is the folder above
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from intaglio import api
+from intaglio.errors import IntaglioError
+from intaglio.frontend.onnx_import import import_onnx
+from intaglio.ir.evaluate import evaluate
+from intaglio.ir.graph import Graph
+from intaglio.ir.numeric import Array
+
+Verdict = Literal["passed", "refused", "failed"]
+FLOAT_OPERATORS = (
+    *("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "Div", "Concat", "Relu"),
+    *("Clip", "PRelu", "LeakyRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh", "Elu"),
+    *("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "Resize", "Upsample", "Pad"),
+    *("Reshape", "Flatten", "Transpose", "Slice", "Squeeze", "Unsqueeze", "Split"),
+    *("BatchNormalization", "Softmax", "LayerNormalization", "ArgMax", "ArgMin"),
+    *("ReduceMean", "ReduceSum", "CenterCropPad"),
+)
+QUANTIZED_OPERATORS = (
+    *("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"),
+    *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),
+)
+OPERATORS = (*FLOAT_OPERATORS, *QUANTIZED_OPERATORS)
+CHOOSING = ("MaxPool", "Pad")
+"""Operators of which some cases exist only with integers, though they compute nothing."""
+ACTIVATIONS = {"Add": 2, "Sub": 2, "Mul": 2, "MatMul": 2, "Concat": 99}
+"""How many leading inputs are activations; one of any other operator."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One node with its inputs and what it must give."""
+
+    name: str
+    operator: str
+    model: onnx.ModelProto
+    inputs: dict[str, Array]
+    expected: tuple[Array, ...]
+    rtol: float
+    atol: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a case. ``deviation``: of the integers from the floats, of their range."""
+
+    case: Case
+    verdict: Verdict
+    reason: str = ""
+    batch: bool = True
+    deviation: float = 0.0
+
+
+def cases(operators: Iterable[str] = OPERATORS) -> Iterator[Case]:
+    """The selected cases, operator by operator."""
+    from onnx.backend.test.case.node import collect_testcases
+
+    wanted = tuple(operators)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy's, about what the cases compute
+        found = [each for each in collect_testcases(None) if len(each.model.graph.node) == 1]
+    for operator in wanted:
+        for each in found:
+            node = each.model.graph.node[0]
+            if node.op_type == operator and node.domain == "":
+                yield from _selected(each, operator)
+
+
+def _selected(test: Any, operator: str) -> Iterator[Case]:
+    ((arrays, expected),) = test.data_sets
+    given = list(test.model.graph.input)
+    values = {value.name: _array(array) for value, array in zip(given, arrays, strict=True)}
+    first = values[given[0].name]
+    if operator in FLOAT_OPERATORS and first.dtype != np.float32:
+        integers = first.dtype.kind in "iu" and first.dtype.itemsize <= 4
+        if operator not in CHOOSING or not integers:
+            return
+        values[given[0].name] = first.astype(np.float32)
+        expected = [_array(each).astype(np.float32) for each in expected]
+    count = ACTIVATIONS.get(operator, 1)
+    inputs = {value.name: values[value.name] for value in given[:count]}
+    model = _with_initializers(test.model, values, inputs)
+    results = tuple(map(_array, expected))
+    yield Case(test.name, operator, model, inputs, results, test.rtol, test.atol)
+
+
+def _array(given: Any) -> Array:
+    """What a case gives: an array, or a tensor of a type that numpy does not have."""
+    return (
+        numpy_helper.to_array(given) if isinstance(given, onnx.TensorProto) else np.asarray(given)
+    )
+
+
+def _with_initializers(
+    model: onnx.ModelProto, values: dict[str, Array], inputs: dict[str, Array]
+) -> onnx.ModelProto:
+    """The model in which all inputs but ``inputs`` are initializers, and shapes are the arrays'."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.input[:]
+    for name, array in values.items():
+        if name in inputs:
+            kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+            copy.graph.input.append(helper.make_tensor_value_info(name, kind, array.shape))
+        else:
+            copy.graph.initializer.append(numpy_helper.from_array(array, name))
+    return copy
+
+
+def run(case: Case) -> Result:
+    """Import, evaluate, compare; compile and check what is float."""
+    refusals = []
+    for batch in (True, False):
+        try:
+            return _run(case, batch)
+        except IntaglioError as error:
+            refusals.append(f"{type(error).__name__}: {error}")
+        except Exception as error:  # whatever it is, it must be seen and counted
+            return Result(case, "failed", f"{type(error).__name__}: {error}", batch)
+    return Result(case, "refused", " | ".join(refusals))
+
+
+def _run(case: Case, batch: bool) -> Result:
+    graph = import_onnx(case.model, batch=batch)
+    given = {name: array if batch else array[None] for name, array in case.inputs.items()}
+    found = evaluate(graph, given)
+    for name, expected in zip(graph.outputs, case.expected, strict=True):
+        array = found[name] if batch else found[name][0]
+        wrong = _difference(array, expected, case)
+        if wrong:
+            return Result(case, "failed", f"Output '{name}': {wrong}", batch)
+    if case.operator not in FLOAT_OPERATORS:
+        return Result(case, "passed", batch=batch)
+    network = api.compile(graph, given)
+    network.check(given)
+    return Result(case, "passed", "", batch, _deviation(network, graph, given))
+
+
+def _difference(found: Array, expected: Array, case: Case) -> str:
+    """What is wrong with an output, or nothing."""
+    if found.shape != expected.shape:
+        return f"the shape {found.shape} instead of {expected.shape}"
+    if expected.dtype.kind in "iu":
+        wrong = found.astype(np.float64) != expected
+    else:
+        wide = expected.astype(np.float64)
+        wrong = ~np.isclose(found.astype(np.float64), wide, rtol=case.rtol, atol=case.atol)
+    return f"{int(wrong.sum())} of {wrong.size} elements differ" if wrong.any() else ""
+
+
+def _deviation(network: api.Network, graph: Graph, given: dict[str, Array]) -> float:
+    """The greatest distance of an output's integers from its floats, as a part of their range."""
+    floats, made, worst = evaluate(graph, given), network.run(given), 0.0
+    outputs = made if isinstance(made, dict) else {graph.outputs[0]: made}
+    for slot, name in zip(network.outputs, graph.outputs, strict=True):
+        real = outputs[slot.name if isinstance(made, dict) else name].real
+        span = float(np.ptp(floats[name])) or float(np.abs(floats[name]).max()) or 1.0
+        worst = max(worst, float(np.abs(real - floats[name]).max()) / span)
+    return worst
+
+
+def table(results: Sequence[Result]) -> str:
+    """Counts per operator and in all, then every case that did not pass with its reason."""
+    verdicts: tuple[Verdict, ...] = ("passed", "refused", "failed")
+    rows = [f"{'operator':24}" + "".join(f"{each:>9}" for each in verdicts)]
+    for operator in (*dict.fromkeys(result.case.operator for result in results), "total"):
+        own = [r.verdict for r in results if operator in ("total", r.case.operator)]
+        rows.append(f"{operator:24}" + "".join(f"{Counter(own)[each]:9}" for each in verdicts))
+    rest = [result for result in results if result.verdict != "passed"]
+    return "\n".join([*rows, *(f"{r.verdict} {r.case.name}: {r.reason}" for r in rest)])
+
+
+if __name__ == "__main__":
+    done = [run(case) for case in cases(sys.argv[1:] or OPERATORS)]
+    print(table(done))
+    far = sorted(done, key=lambda result: -result.deviation)[:10]
+    print("\n".join(f"deviation {r.deviation:.3f} {r.case.name}" for r in far))
