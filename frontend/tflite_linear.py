@@ -179,7 +179,9 @@ def rows_of(call: Call, weight: tuple[int, ...]) -> str:
             "Convert the model again.",
         )
     shape = (weight[1],) if elements == weight[1] else (elements // weight[1], weight[1])
-    return reshape(call.site.step("in"), call.value(0, "file"), shape)
+    x = call.value(0, "file")
+    flat = call.site.type_of(x).sample_shape == shape
+    return x if flat else reshape(call.site.step("in"), x, shape)
 
 
 def shaped(call: Call, made: str) -> Result:

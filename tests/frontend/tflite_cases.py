@@ -31,7 +31,9 @@ def activation(rng: Rng) -> int:
 
 
 def _conv_shape(rng: Rng) -> tuple[int, int, int, int, int]:
-    size, kernel, stride, dilation = (int(rng.integers(*ends)) for ends in ((5, 10), (1, 4), (1, 4), (1, 3)))
+    size, kernel, stride, dilation = (
+        int(rng.integers(*ends)) for ends in ((5, 10), (1, 4), (1, 4), (1, 3))
+    )
     if stride > 1:
         dilation = 1
     padding = int(rng.choice([SAME, VALID]))
@@ -50,30 +52,48 @@ def conv(rng: Rng, dtype: str = "int8", depthwise: bool = False) -> Case:
     wide = dtype == "int16"
     sx, zx = scale(rng), 0 if wide else zero(rng)
     per_channel = rng.random() < 0.8
-    sw = np.array([scale(rng, 0.001, 0.05) for _ in range(filters if per_channel else 1)], np.float32)
-    shape = (1, kernel, kernel, filters) if depthwise else (filters, kernel, kernel, channels // groups)
+    sw = np.array(
+        [scale(rng, 0.001, 0.05) for _ in range(filters if per_channel else 1)], np.float32
+    )
+    shape = (
+        (1, kernel, kernel, filters) if depthwise else (filters, kernel, kernel, channels // groups)
+    )
     fan_in = kernel * kernel * (1 if depthwise else channels // groups)
     span = 32767 if wide else 127
-    sy = float(np.float32(sx * sw.mean() * span * 70 * np.sqrt(fan_in) / span / rng.uniform(0.3, 3)))
+    sy = float(
+        np.float32(sx * sw.mean() * span * 70 * np.sqrt(fan_in) / span / rng.uniform(0.3, 3))
+    )
     x = w.tensor((1, size, size, channels), dtype, sx, zx)
     weight = w.tensor(shape, "int8", sw, 0, rng.integers(-127, 128, shape), 3 if depthwise else 0)
-    bias = w.tensor((filters,), "int64" if wide else "int32", sx * sw, 0, rng.integers(-span * 30, span * 30, filters))
+    bias = w.tensor(
+        (filters,),
+        "int64" if wide else "int32",
+        sx * sw,
+        0,
+        rng.integers(-span * 30, span * 30, filters),
+    )
     y = w.tensor((1, out, out, filters), dtype, sy, 0 if wide else zero(rng))
     options = {
-        "padding": padding, "strideH": stride, "strideW": stride,
-        "dilationHFactor": dilation, "dilationWFactor": dilation,
+        "padding": padding,
+        "strideH": stride,
+        "strideW": stride,
+        "dilationHFactor": dilation,
+        "dilationWFactor": dilation,
         "fusedActivationFunction": activation(rng),
     }
     if depthwise:
         options["depthMultiplier"] = multiplier
-    inputs = [x, weight, bias] if rng.random() < 0.9 or wide else [x, weight]
-    w.operator("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", inputs, [y], **options)
+    w.operator("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", [x, weight, bias], [y], **options)
     return w.model([x], [y]), [codes(rng, (1, size, size, channels), dtype)]
 
 
 def fully_connected(rng: Rng) -> Case:
     w = Written()
-    depth, filters, rows = int(rng.integers(1, 40)), int(rng.integers(1, 9)), int(rng.integers(1, 4))
+    depth, filters, rows = (
+        int(rng.integers(1, 40)),
+        int(rng.integers(1, 9)),
+        int(rng.integers(1, 4)),
+    )
     keep = rows > 1
     sx, sw = scale(rng), scale(rng, 0.001, 0.05)
     sy = float(np.float32(sx * sw * 70 * np.sqrt(depth) * rng.uniform(0.5, 3)))
@@ -82,17 +102,22 @@ def fully_connected(rng: Rng) -> Case:
     weight = w.tensor((filters, depth), "int8", sw, 0, rng.integers(-127, 128, (filters, depth)))
     bias = w.tensor((filters,), "int32", sx * sw, 0, rng.integers(-4000, 4000, filters))
     y = w.tensor((*shape[:-1], filters), "int8", sy, zero(rng))
-    w.operator("FULLY_CONNECTED", [x, weight, bias], [y], keepNumDims=keep, fusedActivationFunction=activation(rng))
+    w.operator(
+        "FULLY_CONNECTED",
+        [x, weight, bias],
+        [y],
+        keepNumDims=keep,
+        fusedActivationFunction=activation(rng),
+    )
     return w.model([x], [y]), [codes(rng, shape, count=40)]
 
 
 def transpose_conv(rng: Rng) -> Case:
     w = Written()
-    size, kernel, stride = int(rng.integers(3, 6)), int(rng.integers(1, 5)), int(rng.integers(1, 4))
+    size, stride = int(rng.integers(3, 6)), int(rng.integers(1, 4))
+    kernel = int(rng.integers(stride, 5))
     padding = int(rng.choice([SAME, VALID]))
-    out = size * stride if padding == SAME else (size - 1) * stride + max(kernel, stride)
-    if padding == VALID:
-        out = (size - 1) * stride + kernel
+    out = size * stride if padding == SAME else (size - 1) * stride + kernel
     channels, filters = int(rng.integers(1, 5)), int(rng.integers(1, 5))
     sx, sw = scale(rng), np.array([scale(rng, 0.001, 0.05) for _ in range(filters)], np.float32)
     sy = float(np.float32(sx * sw.mean() * 100 * kernel * rng.uniform(0.5, 2)))
@@ -101,7 +126,15 @@ def transpose_conv(rng: Rng) -> Case:
     weight = w.tensor(shape, "int8", sw, 0, rng.integers(-127, 128, shape))
     bias = w.tensor((filters,), "int32", sx * sw, 0, rng.integers(-4000, 4000, filters))
     y = w.tensor((1, out, out, filters), "int8", sy, zero(rng))
-    w.operator("TRANSPOSE_CONV", [w.ints([1, out, out, filters]), weight, x, bias], [y], padding=padding, strideH=stride, strideW=stride, fusedActivationFunction=activation(rng))
+    w.operator(
+        "TRANSPOSE_CONV",
+        [w.ints([1, out, out, filters]), weight, x, bias],
+        [y],
+        padding=padding,
+        strideH=stride,
+        strideW=stride,
+        fusedActivationFunction=activation(rng),
+    )
     return w.model([x], [y]), [codes(rng, (1, size, size, channels))]
 
 
@@ -138,13 +171,27 @@ def gate(rng: Rng) -> Case:
 def pool(name: str) -> Callable[[Rng], Case]:
     def draw(rng: Rng) -> Case:
         w = Written()
-        size, kernel, stride = int(rng.integers(4, 9)), int(rng.integers(1, 5)), int(rng.integers(1, 4))
+        size, kernel, stride = (
+            int(rng.integers(4, 9)),
+            int(rng.integers(1, 5)),
+            int(rng.integers(1, 4)),
+        )
         padding = int(rng.choice([SAME, VALID]))
         out = -(-size // stride) if padding == SAME else (size - kernel) // stride + 1
         s, z = scale(rng), zero(rng)
         x = w.tensor((1, size, size, 3), "int8", s, z)
         y = w.tensor((1, out, out, 3), "int8", s, z)
-        w.operator(name, [x], [y], padding=padding, strideH=stride, strideW=stride, filterHeight=kernel, filterWidth=kernel, fusedActivationFunction=activation(rng))
+        w.operator(
+            name,
+            [x],
+            [y],
+            padding=padding,
+            strideH=stride,
+            strideW=stride,
+            filterHeight=kernel,
+            filterWidth=kernel,
+            fusedActivationFunction=activation(rng),
+        )
         return w.model([x], [y]), [codes(rng, (1, size, size, 3))]
 
     return draw
@@ -164,7 +211,9 @@ def mean(rng: Rng) -> Case:
     return w.model([x], [y]), [codes(rng, shape, count=20)]
 
 
-def unary(name: str, out: tuple[float, int] | None = None, dtype: str = "int8", **options: Any) -> Callable[[Rng], Case]:
+def unary(
+    name: str, out: tuple[float, int] | None = None, dtype: str = "int8", **options: Any
+) -> Callable[[Rng], Case]:
     def draw(rng: Rng) -> Case:
         w = Written()
         wide = dtype == "int16"
@@ -173,7 +222,10 @@ def unary(name: str, out: tuple[float, int] | None = None, dtype: str = "int8", 
         every = np.arange(np.iinfo(dtype).min, np.iinfo(dtype).max + 1).astype(dtype)
         x = w.tensor((1, every.size), dtype, sx, 0 if wide else zero(rng))
         y = w.tensor((1, every.size), dtype, *given)
-        drawn = {key: float(np.float32(value(rng))) if callable(value) else value for key, value in options.items()}
+        drawn = {
+            key: float(np.float32(value(rng))) if callable(value) else value
+            for key, value in options.items()
+        }
         w.operator(name, [x], [y], **drawn)
         return w.model([x], [y]), [every[None]]
 
@@ -201,16 +253,23 @@ def prelu(rng: Rng) -> Case:
 def concatenation(rng: Rng) -> Case:
     w = Written()
     axis = int(rng.choice([1, 2, 3, -1]))
-    shapes = [tuple(int(rng.integers(1, 4)) if a == axis % 4 else s for a, s in enumerate((1, 3, 4, 2))) for _ in range(3)]
+    shapes = [
+        tuple(int(rng.integers(1, 4)) if a == axis % 4 else s for a, s in enumerate((1, 3, 4, 2)))
+        for _ in range(3)
+    ]
     s, z = scale(rng), zero(rng)
     parts = [w.tensor(shape, "int8", s, z) for shape in shapes]
     total = sum(shape[axis] for shape in shapes)
-    y = w.tensor(tuple(total if a == axis % 4 else d for a, d in enumerate(shapes[0])), "int8", s, z)
+    y = w.tensor(
+        tuple(total if a == axis % 4 else d for a, d in enumerate(shapes[0])), "int8", s, z
+    )
     w.operator("CONCATENATION", parts, [y], axis=axis)
     return w.model(parts, [y]), [codes(rng, shape) for shape in shapes]
 
 
-def moved(name: str, shape: tuple[int, ...], result: tuple[int, ...], *operands: Any, **options: Any) -> Callable[[Rng], Case]:
+def moved(
+    name: str, shape: tuple[int, ...], result: tuple[int, ...], *operands: Any, **options: Any
+) -> Callable[[Rng], Case]:
     """An operator that moves codes of ``shape`` to ``result``; ``operands`` are lists of int32."""
 
     def draw(rng: Rng) -> Case:
@@ -299,12 +358,25 @@ CASES: dict[str, Callable[[Rng], Case]] = {
     "pad_with": pad_with,
     "slice": moved("SLICE", (1, 5, 6, 4), (1, 3, 5, 2), [0, 1, 1, 2], [1, 3, -1, 2]),
     "strided_slice": moved(
-        "STRIDED_SLICE", (1, 5, 6, 4), (1, 2, 4, 4), [0, 1, -5, 0], [1, 5, 5, 4], [1, 2, 1, 1],
-        beginMask=9, endMask=9,
+        "STRIDED_SLICE",
+        (1, 5, 6, 4),
+        (1, 2, 4, 4),
+        [0, 1, -5, 0],
+        [1, 5, 5, 4],
+        [1, 2, 1, 1],
+        beginMask=9,
+        endMask=9,
     ),
     "shrinking_slice": moved(
-        "STRIDED_SLICE", (1, 5, 6, 4), (1, 6, 4), [0, 2, 0, 0], [1, 3, 6, 4], [1, 1, 1, 1],
-        beginMask=13, endMask=13, shrinkAxisMask=2,
+        "STRIDED_SLICE",
+        (1, 5, 6, 4),
+        (1, 6, 4),
+        [0, 2, 0, 0],
+        [1, 3, 6, 4],
+        [1, 1, 1, 1],
+        beginMask=13,
+        endMask=13,
+        shrinkAxisMask=2,
     ),
     "split": split,
     "nearest": resize("RESIZE_NEAREST_NEIGHBOR"),
