@@ -36,21 +36,32 @@ def import_model(
     example_inputs: tuple[Any, ...] | None = None,
     *,
     outputs: Sequence[str] = (),
+    semantics: str | None = None,
 ) -> Graph:
-    """The graph of an ONNX file or ``torch.nn.Module``; a Graph is returned as it is.
+    """The graph of an ONNX or TFLite file or ``torch.nn.Module``; a Graph is returned as it is.
 
-    A module needs ``example_inputs``, a tuple of tensors with a batch of 1 or more. An ONNX model
-    may be cut at inner tensors, its new ``outputs``.
+    A module needs ``example_inputs``, a tuple of tensors with a batch of 1 or more. A file may be
+    cut at inner tensors, its new ``outputs``. ``semantics`` names the arithmetic of a TFLite model:
+    ``tflite`` (the reference kernels, the default), ``xnnpack`` or ``onnx``.
     Raises ImportModelError naming the node that cannot be imported.
     """
     if isinstance(model, Graph):
         return model
+    suffix = Path(model).suffix.lower() if isinstance(model, str | Path) else ""
+    if suffix == ".tflite":
+        from .frontend.tflite_import import import_tflite
+
+        return import_tflite(model, outputs=outputs, semantics=semantics or "tflite")
+    if semantics is not None:
+        raise UsageError(
+            "Only TFLite models have a choice of semantics.", fix="Leave out 'semantics'."
+        )
     if isinstance(model, str | Path):
-        if Path(model).suffix.lower() != ".onnx":
+        if suffix != ".onnx":
             raise UsageError(
                 "This is not a model file that intaglio reads.",
                 where=f"'{model}'",
-                fix="Give an .onnx file, or a torch.nn.Module from Python.",
+                fix="Give an .onnx or .tflite file, or a torch.nn.Module from Python.",
             )
         from .frontend.onnx_import import import_onnx
 
@@ -80,6 +91,7 @@ def compile(  # the verb users look for; the builtin is not used here
     *,
     recipe: Pipeline | str | Path | None = None,
     outputs: Sequence[str] = (),
+    semantics: str | None = None,
     example_inputs: tuple[Any, ...] | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
@@ -101,7 +113,7 @@ def compile(  # the verb users look for; the builtin is not used here
             f"Options {', '.join(sorted(options))} and a recipe were given together.",
             fix="Put the options into the recipe's quantize pass.",
         )
-    graph = import_model(model, example_inputs, outputs=outputs)
+    graph = import_model(model, example_inputs, outputs=outputs, semantics=semantics)
     stage = stage_of(graph)
     pipeline = _pipeline(recipe, stage, options)
     if pipeline.leaves(stage) != "integer":
