@@ -14,7 +14,7 @@ case is first read with axis 0 as the batch, then, if that is refused, without a
 passed    the outputs equal the case's: floats within its own tolerances, integers exactly; a float
           network also compiled, with the case's inputs as calibration data, and its simulator
           equaled the reference in every code
-refused   an IntaglioError says what is not supported
+refused   an IntaglioError says what is not supported, in both readings
 failed    anything else
 """
 
@@ -58,8 +58,13 @@ QUANTIZED_OPERATORS = (
 OPERATORS = (*FLOAT_OPERATORS, *QUANTIZED_OPERATORS)
 CHOOSING = ("MaxPool", "Pad")
 """Operators of which some cases exist only with integers, though they compute nothing."""
-ACTIVATIONS = {"Add": 2, "Sub": 2, "Mul": 2, "MatMul": 2, "Concat": 99}
-"""How many leading inputs are activations; one of any other operator."""
+_PAIR = (0, 1)
+ACTIVATIONS = {
+    **dict.fromkeys(("Add", "Sub", "Mul", "MatMul", "MatMulInteger"), _PAIR),
+    "QLinearMatMul": (0, 3),
+    "Concat": range(99),
+}
+"""Which inputs are activations; the first of any other operator."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +117,8 @@ def _selected(test: Any, operator: str) -> Iterator[Case]:
             return
         values[given[0].name] = first.astype(np.float32)
         expected = [_array(each).astype(np.float32) for each in expected]
-    count = ACTIVATIONS.get(operator, 1)
-    inputs = {value.name: values[value.name] for value in given[:count]}
+    active = ACTIVATIONS.get(operator, (0,))
+    inputs = {v.name: values[v.name] for index, v in enumerate(given) if index in active}
     model = _with_initializers(test.model, values, inputs)
     results = tuple(map(_array, expected))
     yield Case(test.name, operator, model, inputs, results, test.rtol, test.atol)
@@ -149,10 +154,10 @@ def run(case: Case) -> Result:
         try:
             return _run(case, batch)
         except IntaglioError as error:
-            refusals.append(f"{type(error).__name__}: {error}")
+            refusals.append(str(error))
         except Exception as error:  # whatever it is, it must be seen and counted
             return Result(case, "failed", f"{type(error).__name__}: {error}", batch)
-    return Result(case, "refused", " | ".join(refusals))
+    return Result(case, "refused", " | ".join(dict.fromkeys(refusals)))
 
 
 def _run(case: Case, batch: bool) -> Result:
