@@ -27,6 +27,9 @@ def lower_dequantize(self: Lowering, node: Node) -> None:
     source, scale, zero_point = node.inputs
     if source in self.graph.constants:
         return  # A weight: conv and dense read its codes and scale themselves.
+    if isinstance(node.op, Dequantize) and node.op.axis == 1 and self.array(scale).size > 1:
+        self.meanings[node.name] = _by_channel(self, node)
+        return
     step = Fraction(self.scalar(scale, node))
     zero = int(self.scalar(zero_point, node))
     if source not in self.integers and source not in self.graph.producers:
@@ -36,6 +39,19 @@ def lower_dequantize(self: Lowering, node: Node) -> None:
     if isinstance(getattr(self.graph.producers.get(source), "op", None), Quantize):
         self.encode(name, Encoding(float(step), zero))
     self.meanings[node.name] = Codes(name, step, zero)
+
+
+def _by_channel(self: Lowering, node: Node) -> Image:
+    """Codes whose channels have scales of their own: an accumulator to be rescaled."""
+    source, scale, zero_point = node.inputs
+    channels = node.type.sample_shape[0]
+    zeros = np.broadcast_to(self.array(zero_point).reshape(-1), (channels,)).tolist()
+    steps = fractions(self.array(scale), channels)
+    if source not in self.integers and source not in self.graph.producers:
+        encoding = Encoding(tuple(map(float, steps)), tuple(zeros))
+        self.integers[source] = self.input(replace(self.graph.values[source], encoding=encoding))
+    offsets = tuple(-step * zero for step, zero in zip(steps, zeros, strict=True))
+    return Image(self.integer(source), steps, offsets)
 
 
 def weight_of(self: Lowering, node: Node) -> tuple[Tensor, tuple[Fraction, ...]]:
