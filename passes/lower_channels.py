@@ -9,7 +9,7 @@ import numpy as np
 
 from ..ir.graph import Node
 from ..ir.numeric import Array, Encoding, NumericType
-from ..ir.ops_quant import Quantize
+from ..ir.ops_quant import Dequantize, Quantize
 from .lowering import Lowering, fractions, refuse
 from .meaning import UNBOUNDED, Codes, Image, Meaning
 from .rescale import Rescale
@@ -65,11 +65,19 @@ def unbounded_image(node: Node, meaning: Meaning | None) -> Image:
     return meaning
 
 
-def dequantized(scale: Array, zero_point: Array, name: str, channels: int) -> Image:
-    """Codes with parameters per channel, as an image."""
-    steps = fractions(scale, channels)
-    zeros = np.broadcast_to(zero_point.astype(np.int64).reshape(-1), (channels,)).tolist()
-    return Image(name, steps, tuple(-s * z for s, z in zip(steps, zeros, strict=True)))
+def dequantized(self: Lowering, node: Node) -> Image:
+    """Codes whose channels have scales of their own, as an accumulator to be rescaled."""
+    source, scale, zero_point = node.inputs
+    if not isinstance(node.op, Dequantize) or node.op.axis != 1:
+        raise refuse(node, "has one scale per element of another axis than the channels")
+    channels = node.type.sample_shape[0]
+    zeros = np.broadcast_to(self.array(zero_point).reshape(-1), (channels,)).tolist()
+    steps = fractions(self.array(scale), channels)
+    if source not in self.integers and source not in self.graph.producers:
+        encoding = Encoding(tuple(map(float, steps)), tuple(zeros))
+        self.integers[source] = self.input(replace(self.graph.values[source], encoding=encoding))
+    offsets = tuple(-step * zero for step, zero in zip(steps, zeros, strict=True))
+    return Image(self.integer(source), steps, offsets)
 
 
 def moved_image(self: Lowering, node: Node, image: Image) -> Image:
