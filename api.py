@@ -36,23 +36,35 @@ def import_model(
     example_inputs: tuple[Any, ...] | None = None,
     *,
     outputs: Sequence[str] = (),
+    semantics: str | None = None,
     batch: bool = True,
 ) -> Graph:
-    """The graph of an ONNX file or ``torch.nn.Module``; a Graph is returned as it is.
+    """The graph of an ONNX or TFLite file or ``torch.nn.Module``; a Graph is returned as it is.
 
-    A module needs ``example_inputs``, a tuple of tensors with a batch of 1 or more. An ONNX model
-    may be cut at inner tensors, its new ``outputs``; with ``batch=False`` its axis 0 is no batch
-    but an axis like any other, and every value has a batch in front that the model does not.
+    A module needs ``example_inputs``, a tuple of tensors with a batch of 1 or more. A file may be
+    cut at inner tensors, its new ``outputs``. With ``batch=False`` axis 0 of an ONNX model is no
+    batch but an axis like any other, and every value has a batch in front that the model does not.
+    ``semantics`` names the arithmetic of a TFLite model: ``tflite`` (the reference kernels, the
+    default), ``xnnpack`` or ``onnx``.
     Raises ImportModelError naming the node that cannot be imported.
     """
     if isinstance(model, Graph):
         return model
+    suffix = Path(model).suffix.lower() if isinstance(model, str | Path) else ""
+    if suffix == ".tflite":
+        from .frontend.tflite_import import import_tflite
+
+        return import_tflite(model, outputs=outputs, semantics=semantics or "tflite")
+    if semantics is not None:
+        raise UsageError(
+            "Only TFLite models have a choice of semantics.", fix="Leave out 'semantics'."
+        )
     if isinstance(model, str | Path):
-        if Path(model).suffix.lower() != ".onnx":
+        if suffix != ".onnx":
             raise UsageError(
                 "This is not a model file that intaglio reads.",
                 where=f"'{model}'",
-                fix="Give an .onnx file, or a torch.nn.Module from Python.",
+                fix="Give an .onnx or .tflite file, or a torch.nn.Module from Python.",
             )
         from .frontend.onnx_import import import_onnx
 
@@ -82,6 +94,7 @@ def compile(  # the verb users look for; the builtin is not used here
     *,
     recipe: Pipeline | str | Path | None = None,
     outputs: Sequence[str] = (),
+    semantics: str | None = None,
     batch: bool = True,
     example_inputs: tuple[Any, ...] | None = None,
     progress: Progress | None = None,
@@ -105,7 +118,7 @@ def compile(  # the verb users look for; the builtin is not used here
             f"Options {', '.join(sorted(options))} and a recipe were given together.",
             fix="Put the options into the recipe's quantize pass.",
         )
-    graph = import_model(model, example_inputs, outputs=outputs, batch=batch)
+    graph = import_model(model, example_inputs, outputs=outputs, batch=batch, semantics=semantics)
     stage = stage_of(graph)
     pipeline = _pipeline(recipe, stage, options)
     if pipeline.leaves(stage) != "integer":

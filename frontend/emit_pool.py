@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 from math import prod
@@ -18,6 +18,10 @@ from .emit_window import Ints, Window, over_2d, rounded_up, window
 
 def max_pool(site: Site, x: str, given: Window, *, ceil_mode: bool) -> str:
     """Greatest value of each window."""
+    if len(given.kernel) == 3:
+        return _by_planes(
+            site, x, given, lambda inner, y, part: max_pool(inner, y, part, ceil_mode=ceil_mode)
+        )
     sizes = site.type_of(x).sample_shape[1:]
     given = rounded_up(sizes, given) if ceil_mode else given
     plane = given.planar()
@@ -25,10 +29,29 @@ def max_pool(site: Site, x: str, given: Window, *, ceil_mode: bool) -> str:
     return over_2d(site, x, lambda inner, image: inner.emit(op, image))
 
 
+def _by_planes(site: Site, x: str, given: Window, pool: Callable[[Site, str, Window], str]) -> str:
+    """A pool of ``(n, c, d, h, w)``: first of every plane, then of the results along d.
+
+    A mean of means is the mean, for the elements of a window are those of a plane times planes.
+    """
+    channels, depth, *plane = site.type_of(x).sample_shape
+    planes = reshape(site.step("planes"), x, (channels * depth, *plane))
+    flat = pool(site.step("plane"), planes, given.axes(1, 3))
+    _, height, width = site.type_of(flat).sample_shape
+    columns = reshape(site.step("columns"), flat, (channels, depth, height * width))
+    made = pool(site.step("column"), columns, given.axes(0, 1))
+    return reshape(site, made, (channels, site.type_of(made).sample_shape[1], height, width))
+
+
 def average_pool(
     site: Site, x: str, given: Window, *, ceil_mode: bool = False, count_border: bool = False
 ) -> str:
     """Mean of each window; the declared border counts if asked, what ceil mode adds never does."""
+    if len(given.kernel) == 3:
+        options = {"ceil_mode": ceil_mode, "count_border": count_border}
+        return _by_planes(
+            site, x, given, lambda inner, y, part: average_pool(inner, y, part, **options)
+        )
     sizes = site.type_of(x).sample_shape[1:]
     grown = rounded_up(sizes, given) if ceil_mode else given
     bordered, overhangs = any(given.before + given.after), grown != given
@@ -87,12 +110,12 @@ def spatial(site: Site, x: str) -> Ints:
 
 def global_max(site: Site, x: str) -> str:
     """Greatest value of each channel, spatial axes kept as 1."""
-    return max_pool(site, x, window(site, x, spatial(site, x)), ceil_mode=False)
+    return max_pool(site, x, window(site, x, spatial(site, x), most=3), ceil_mode=False)
 
 
 def global_average(site: Site, x: str) -> str:
     """Mean of each channel, spatial axes kept as 1."""
-    return average_pool(site, x, window(site, x, spatial(site, x)))
+    return average_pool(site, x, window(site, x, spatial(site, x), most=3))
 
 
 def mean(site: Site, x: str, axes: Sequence[int], *, keepdims: bool) -> str:

@@ -52,6 +52,7 @@ TRANSLATORS: dict[str, Translator] = {
     **onnx_fold.TRANSLATORS,
     **onnx_qdq.TRANSLATORS,
     **onnx_qlinear.TRANSLATORS,
+    **onnx_resize.TRANSLATORS,
 }
 MICROSOFT: dict[str, Translator] = {
     **onnx_qdq.MICROSOFT,

@@ -19,9 +19,15 @@ MAX_STEPS = 1 << 26
 """Steps times channels of one operator."""
 
 
-def accumulate(site: Site, op: Op, x: str, weight: Array | None = None) -> tuple[str, Interval]:
-    """``op`` on codes and, if given, constant integers: the accumulator and where it lies."""
-    facts, operands = [fact_of(site, x)], [x]
+def accumulate(
+    site: Site, op: Op, x: str, weight: Array | None = None, within: Interval | None = None
+) -> tuple[str, Interval]:
+    """``op`` on codes and, if given, constant integers: the accumulator and where it lies.
+
+    ``within`` is where x lies, if that is known better than by its type.
+    """
+    facts = [fact_of(site, x) if within is None else Fact(site.type_of(x), within)]
+    operands = [x]
     if weight is not None:
         operands.append(site.integers(f"{site.name}.weight", weight))
         facts.append(Fact(site.type_of(operands[1]), Interval.of(0, 0), weight))

@@ -1,7 +1,7 @@
 """The arithmetic of a TFLite runtime as functions of integers: what an importer has to know.
 
-One ``Dialect`` per runtime: ``tflite`` are the reference kernels, ``xnnpack`` is what LiteRT runs on
-processors by default. Their codes are not cut to a range yet, unless said.
+One ``Dialect`` per runtime: ``tflite`` are the reference kernels, ``xnnpack`` is what LiteRT runs
+on processors by default. Their codes are not cut to a range yet, unless said.
 """
 
 from __future__ import annotations

@@ -10,7 +10,15 @@ from typing import Final
 from ..errors import ImportModelError, UsageError
 from ..ir.graph import Builder, Graph, Value
 from ..ir.tensor import BATCH, TensorType
-from . import tflite_linear, tflite_move, tflite_pair, tflite_pool, tflite_resize, tflite_unary
+from . import (
+    tflite_linear,
+    tflite_move,
+    tflite_pair,
+    tflite_pool,
+    tflite_real,
+    tflite_resize,
+    tflite_unary,
+)
 from .emit import Draft, Site, check_size, finish, nearest
 from .tflite_call import Call, Result, State, Translator
 from .tflite_dialect import Dialect
@@ -25,6 +33,10 @@ TRANSLATORS: Final[dict[str, Translator]] = {
     **tflite_unary.TRANSLATORS,
     **tflite_move.TRANSLATORS,
     **tflite_resize.TRANSLATORS,
+}
+REAL_TRANSLATORS: Final[dict[str, Translator]] = {
+    **{k: v for k, v in TRANSLATORS.items() if k not in tflite_real.NOT_REAL},
+    **tflite_real.TRANSLATORS,
 }
 SEMANTICS: Final[Mapping[str, Dialect | None]] = {
     "tflite": TFLITE,
@@ -133,12 +145,19 @@ def _read(state: State, operator: Operator, number: int, semantics: str) -> None
     """Translate one operator and note what its outputs stand for; every error names it."""
     origin = f"{operator.kind}:{number}"
     where = f"Operator {number} ({operator.kind})"
-    translator = TRANSLATORS.get(operator.kind)
+    translators = TRANSLATORS if state.dialect is not None else REAL_TRANSLATORS
+    translator = translators.get(operator.kind)
+    if translator is None and operator.kind in TRANSLATORS:
+        raise ImportModelError(
+            f"The operator '{operator.kind}' is not supported with semantics '{semantics}'.",
+            where=where,
+            fix="Use semantics 'tflite' or 'xnnpack'.",
+        )
     if translator is None:
         raise ImportModelError(
             f"The operator '{operator.kind}' is not supported.",
             where=where,
-            fix=f"{nearest(operator.kind, TRANSLATORS)} Replace it, or stop before it with outputs.",
+            fix=f"{nearest(operator.kind, TRANSLATORS)} Replace it, or name 'outputs' before it.",
         )
     if not operator.outputs or any(index in state.held for index in operator.outputs):
         raise ImportModelError(

@@ -53,14 +53,15 @@ def layer_of(call: Call, filter_: int, bias: int, axis: int, *, x: int = 0) -> L
         or call.y.type_name != source.type_name
     ):
         raise call.site.fail(
-            f"It computes {call.y.type_name} from {source.type_name} and weights of {tensor.type_name}.",
+            f"It computes {call.y.type_name} from {source.type_name} and weights of "
+            f"{tensor.type_name}.",
             "Supported are int8, or int16 with int8 weights, all with scales.",
         )
     weight = np.moveaxis(data.astype(np.int64), axis, 0)
     count = len(weight)
     if tensor.scales.size > 1 and tensor.axis != axis:
         raise call.site.fail(
-            f"The scales of '{tensor.name}' lie along axis {tensor.axis}, its filters along {axis}.",
+            f"The scales of '{tensor.name}' lie along axis {tensor.axis}, not {axis}.",
             "Convert the model again.",
         )
     weight = weight - tensor.zero_points.reshape(-1, *(1,) * (weight.ndim - 1))
@@ -178,7 +179,9 @@ def rows_of(call: Call, weight: tuple[int, ...]) -> str:
             "Convert the model again.",
         )
     shape = (weight[1],) if elements == weight[1] else (elements // weight[1], weight[1])
-    return reshape(call.site.step("in"), call.value(0, "file"), shape)
+    x = call.value(0, "file")
+    flat = call.site.type_of(x).sample_shape == shape
+    return x if flat else reshape(call.site.step("in"), x, shape)
 
 
 def shaped(call: Call, made: str) -> Result:
@@ -191,8 +194,15 @@ def _transposed(call: Call) -> Result:
     layer = layer_of(call, 1, 3, 0, x=2)
     check_rank(call, layer)
     kernel = layer.weight.transpose(3, 0, 1, 2)
-    (sh, sw), sizes = planar(call)[0], call.y.shape[1:3]
-    pads = pads_of(call.site, call.options["padding"], sizes, kernel.shape[2:], (sh, sw), (1, 1))
+    (sh, sw), (height, width) = planar(call)[0], call.y.shape[1:3]
+    sizes = (height, width)
+    if call.dialect.name == "xnnpack" and (kernel.shape[2] < sh or kernel.shape[3] < sw):
+        raise call.site.fail(
+            f"Its kernel {kernel.shape[2:]} is smaller than its strides {(sh, sw)}: XNNPACK leaves "
+            "it to a kernel that is not reproduced.",
+            "Use semantics 'tflite'.",
+        )
+    pads = pads_of(call.site, call.options["padding"], sizes, kernel.shape[2:4], (sh, sw), (1, 1))
     given = window(call.site, x, kernel.shape[2:], (sh, sw), (1, 1), pads[:2], pads[2:])
 
     def convolve(site: Site, image: str, filters: Array, border: Pads) -> str:

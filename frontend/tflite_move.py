@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from ..ir.numeric import Encoding
 from ..ir.ops_layout import Concat, Pad
 from ..ir.ops_quant import Dequantize, Quantize
 from ..ir.tensor import real
@@ -67,7 +68,8 @@ def _concatenation(call: Call) -> Result:
     return Result(call.site.emit(op, *names, encoding=_encoding(call)), order)
 
 
-def _encoding(call: Call):  # type: ignore[no-untyped-def]
+def _encoding(call: Call) -> Encoding | None:
+    """What the codes of the output mean; reals have none."""
     return call.y.encoding if call.y.is_codes else None
 
 

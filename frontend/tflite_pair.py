@@ -12,6 +12,7 @@ from ..ir.ops_quant import PairLookup
 from .emit_layout import reshape
 from .tflite_call import Call, Order, Result, Translator
 from .tflite_codes import accumulate, fact_of, lookup, threshold
+from .tflite_dialect import Codes
 from .tflite_read import Tensor
 from .tflite_reference import all_codes
 
@@ -57,26 +58,25 @@ def check_bytes(call: Call, *indices: int) -> None:
 def _sum_with_constant(call: Call) -> Result:
     """A function of one tensor, per channel: thresholds, or a table."""
     place = 1 if call.is_constant(0) else 0
-    x, other = call.tensor(place), call.tensor(1 - place)
+    x = call.tensor(place)
     f = call.dialect.add(call.tensor(0), call.tensor(1), call.y, _SIGNS[call.kind])
     values = per_channel(call, 1 - place)
     codes = all_codes(x)[None, :]
     column = values.reshape(-1, 1)
     made = f(codes, column) if place == 0 else f(column, codes)
     bounds = call.dialect.bounds(call.options["fused_activation_function"], call.y)
-    return by_channel(call, place, x, np.clip(made, *bounds), other)
+    return by_channel(call, place, x, np.clip(made, *bounds))
 
 
-def by_channel(call: Call, place: int, x: Tensor, tables: Array, other: Tensor) -> Result:
+def by_channel(call: Call, place: int, x: Tensor, tables: Array) -> Result:
     """``tables[c, code]`` for operand ``place``: one table, or rising steps per channel."""
     if len(tables) == 1:
         return lookup(call, call.site, call.result(place), x, tables[0])
     name, order = _with_channels(call, place)
     lo = x.dtype.lo
-    sign = 1
     if (tables[:, -1] < tables[:, 0]).any():
-        sign, tables = -1, tables[:, ::-1]
-        name, _ = accumulate(call.site.step("negated"), *_negated(call, name))
+        tables = tables[:, ::-1]
+        name, _ = accumulate(call.site.step("negated"), *_negated(call, name, x))
         lo = -x.dtype.hi
     rows = np.arange(len(tables))[:, None]
     bounds = int(tables.min()), int(tables.max())
@@ -92,9 +92,12 @@ def by_channel(call: Call, place: int, x: Tensor, tables: Array, other: Tensor) 
     return Result(made, order)
 
 
-def _negated(call: Call, x: str) -> tuple[Conv, str, Array]:
-    channels = call.site.type_of(x).sample_shape[0]
-    return Conv(groups=channels), x, np.full((channels, 1, 1, 1), -1, np.int64)
+def _negated(call: Call, name: str, x: Tensor) -> tuple[Conv, str, Array]:
+    """What accumulates -1 times an image."""
+    if len(x.shape) != 4:
+        raise call.site.fail("It falls along a vector.", "Subtract from images only.")
+    channels = call.site.type_of(name).sample_shape[0]
+    return Conv(groups=channels), name, np.full((channels, 1, 1, 1), -1, np.int64)
 
 
 def _with_channels(call: Call, place: int) -> tuple[str, Order]:
@@ -130,14 +133,18 @@ def _product(call: Call) -> Result:
         place = 1 if call.is_constant(0) else 0
         x, other = call.tensor(place), call.tensor(1 - place)
         factors = per_channel(call, 1 - place).reshape(-1, 1) - other.zero_point
-        made = f((all_codes(x)[None, :] - x.zero_point) * factors)
-        return _product_by_channel(call, place, x, np.clip(made, *bounds), factors, f, bounds)
+        if len(factors) > 1:
+            return _product_by_channel(call, place, factors, f, bounds)
+        table = np.clip(f((all_codes(x) - x.zero_point) * factors[0]), *bounds)
+        return lookup(call, call.site, call.result(place), x, table)
     return _product_of_two(call, f, bounds)
 
 
-def _product_by_channel(call, place, x, tables, factors, f, bounds):  # type: ignore[no-untyped-def]
-    if len(tables) == 1:
-        return lookup(call, call.site, call.result(place), x, tables[0])
+def _product_by_channel(
+    call: Call, place: int, factors: Array, f: Codes, bounds: tuple[int, int]
+) -> Result:
+    """A depthwise 1 x 1 convolution with ``factors``."""
+    x = call.tensor(place)
     name, order = _with_channels(call, place)
     if len(call.tensor(place).shape) == 2:
         name = reshape(call.site.step("image"), name, (len(factors), 1, 1))
@@ -155,7 +162,7 @@ def _sample(call: Call) -> tuple[int, ...]:
     return (shape[2], shape[0], shape[1]) if len(shape) == 3 else shape
 
 
-def _product_of_two(call: Call, f, bounds) -> Result:  # type: ignore[no-untyped-def]
+def _product_of_two(call: Call, f: Codes, bounds: tuple[int, int]) -> Result:
     """The greater operand first; axes of size 1 of the other are repeated."""
     x, y = (call.tensor(index) for index in (0, 1))
     first, second = (0, 1) if np.prod(x.shape) >= np.prod(y.shape) else (1, 0)

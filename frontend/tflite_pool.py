@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -13,11 +14,16 @@ from .emit import Site
 from .emit_layout import cut, pad, reshape, transpose
 from .tflite_call import Call, Result, Translator, counted
 from .tflite_codes import accumulate, lookup, threshold
+from .tflite_pair import check_bytes
 from .tflite_reference import all_codes
 from .tflite_window import pads_of
 
+Run = tuple[range, int]
+"""Places along an axis, and how many elements of the input each of their windows holds."""
 
-def _window(call: Call) -> tuple[Pair, Pair, Pads]:
+
+def window_of(call: Call) -> tuple[Pair, Pair, Pads]:
+    """Kernel, strides and border of a pool."""
     options = call.options
     kernel = (options["filter_height"], options["filter_width"])
     strides = (options["stride_h"], options["stride_w"])
@@ -31,10 +37,9 @@ def _window(call: Call) -> tuple[Pair, Pair, Pads]:
     return kernel, strides, pads_of(call.site, options["padding"], sizes, kernel, strides, (1, 1))
 
 
-def max_pool(call: Call) -> Result:
-    """The greatest code of each window, cut by the fused activation."""
+def _max_pool(call: Call) -> Result:
     x = call.codes(0)
-    kernel, strides, pads = _window(call)
+    kernel, strides, pads = window_of(call)
     lo, hi = call.dialect.bounds(call.options["fused_activation_function"], call.y)
     whole = (lo, hi) == (call.y.dtype.lo, call.y.dtype.hi)
     site = call.site if whole else call.site.step("pool")
@@ -45,9 +50,9 @@ def max_pool(call: Call) -> Result:
 
 
 def _average_pool(call: Call) -> Result:
+    check_bytes(call, 0)
     x = call.codes(0)
-    kernel, strides, pads = _window(call)
-    bounds = call.dialect.bounds(call.options["fused_activation_function"], call.y)
+    kernel, strides, pads = window_of(call)
     top, left, bottom, right = pads
     image = x
     if any(pads):  # zeros add nothing to a sum of codes
@@ -61,24 +66,29 @@ def _average_pool(call: Call) -> Result:
         )
     )
     strips = []
-    for r, (row, row_count) in enumerate(rows):
+    for r, row in enumerate(rows):
         parts = []
-        for c, (column, column_count) in enumerate(columns):
+        for c, column in enumerate(columns):
             alone = len(rows) == len(columns) == 1
             site = call.site if alone else call.site.step(f"part{r}_{c}")
-            spans = {
-                2 + axis: (part.start * s, (part.stop - 1) * s + k, 1)
-                for axis, (part, s, k) in enumerate(
-                    zip((row, column), strides, kernel, strict=True)
-                )
-            }
-            piece = cut(site.step("window"), image, spans)
-            op = SumPool(kernel, strides)
-            acc, reach = accumulate(site.step("sum"), op, piece)
-            f = call.dialect.average(row_count * column_count)
-            parts.append(threshold(call, site, acc, reach, f, bounds))
+            parts.append(_averaged(call, site, image, (row, column), kernel, strides))
         strips.append(_joined(call, call.site.step(f"row{r}"), parts, 3, last=len(rows) == 1))
     return Result(_joined(call, call.site, strips, 2, last=True), "planes")
+
+
+def _averaged(
+    call: Call, site: Site, image: str, places: tuple[Run, Run], kernel: Pair, strides: Pair
+) -> str:
+    """Windows that hold equally many elements of the input."""
+    (rows, height), (columns, width) = places
+    bounds = call.dialect.bounds(call.options["fused_activation_function"], call.y)
+    spans = {
+        2 + axis: (part.start * s, (part.stop - 1) * s + k, 1)
+        for axis, (part, s, k) in enumerate(zip((rows, columns), strides, kernel, strict=True))
+    }
+    piece = cut(site.step("window"), image, spans)
+    acc, reach = accumulate(site.step("sum"), SumPool(kernel, strides), piece)
+    return threshold(call, site, acc, reach, call.dialect.average(height * width), bounds)
 
 
 def _joined(call: Call, site: Site, parts: list[str], axis: int, *, last: bool) -> str:
@@ -87,13 +97,13 @@ def _joined(call: Call, site: Site, parts: list[str], axis: int, *, last: bool) 
     return (call.site if last else site).emit(Concat(axis), *parts, encoding=call.encoding)
 
 
-def _runs(new: int, stride: int, before: int, size: int, kernel: int) -> list[tuple[range, int]]:
+def _runs(new: int, stride: int, before: int, size: int, kernel: int) -> list[Run]:
     """Places of the result whose windows hold equally many elements of the input, and how many."""
     starts = np.arange(new) * stride - before
     counts = np.minimum(starts + kernel, size) - np.maximum(starts, 0)
     edges = np.flatnonzero(np.diff(counts)) + 1
     bounds = [0, *edges.tolist(), new]
-    return [(range(a, b), int(counts[a])) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [(range(a, b), int(counts[a])) for a, b in pairwise(bounds)]
 
 
 def axes_of(call: Call) -> set[int]:
@@ -111,15 +121,12 @@ def axes_of(call: Call) -> set[int]:
 def _mean(call: Call) -> Result:
     axes = axes_of(call)
     x = call.tensor(0)
-    if x.type_name != "int8" or call.y.type_name != "int8":
-        raise call.site.fail(
-            f"It takes the mean of {x.type_name}.", "Only int8 is supported there."
-        )
+    check_bytes(call, 0)
     f = call.dialect.mean(x, call.y, prod(x.shape[axis] for axis in axes))
     bounds = call.y.dtype.lo, call.y.dtype.hi
     if len(x.shape) == 4 and axes <= {1, 2}:
-        kernel = tuple(x.shape[axis] if axis in axes else 1 for axis in (1, 2))
-        acc, reach = accumulate(call.site.step("sum"), SumPool(kernel), call.codes(0))
+        height, width = (x.shape[axis] if axis in axes else 1 for axis in (1, 2))
+        acc, reach = accumulate(call.site.step("sum"), SumPool((height, width)), call.codes(0))
         if len(call.y.shape) == 4:
             return Result(threshold(call, call.site, acc, reach, f, bounds), "planes")
         codes = threshold(call, call.site.step("codes"), acc, reach, f, bounds)
@@ -135,7 +142,7 @@ def _mean(call: Call) -> Result:
 
 
 TRANSLATORS: dict[str, Translator] = {
-    "MAX_POOL_2D": max_pool,
+    "MAX_POOL_2D": _max_pool,
     "AVERAGE_POOL_2D": _average_pool,
     "MEAN": _mean,
 }

@@ -251,7 +251,7 @@ class _Reader:
             return None
         if table.Sparsity() is not None:
             raise _damaged(where, "It is stored sparsely, which is not supported.")
-        raw = np.asarray(buffer.DataAsNumpy(), np.uint8)
+        raw: Array = np.asarray(buffer.DataAsNumpy(), np.uint8)
         if type_name == "int4":
             raw = np.stack((raw << 4, raw & 0xF0), axis=1).view(np.int8).reshape(-1) >> 4
             return raw[: prod(shape)].reshape(shape)

@@ -6,6 +6,8 @@ internal/reference/integer_ops.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..ir.numeric import Array
@@ -54,7 +56,7 @@ def average(count: int) -> Codes:
 
 
 def add(x: Tensor, y: Tensor, z: Tensor, sign: int) -> Pairs:
-    """Both operands at twice the greater scale with 20 more bits, added, brought to the result's."""
+    """Both operands at twice the greater scale with 20 more bits, then the sum at the result's."""
     left_shift = 20
     twice = 2 * max(float(x.scale), float(y.scale))
     first, second = (Multiplier.of(float(each.scale) / twice) for each in (x, y))
@@ -121,7 +123,7 @@ def _sigmoid(x: Array) -> Array:
     return one / (one + np.exp(-x.astype(np.float64)).astype(np.float32))
 
 
-_FLOATS = {
+_FLOATS: dict[str, Callable[[Array], Array]] = {
     "LOGISTIC": _sigmoid,
     "TANH": lambda x: np.tanh(x.astype(np.float64)).astype(np.float32),
 }

@@ -6,6 +6,7 @@ from math import gcd
 
 import numpy as np
 
+from ..ir.interval import Interval
 from ..ir.numeric import Array
 from ..ir.ops_linear import Conv
 from .emit import Site
@@ -25,28 +26,29 @@ def _bilinear(call: Call) -> Result:
         for size, wanted in zip(x.shape[1:3], new, strict=True)
     ]
     factor = 1
-    for matrix, shared in matrices:
+    for _, shared in matrices:
         factor *= shared
     f = call.dialect.resized
     channels = x.shape[3]
-    rows = _along(call.site.step("rows"), call.codes(0), (0, 2, 1, 3), matrices[0][0])
+    rows, lies = _along(call.site.step("rows"), call.codes(0), matrices[0][0])
     site = call.site.step("columns")
     turned = transpose(site.step("turned"), rows, (0, 3, 2, 1))  # (w, c, h) after the batch
     flat = reshape(site.step("flat"), turned, (x.shape[2], channels * new[0], 1))
-    acc, reach = accumulate(site.step("sum"), Conv(), flat, matrices[1][0][:, :, None, None])
+    weight = matrices[1][0][:, :, None, None]
+    acc, reach = accumulate(site.step("sum"), Conv(), flat, weight, lies)
     bounds = y.dtype.lo, y.dtype.hi
     codes = threshold(call, site, acc, reach.hull, lambda total: f(total * factor), bounds)
     image = reshape(call.site.step("image"), codes, (new[1], channels, new[0]))
     return Result(transpose(call.site, image, (0, 2, 3, 1)), "planes")
 
 
-def _along(site: Site, x: str, order: tuple[int, ...], matrix: Array) -> str:
-    """``matrix`` applied along the axis that ``order`` brings first; that axis stays first."""
-    turned = transpose(site.step("turned"), x, order)
-    first, second, third = site.type_of(turned).sample_shape
-    flat = reshape(site.step("flat"), turned, (first, second * third, 1))
-    acc, _ = accumulate(site.step("sum"), Conv(), flat, matrix[:, :, None, None])
-    return reshape(site.step("split"), acc, (len(matrix), second, third))
+def _along(site: Site, x: str, matrix: Array) -> tuple[str, Interval]:
+    """``matrix`` applied along the rows of (c, h, w): (h', c, w), and where that lies."""
+    turned = transpose(site.step("turned"), x, (0, 2, 1, 3))
+    height, channels, width = site.type_of(turned).sample_shape
+    flat = reshape(site.step("flat"), turned, (height, channels * width, 1))
+    acc, reach = accumulate(site.step("sum"), Conv(), flat, matrix[:, :, None, None])
+    return reshape(site.step("split"), acc, (len(matrix), channels, width)), reach.hull
 
 
 def _matrix(call: Call, size: int, new: int, corners: bool, half: bool) -> tuple[Array, int]:

@@ -29,7 +29,8 @@ def unary(call: Call) -> Result:
         table = call.dialect.table(call.kind, x, y, float(call.options.get("alpha", 0.0)))
     if table is None or x.dtype.bits > 16:
         raise call.site.fail(
-            f"It maps {x.type_name} to {y.type_name}.", "Only int8 and int16 are supported there."
+            f"It maps {x.type_name} to {y.type_name}, which is not reproduced.",
+            "Use codes of 8 bits, or semantics='tflite'.",
         )
     return lookup(call, call.site, call.result(), x, table)
 
@@ -68,7 +69,7 @@ def prelu(call: Call) -> Result:
     centered = all_codes(x)[None, :] - x.zero_point
     made = np.where(centered >= 0, rising.times(centered), falling.times(centered * slopes))
     tables = np.clip(made + y.zero_point, y.dtype.lo, y.dtype.hi)
-    return by_channel(call, 0, x, tables, alpha)
+    return by_channel(call, 0, x, tables)
 
 
 TRANSLATORS: dict[str, Translator] = {

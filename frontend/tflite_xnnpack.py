@@ -7,6 +7,7 @@ tflite/kernels/internal/optimized.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +29,8 @@ def _rounded(x: Array) -> Array:
 def linear(scales: Linear) -> Codes:
     """float32 scales, one product, rounded half to even."""
     factors = (scales.x.scale * scales.scales / scales.y.scale).reshape(-1, 1)
+    if factors.max() >= 256:
+        raise OverflowError("XNNPACK refuses to rescale its sums by 256 and more.")
     return lambda total: _rounded(total.astype(np.float32) * factors) + scales.y.zero_point
 
 
@@ -59,8 +62,13 @@ def multiply(x: Tensor, y: Tensor, z: Tensor) -> Codes:
 
 
 def table(kind: str, x: Tensor, y: Tensor, alpha: float) -> Array | None:
-    """Logistic, tanh, leaky relu and rescaling are XNNPACK's, the rest is TFLite's."""
+    """Logistic, tanh, leaky relu and rescaling are XNNPACK's, the rest is TFLite's.
+
+    None for a leaky relu of 16 bits: what TFLite's kernel makes of a code depends on its place.
+    """
     codes = all_codes(x)
+    if kind == "LEAKY_RELU" and x.dtype.bits != 8:
+        return None
     if kind == "QUANTIZE":
         made = _convert(x, y, codes)
     elif kind == "LEAKY_RELU":
@@ -105,7 +113,7 @@ def _sigmoid(x: Array) -> Array:
     return (power / (1 + power)).astype(np.float32)
 
 
-_FLOATS = {
+_FLOATS: dict[str, Callable[[Array], Array]] = {
     "LOGISTIC": _sigmoid,
     "TANH": lambda x: np.tanh(x.astype(np.float64)).astype(np.float32),
 }

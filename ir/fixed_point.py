@@ -1,7 +1,8 @@
 """Fixed-point arithmetic of 32 bits as gemmlowp and TFLite define it, on int64 arrays.
 
 A number of Q(m, 31 - m) is an int32 that stands for ``raw / 2**(31 - m)``. Nothing here saturates:
-the arguments for which gemmlowp would are not taken (fixedpoint.h, tflite/kernels/internal/common.h).
+the arguments for which gemmlowp would are not taken (gemmlowp/fixedpoint/fixedpoint.h,
+tflite/kernels/internal/common.h).
 """
 
 from __future__ import annotations

@@ -10,11 +10,12 @@ import numpy as np
 
 from ..ir.graph import Node
 from ..ir.numeric import Array, Encoding, narrowest
-from ..ir.ops_layout import Concat, Pad
+from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add, Clip
 from ..ir.ops_quant import Dequantize, Quantize
 from ..ir.tensor import Tensor
+from .lower_channels import dequantized, moved_image
 from .lowering import Lowering, fractions, refuse
 from .meaning import UNBOUNDED, Codes, Function, Image, Joined, Meaning, Moved, Sum
 from .rescale import round_fraction
@@ -27,6 +28,9 @@ def lower_dequantize(self: Lowering, node: Node) -> None:
     source, scale, zero_point = node.inputs
     if source in self.graph.constants:
         return  # A weight: conv and dense read its codes and scale themselves.
+    if max(self.array(scale).size, self.array(zero_point).size) > 1:
+        self.meanings[node.name] = dequantized(self, node)
+        return
     step = Fraction(self.scalar(scale, node))
     zero = int(self.scalar(zero_point, node))
     if source not in self.integers and source not in self.graph.producers:
@@ -180,15 +184,17 @@ def lower_pass_through(self: Lowering, node: Node) -> None:
 
     A border holds the code nearest to its value.
     """
-    meaning = self.meanings.get(node.inputs[0])
-    if isinstance(meaning, Moved):
-        self.meanings[node.name] = replace(meaning, moves=(*meaning.moves, node))
+    meaning, op = self.meanings.get(node.inputs[0]), node.op
+    if isinstance(meaning, Image) and isinstance(op, Reshape | Transpose | Slice):
+        self.meanings[node.name] = moved_image(self, node, meaning)
         return
     if isinstance(meaning, Image | Sum | Function | Joined):
         self.meanings[node.name] = Moved(meaning, (node,))
         return
+    if isinstance(meaning, Moved):
+        self.meanings[node.name] = replace(meaning, moves=(*meaning.moves, node))
+        return
     x = self.codes(node)
-    op = node.op
     if isinstance(op, Pad):
         dtype = self.facts[x.name].type.dtype
         steps = exact_bound(op.value) / x.scale
@@ -200,12 +206,15 @@ def lower_pass_through(self: Lowering, node: Node) -> None:
 
 
 def lower_concat(self: Lowering, node: Node) -> None:
-    """Several tensors of codes; of one scale they are one."""
+    """Several tensors of codes: codes again where all mean the same."""
     parts = tuple(self.codes(node, position) for position in range(len(node.inputs)))
+    first = parts[0]
     kinds = {(p.scale, p.zero_point, self.facts[p.name].type.dtype) for p in parts}
-    if isinstance(node.op, Concat) and len(kinds) == 1:
-        made = self.emit(node.name, node.op, *(part.name for part in parts), node=node)
-        self.encode(made, Encoding(float(parts[0].scale), parts[0].zero_point))
-        self.meanings[node.name] = replace(parts[0], name=made)
-    elif isinstance(node.op, Concat):
+    if len(kinds) == 1:
+        names = (part.name for part in parts)
+        encoding = Encoding(float(first.scale), first.zero_point)
+        made = self.emit(node.name, node.op, *names, node=node, encoding=encoding)
+        self.meanings[node.name] = Codes(made, first.scale, first.zero_point)
+        return
+    if isinstance(node.op, Concat):
         self.meanings[node.name] = Joined(parts, node.op.axis)

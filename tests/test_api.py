@@ -322,7 +322,7 @@ def test_reals_beyond_the_scale_saturate(one):
     assert codes.tolist() == [[0, 255]]
 
 
-FILE = "Give an .onnx file, or a torch.nn.Module from Python."
+FILE = "Give an .onnx or .tflite file, or a torch.nn.Module from Python."
 THING = "Give the path of an .onnx file, an onnx.ModelProto, a torch.nn.Module or a Graph."
 
 

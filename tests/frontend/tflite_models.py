@@ -171,3 +171,22 @@ def litert(model: bytes, semantics: str, *inputs: Any) -> list[Any]:
         made.invoke()
         rows.append([made.get_tensor(entry["index"]) for entry in made.get_output_details()])
     return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+
+
+def traced(model: bytes, inputs: Any) -> dict[str, Any]:
+    """Every computed tensor by name, by reference kernels."""
+    made = interpreter(model, "tflite")
+    entry = made.get_input_details()[0]
+    outputs = [
+        (detail["index"], detail["name"])
+        for operator in made._get_ops_details()
+        for detail in made.get_tensor_details()
+        if detail["index"] in operator["outputs"]
+    ]
+    rows: dict[str, list[Any]] = {name: [] for _, name in outputs}
+    for index in range(len(inputs)):
+        made.set_tensor(entry["index"], inputs[index : index + 1])
+        made.invoke()
+        for number, name in outputs:
+            rows[name].append(made.get_tensor(number))
+    return {name: np.concatenate(parts) for name, parts in rows.items()}

@@ -1,0 +1,131 @@
+"""Single operators of TFLite: every code equal to LiteRT's, by reference kernels and by default."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tflite", reason="the reader of TFLite files")
+pytest.importorskip("ai_edge_litert", reason="LiteRT is the oracle")
+
+from intaglio.api import compile as compile_
+from intaglio.errors import ImportModelError
+from intaglio.frontend.tflite_import import TRANSLATORS, import_tflite
+from intaglio.ir.evaluate import evaluate
+
+from .tflite_cases import CASES, WIDE, scale
+from .tflite_models import SAME, Written, litert
+
+SEEDS = 4
+RUNTIMES = ("tflite", "xnnpack")
+EVERY = [(f"int8 {name}", draw) for name, draw in CASES.items()] + [
+    (f"int16 {name}", draw) for name, draw in WIDE.items()
+]
+
+
+def codes_of(model, semantics, inputs):
+    """The outputs of the compiled model, in the file's order."""
+    graph = import_tflite(model, semantics=semantics)
+    names = [value.name for value in graph.inputs]
+    found = compile_(graph).simulate(dict(zip(names, inputs, strict=True)))
+    return graph, list(found.values())
+
+
+@pytest.mark.parametrize("semantics", RUNTIMES)
+@pytest.mark.parametrize(("name", "draw"), EVERY, ids=[name for name, _ in EVERY])
+def test_codes_are_those_of_litert(name, draw, semantics):
+    if (name, semantics) == ("int16 leaky_relu", "xnnpack"):
+        pytest.skip("refused: see test_what_depends_on_the_place_of_a_code_is_refused")
+    seen = set()
+    for seed in range(SEEDS):
+        model, inputs = draw(np.random.default_rng(seed))
+        graph, found = codes_of(model, semantics, inputs)
+        given = {v.name: x for v, x in zip(graph.inputs, inputs, strict=True)}
+        values = evaluate(graph, given)
+        expected = litert(model, semantics, *inputs)
+        for output, codes, wanted in zip(graph.outputs, found, expected, strict=True):
+            assert np.array_equal(codes, wanted)
+            assert np.array_equal(values[output], wanted)
+            seen.update(np.unique(wanted).tolist())
+    assert len(seen) > 8
+
+
+def test_every_operator_is_tried():
+    from intaglio.frontend.tflite_read import read_model
+
+    tried = {
+        operator.kind
+        for draw in CASES.values()
+        for operator in read_model(draw(np.random.default_rng(0))[0]).operators
+    }
+    assert set(TRANSLATORS) - tried == {"DEQUANTIZE", "RELU_0_TO_1"}
+
+
+def test_what_depends_on_the_place_of_a_code_is_refused():
+    model, _ = WIDE["leaky_relu"](np.random.default_rng(0))
+    with pytest.raises(ImportModelError) as caught:
+        import_tflite(model, semantics="xnnpack")
+    assert str(caught.value) == (
+        "Operator 0 (LEAKY_RELU): It maps int16 to int16, which is not reproduced. Use codes of 8 "
+        "bits, or semantics='tflite'."
+    )
+
+
+def test_a_kernel_smaller_than_its_strides_is_not_xnnpacks():
+    w = Written()
+    x = w.tensor((1, 3, 3, 2), "int8", 0.1, 3)
+    weight = w.tensor((2, 1, 1, 2), "int8", 0.01, 0, np.ones((2, 1, 1, 2)))
+    y = w.tensor((1, 6, 6, 2), "int8", 0.1, 3)
+    operands = [w.ints([1, 6, 6, 2]), weight, x]
+    w.operator("TRANSPOSE_CONV", operands, [y], padding=SAME, strideH=2, strideW=2)
+    model = w.model([x], [y])
+    inputs = [np.arange(18).astype(np.int8).reshape(1, 3, 3, 2)]
+    assert np.array_equal(codes_of(model, "tflite", inputs)[1], litert(model, "tflite", *inputs))
+    with pytest.raises(ImportModelError) as caught:
+        import_tflite(model, semantics="xnnpack")
+    assert str(caught.value) == (
+        "Operator 0 (TRANSPOSE_CONV): Its kernel (1, 1) is smaller than its strides (2, 2): XNNPACK "
+        "leaves it to a kernel that is not reproduced. Use semantics 'tflite'."
+    )
+
+
+def ends(dtype):
+    """Reals that are quantized, flattened, multiplied and dequantized."""
+    rng = np.random.default_rng(5)
+    w = Written()
+    x = w.tensor((1, 3, 4, 2), "float32")
+    q = w.tensor((1, 3, 4, 2), dtype, 0.0375, 7)
+    flat = w.tensor((1, 24), dtype, 0.0375, 7)
+    weight = w.tensor((5, 24), "int8", 0.0125, 0, rng.integers(-127, 128, (5, 24)))
+    bias = w.tensor((5,), "int32", 0.0375 * 0.0125, 0, rng.integers(-900, 900, 5))
+    y = w.tensor((1, 5), dtype, scale(rng, 0.2, 0.3), -3)
+    z = w.tensor((1, 5), "float32")
+    w.operator("QUANTIZE", [x], [q])
+    w.operator("RESHAPE", [q, w.ints([-1, 24])], [flat])
+    w.operator("FULLY_CONNECTED", [flat, weight, bias], [y])
+    w.operator("DEQUANTIZE", [y], [z])
+    return w.model([x], [z]), rng.normal(0, 3, (50, 3, 4, 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("semantics", RUNTIMES)
+def test_reals_at_the_ends_become_codes_at_the_ends(semantics):
+    model, reals = ends("int8")
+    graph = import_tflite(model, semantics=semantics)
+    net = compile_(graph)
+    found = net.run(reals)
+    assert np.array_equal(found.real.astype(np.float32), litert(model, semantics, reals)[0])
+
+
+def test_shapes_that_are_computed_are_those_of_the_file():
+    """Keras flattens by shape, strided_slice and pack: only the result's shape matters."""
+    w = Written()
+    x = w.tensor((1, 2, 3, 4), "int8", 0.1, 0)
+    shape, first = w.tensor((4,), "int32"), w.tensor((), "int32")
+    packed = w.tensor((2,), "int32")
+    y = w.tensor((1, 24), "int8", 0.1, 0)
+    w.operator("SHAPE", [x], [shape], outType=2)
+    bounds = [w.ints([0]), w.ints([1]), w.ints([1])]
+    w.operator("STRIDED_SLICE", [shape, *bounds], [first], shrinkAxisMask=1)
+    w.operator("PACK", [first, w.ints(24)], [packed], valuesCount=2)
+    w.operator("RESHAPE", [x, packed], [y])
+    model = w.model([x], [y])
+    inputs = [np.arange(48).astype(np.int8).reshape(2, 2, 3, 4)]
+    assert np.array_equal(codes_of(model, "tflite", inputs)[1], litert(model, "tflite", *inputs))
