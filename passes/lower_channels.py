@@ -80,21 +80,24 @@ def dequantized(self: Lowering, node: Node) -> Image:
     return Image(self.integer(source), steps, offsets)
 
 
-def moved_image(self: Lowering, node: Node, image: Image) -> Image:
+def moved_image(self: Lowering, node: Node, image: Image) -> Image | None:
     """An image whose accumulators are moved; each channel's parameters move along.
 
-    Refused where the elements of one channel come from channels with different parameters.
+    None where the elements of one channel come from channels with different parameters.
     """
-    made = self.emit(node.name, node.op, image.name, node=node)
     pairs = list(zip(image.scale, image.offset, strict=True))
-    if len(set(pairs)) == 1:
-        return replace(image, name=made, scale=image.scale[:1], offset=image.offset[:1])
-    sizes = self.graph.type_of(node.inputs[0]).sample_shape
-    ids = np.arange(len(pairs)).reshape(1, -1, *(1,) * (len(sizes) - 1))
-    moved = np.moveaxis(node.op.reference(np.broadcast_to(ids, (1, *sizes))), 1, 0)
-    rows = moved.reshape(moved.shape[0], -1)
-    if (rows != rows[:, :1]).any():
-        raise refuse(node, "mixes channels that are scaled differently and not quantized")
-    order = rows[:, 0].tolist()
+    order = [0] if len(set(pairs)) == 1 else _order(self, node, len(pairs))
+    if order is None:
+        return None
+    made = self.emit(node.name, node.op, image.name, node=node)
     scale, offset = (tuple(each[c] for c in order) for each in (image.scale, image.offset))
     return replace(image, name=made, scale=scale, offset=offset)
+
+
+def _order(self: Lowering, node: Node, channels: int) -> list[int] | None:
+    """The channel from which each channel of a moved tensor comes; None if one has several."""
+    sizes = self.graph.type_of(node.inputs[0]).sample_shape
+    ids = np.arange(channels).reshape(1, -1, *(1,) * (len(sizes) - 1))
+    moved = np.moveaxis(node.op.reference(np.broadcast_to(ids, (1, *sizes))), 1, 0)
+    rows = moved.reshape(moved.shape[0], -1)
+    return None if (rows != rows[:, :1]).any() else rows[:, 0].tolist()

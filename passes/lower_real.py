@@ -186,7 +186,7 @@ def lower_pass_through(self: Lowering, node: Node) -> None:
     """
     meaning, op = self.meanings.get(node.inputs[0]), node.op
     if isinstance(meaning, Image) and isinstance(op, Reshape | Transpose | Slice):
-        self.meanings[node.name] = moved_image(self, node, meaning)
+        self.meanings[node.name] = moved_image(self, node, meaning) or Moved(meaning, (node,))
         return
     if isinstance(meaning, Image | Sum | Function | Joined):
         self.meanings[node.name] = Moved(meaning, (node,))
