@@ -11,9 +11,10 @@ from intaglio.frontend.onnx_import import import_onnx
 from intaglio.frontend.tflite_import import import_tflite
 from intaglio.ir.evaluate import walk
 from intaglio.ir.graph import Graph
-from intaglio.tests.networks import emit_qdq, emit_qoperator, emit_tflite
+from intaglio.tests.networks import emit_float, emit_qdq, emit_qonnx, emit_qoperator, emit_tflite
 from intaglio.tests.networks.build import build
 from intaglio.tests.networks.check import (
+    SAMPLES,
     Stages,
     Tally,
     check_stages,
@@ -61,6 +62,25 @@ def _tflite(network: Network) -> Tally:
     return tally
 
 
+def _float(network: Network) -> Tally:
+    """Calibrated with bit widths that depend on the network."""
+    number = len(network.layers)
+    bits = {"weight_bits": (8, 8, 4, 5)[number % 4], "activation_bits": (8, 8, 8, 6, 4)[number % 5]}
+    graph = import_onnx(emit_float.emit_float(network))
+    stages = staged(graph, emit_float.data_for(network), **bits)
+    (slot,) = stages.network.inputs
+    lo, hi = slot.type.dtype.lo, slot.type.dtype.hi
+    rng = np.random.default_rng(number)
+    codes = rng.integers(lo, hi + 1, (SAMPLES, *network.shape)).astype(slot.type.dtype.container)
+    return check_stages(stages, {"v0": codes})
+
+
+def _qonnx(network: Network) -> Tally:
+    model = emit_qonnx.emit_qonnx(network, SAMPLES)
+    stages = staged(import_onnx(model))
+    return check_stages(stages, input_codes(network))
+
+
 def compare_with(
     stages: Stages, codes: Mapping[str, Array], expected: Mapping[str, Array], who: str, tally: Tally
 ) -> None:
@@ -71,6 +91,7 @@ def compare_with(
         for name, array in expected.items():
             held = ends.get(name, name)
             if held not in found:
+                assert name not in ends, f"output '{name}' was not compared"
                 continue
             own = found[held]
             if who == "LiteRT" and own.ndim == 4 and held not in graph.outputs:
@@ -97,6 +118,8 @@ TRIALS: dict[str, Trial] = {
         Trial(emit_qoperator.UNSIGNED, _qoperator),
         Trial(emit_qoperator.SIGNED, _qoperator),
         Trial(emit_tflite.DIALECT, _tflite),
+        Trial(emit_float.DIALECT, _float),
+        Trial(emit_qonnx.DIALECT, _qonnx),
     )
 }
 
