@@ -227,13 +227,15 @@ def emit_threshold(
 
 
 def _add(self: Lowering, node: Node, total: Sum, target: Target, name: str) -> str:
-    if target.dtype.kind == "bipolar":
-        image = sum_image(self, node, total, f"{node.name}.acc")
-        if image is None:
-            raise refuse(node, "takes the sign of a sum whose scales have no common unit")
-        return _sign(self, node, image, target, name)
     operands = total.x.name, total.y.name
     x_range, y_range = (self.facts[each].interval.bounds for each in operands)
+    if target.dtype.kind == "bipolar":
+        image = sum_image(self, node, total, f"{node.name}.acc")
+        if image is not None:
+            return _sign(self, node, image, target, name)
+        ends = (-1 if total.bounds[0] < 0 else 0, -1 if total.bounds[1] < 0 else 0)
+        floors = sum_table(total, Fraction(1), 0, "floor", ends, x_range, y_range)
+        return emit_pair_table(self, node, 2 * floors + 1, operands, target.dtype, name)
     codes = target.code(total.bounds[0]), target.code(total.bounds[1])
     before, after = target.zeros
     definition = (total, target.scale, after, target.op.rounding, codes, x_range, y_range, before)

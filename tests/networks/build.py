@@ -116,6 +116,8 @@ class _Making:
                 return False
             shape, options = drawn
         given = self.grid_of(sources[0])
+        if kind == "pad" and given.bits == 1:  # -1 and +1: nothing stands for a border of zeros
+            return False
         weight = None
         if kind in LINEAR:
             weight = choose_weight(rng, self.dialect, kind, options.pop("weight"), options)

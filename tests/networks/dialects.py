@@ -19,10 +19,12 @@ from intaglio.tests.networks.check import (
     Tally,
     check_stages,
     input_codes,
+    input_value,
     must_equal,
     staged,
 )
-from intaglio.tests.networks.executors import litert_codes, onnxruntime_codes
+from intaglio.tests.networks.executors import litert_codes, onnxruntime_codes, qonnx_values
+from intaglio.tests.networks.float_check import compare_floats
 from intaglio.tests.networks.rational import Array
 from intaglio.tests.networks.spec import Dialect, Network, Wishes
 
@@ -78,7 +80,12 @@ def _float(network: Network) -> Tally:
 def _qonnx(network: Network) -> Tally:
     model = emit_qonnx.emit_qonnx(network, SAMPLES)
     stages = staged(import_onnx(model))
-    return check_stages(stages, input_codes(network))
+    codes = input_codes(network)
+    tally = check_stages(stages, codes)
+    x = network.grid.decode(codes["v0"].astype(np.float64)).astype(np.float32)
+    given = {"v0": input_value(stages.quantized, stages.integers, "v0", codes)}
+    compare_floats(stages.quantized, given, qonnx_values(model, x), tally, "qonnx")
+    return tally
 
 
 def compare_with(
