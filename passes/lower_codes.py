@@ -134,6 +134,8 @@ def _requantize(
         steps = thresholds(f, reach)
         if steps is not None and steps[0].shape[1] <= MAX_THRESHOLDS:
             return emit_threshold(self, node, image.name, target.dtype, name, *steps)
+        if f.channels == 1 and self.facts[image.name].type.dtype.bits <= MAX_TABLE_BITS:
+            return _tabulate(self, node, image.name, f, target.dtype, name)
         parameters = nearest_parameters(f, reach)
     certificate = prove(f, parameters, reach)
     return emit_requantize(self, node, image.name, target.dtype, name, parameters, certificate)
@@ -317,10 +319,27 @@ def _lookup(self: Lowering, node: Node, function: Function, target: Target, name
                 fix="Clip its input to where it is defined.",
             )
         outputs = target.encode(results)
-    table = self.constant(f"{name}.table", outputs, target.dtype)
-    certificate = Certificate("table", "lookup", dtype.lo, dtype.hi)
-    op = Lookup(target.dtype, dtype.lo)
-    return self.emit(name, op, codes.name, table, node=node, certificate=certificate)
+    return _emit_lookup(self, node, codes.name, outputs, target.dtype, name)
+
+
+def _tabulate(
+    self: Lowering, node: Node, source: str, f: Rescale, dtype: NumericType, name: str
+) -> str:
+    """The definition of every code of ``source``."""
+    own = self.facts[source].type.dtype
+    every = np.arange(own.lo, own.hi + 1, dtype=np.int64)
+    return _emit_lookup(self, node, source, f.codes(every.tolist(), 0), dtype, name)
+
+
+def _emit_lookup(
+    self: Lowering, node: Node, source: str, outputs: Array, dtype: NumericType, name: str
+) -> str:
+    """Append a table with the code of each code of ``source``."""
+    own = self.facts[source].type.dtype
+    table = self.constant(f"{name}.table", outputs, dtype)
+    certificate = Certificate("table", "lookup", own.lo, own.hi)
+    op = Lookup(dtype, own.lo)
+    return self.emit(name, op, source, table, node=node, certificate=certificate)
 
 
 def _join(self: Lowering, node: Node, joined: Joined, target: Target, name: str) -> str:
