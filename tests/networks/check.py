@@ -122,15 +122,15 @@ def inexact_values(integers: Graph) -> set[str]:
 def twin(graph: Graph, integers: Graph, node: Any) -> str | None:
     """The value of the integer graph that holds the codes of a node, if one does.
 
-    Those of a quantize bear the name of the real that it reads, with a number if there are several
-    of it, or that of an output behind it.
+    Those of a quantize bear the name of an output behind it, or of the real that it reads, with a
+    number if there are several of it.
     """
     if not node.type.dtype.is_integer:
         return None
     if node.op.name != "quantize":
         return node.name if same_type(integers, node.name, node) else None
     scale, zero = (graph.constants[each].array.reshape(-1) for each in node.inputs[1:])
-    names = [node.inputs[0], *(user.name for user in graph.users[node.name])]
+    names = [*(user.name for user in graph.users[node.name]), node.inputs[0]]
     for name in (*names, *(f"{node.inputs[0]}.{number}" for number in range(1, 4))):
         if not same_type(integers, name, node) or scale.size > 1:
             continue
