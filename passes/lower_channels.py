@@ -9,9 +9,10 @@ import numpy as np
 
 from ..ir.graph import Node
 from ..ir.numeric import Array, Encoding, NumericType
+from ..ir.ops_layout import Reshape, Slice, Transpose
 from ..ir.ops_quant import Dequantize, Quantize
 from .lowering import Lowering, fractions, refuse
-from .meaning import UNBOUNDED, Codes, Image, Meaning
+from .meaning import UNBOUNDED, Codes, Image, Meaning, Moved
 from .rescale import Rescale
 
 
@@ -78,6 +79,18 @@ def dequantized(self: Lowering, node: Node) -> Image:
         self.integers[source] = self.input(replace(self.graph.values[source], encoding=encoding))
     offsets = tuple(-step * zero for step, zero in zip(steps, zeros, strict=True))
     return Image(self.integer(source), steps, offsets)
+
+
+def settled(self: Lowering, meaning: Meaning | None) -> Meaning | None:
+    """A meaning whose moves are done: those of an image on its accumulator."""
+    if not isinstance(meaning, Moved) or not isinstance(meaning.before, Image):
+        return meaning
+    image = meaning.before
+    for move in meaning.moves:
+        if not isinstance(move.op, Reshape | Transpose | Slice):
+            return meaning
+        image = moved_image(self, move, image)
+    return image
 
 
 def moved_image(self: Lowering, node: Node, image: Image) -> Image:

@@ -12,15 +12,15 @@ from ..errors import NumericError, PassError
 from ..ir.certificate import Certificate
 from ..ir.graph import Node
 from ..ir.numeric import INT32, Array, Encoding, NumericType, int_type
-from ..ir.ops_layout import Concat
+from ..ir.ops_layout import Concat, Pad
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add
 from ..ir.ops_quant import Lookup, Quantize, Requantize, Threshold
 from .add import find_sum, pairs, sum_table
 from .certify import find_parameters, nearest_parameters, prove, thresholds
-from .lower_channels import ChannelTarget, channel_target, unbounded_image
+from .lower_channels import ChannelTarget, channel_target, settled, unbounded_image
 from .lowering import Lowering, refuse
-from .meaning import Codes, Function, Image, Joined, Meaning, Sum
+from .meaning import Codes, Function, Image, Joined, Meaning, Moved, Sum
 from .rescale import Parameters, Rescale, round_fraction
 
 MAX_THRESHOLDS = 255
@@ -87,7 +87,7 @@ def lower_quantize(self: Lowering, node: Node) -> None:
 
 def _quantize_channels(self: Lowering, node: Node, op: Quantize) -> None:
     target = channel_target(self, node, op)
-    image = unbounded_image(node, self.meanings.get(node.inputs[0]))
+    image = unbounded_image(node, settled(self, self.meanings.get(node.inputs[0])))
     made = _requantize(self, node, image, target, node.inputs[0])
     self.encode(made, target.encoding)
     self.integers[node.name] = made
@@ -112,6 +112,8 @@ def to_codes(self: Lowering, node: Node, meaning: Meaning, target: Target, name:
         return _lookup(self, node, meaning, target, name)
     if isinstance(meaning, Joined):
         return _join(self, node, meaning, target, name)
+    if isinstance(meaning, Moved):
+        return _move(self, node, meaning, target)
     raise refuse(node, "quantizes an input after what only codes can go through")
 
 
@@ -325,3 +327,14 @@ def _join(self: Lowering, node: Node, joined: Joined, target: Target, name: str)
         made = to_codes(self, node, part, target, f"{name}.part{index}")
         parts.append(made)
     return self.emit(name, Concat(joined.axis), *parts, node=node)
+
+
+def _move(self: Lowering, node: Node, moved: Moved, target: Target) -> str:
+    """Codes first, then the moves: a greater real has no smaller code."""
+    made = to_codes(self, node, moved.before, target, moved.moves[0].inputs[0])
+    for move in moved.moves:
+        op = move.op
+        if isinstance(op, Pad):
+            op = replace(op, value=int(target.encode(np.asarray(op.value, dtype=np.float64))))
+        made = self.emit(move.name, op, made, node=move)
+    return made

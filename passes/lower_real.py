@@ -10,14 +10,14 @@ import numpy as np
 
 from ..ir.graph import Node
 from ..ir.numeric import Array, Encoding, narrowest
-from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
+from ..ir.ops_layout import Concat, Pad
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add, Clip
 from ..ir.ops_quant import Dequantize, Quantize
 from ..ir.tensor import Tensor
-from .lower_channels import dequantized, moved_image
+from .lower_channels import dequantized, settled
 from .lowering import Lowering, fractions, refuse
-from .meaning import UNBOUNDED, Codes, Function, Image, Joined, Meaning, Sum
+from .meaning import UNBOUNDED, Codes, Function, Image, Joined, Meaning, Moved, Sum
 from .rescale import round_fraction
 
 MAX_WEIGHT_BITS = 16
@@ -108,7 +108,7 @@ def lower_affine(self: Lowering, node: Node) -> None:
     """An image of codes as they are, or of the accumulator that they stand for."""
     channels = (*node.type.sample_shape, 1)[0]
     factor, shift = (self.exact(name, channels) for name in node.inputs[1:])
-    before = self.meanings.get(node.inputs[0])
+    before = settled(self, self.meanings.get(node.inputs[0]))
     found = None if before is None else _affine(before, factor, shift)
     if found is not None:
         self.meanings[node.name] = found
@@ -143,7 +143,7 @@ def lower_clip(self: Lowering, node: Node) -> None:
     """A relu or clip narrows the bounds of an image or sum; of anything else it is a function."""
     meaning = self.meanings.get(node.inputs[0])
     ends = (node.op.lo, node.op.hi) if isinstance(node.op, Clip) else (0.0, np.inf)
-    ready = isinstance(meaning, Image | Sum | Function | Joined)
+    ready = isinstance(meaning, Image | Sum | Function | Joined | Moved)
     self.meanings[node.name] = _clipped(meaning if ready else self.codes(node), ends)
 
 
@@ -154,10 +154,19 @@ def _clipped(meaning: Any, ends: tuple[float, float]) -> Meaning:
         return replace(meaning, bounds=(below, above))
     if isinstance(meaning, Joined):
         return replace(meaning, parts=tuple(_clipped(part, ends) for part in meaning.parts))
+    if isinstance(meaning, Moved):
+        before: Any = _clipped(meaning.before, ends)
+        return Moved(before, tuple(_clipped_border(move, ends) for move in meaning.moves))
     if isinstance(meaning, Function):
         inner = meaning.apply
         return replace(meaning, apply=lambda x: np.clip(inner(x), *ends))
     return Function(meaning, lambda x: np.clip(x, *ends))
+
+
+def _clipped_border(move: Node, ends: tuple[float, float]) -> Node:
+    if not isinstance(move.op, Pad):
+        return move
+    return replace(move, op=replace(move.op, value=min(max(move.op.value, ends[0]), ends[1])))
 
 
 def exact_bound(end: float) -> Fraction:
@@ -171,12 +180,18 @@ def lower_unary(self: Lowering, node: Node) -> None:
 
 
 def lower_pass_through(self: Lowering, node: Node) -> None:
-    """Ops that choose among values run on codes; a border holds the code nearest to its value."""
-    meaning, op = self.meanings.get(node.inputs[0]), node.op
-    if isinstance(meaning, Image) and isinstance(op, Reshape | Transpose | Slice):
-        self.meanings[node.name] = moved_image(self, node, meaning)
+    """Ops that choose among values run on codes, now or once there are any.
+
+    A border holds the code nearest to its value.
+    """
+    meaning = self.meanings.get(node.inputs[0])
+    if isinstance(meaning, Moved):
+        self.meanings[node.name] = replace(meaning, moves=(*meaning.moves, node))
         return
-    x = self.codes(node)
+    if isinstance(meaning, Image | Sum | Function | Joined):
+        self.meanings[node.name] = Moved(meaning, (node,))
+        return
+    x, op = self.codes(node), node.op
     if isinstance(op, Pad):
         dtype = self.facts[x.name].type.dtype
         steps = exact_bound(op.value) / x.scale

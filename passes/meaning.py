@@ -5,6 +5,7 @@ Image         scale[c] * acc + offset[c], then clipped: an accumulator not yet r
 Sum           scale_x * x + scale_y * y + offset, then clipped: two tensors of codes to be added
 Function      f(code): an arbitrary function of one tensor of codes
 Joined        several tensors one after the other, each codes or on their way to them
+Moved         one of these, its elements moved by ops that wait until it is codes
 Raw           scale[c] * input + offset[c]: of an input of the network that is real still
 """
 
@@ -86,6 +87,14 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """What ``before`` means, then ``moves``: ops that choose among values, to be done on codes."""
+
+    before: Image | Sum | Function | Joined
+    moves: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Raw:
     """``scale[c] * input + offset[c]`` of a real input, then moved by ``moves``: not codes yet."""
 
@@ -104,4 +113,4 @@ def _one(parameter: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
     return parameter[:1] if len(set(parameter)) == 1 else parameter
 
 
-Meaning = Codes | Image | Sum | Function | Joined | Raw
+Meaning = Codes | Image | Sum | Function | Joined | Moved | Raw

@@ -1,0 +1,85 @@
+"""A network as ONNX in the format QDQ: operators on reals between QuantizeLinear and its inverse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from intaglio.tests.networks.onnx_real import Model, emit, real_input
+from intaglio.tests.networks.spec import MOVES, UNARY, Dialect, Grid, Layer, Network, Weight
+
+DIALECT = Dialect(
+    "qdq",
+    (
+        *("conv", "conv_transpose", "dense", "add", "sub", "mul", "matmul", "concat", "affine"),
+        *("average_pool", "global_average", "softmax", *MOVES, *UNARY),
+    ),
+    activations=((8, True), (8, False), (8, False), (4, True), (4, False)),
+    weights=((8, True), (8, True), (8, False), (4, True)),
+    weight_zeros="own",
+)
+
+
+def emit_qdq(network: Network) -> onnx.ModelProto:
+    """The model; value i is ``v{i}``, its codes ``v{i}.codes`` and what they stand for ``v{i}.real``.
+
+    Where a layer that moves elements keeps its grid, nothing is quantized after it.
+    """
+    model = Model()
+    quantized(model, "v0", network.grid)
+    real = {0: "v0.real"}
+    for index, layer in enumerate(network.layers, 1):
+        name = f"v{index}"
+        parameters: list[str] = []
+        if layer.weight is not None:
+            step = network.grid_of(layer.sources[0]).scale
+            parameters = weights(model, layer, layer.weight, name, step)
+        emit(model, layer, [real[each] for each in layer.sources], name, *parameters)
+        moved = layer.kind in MOVES and layer.grid == network.grid_of(layer.sources[0])
+        if moved and index not in network.outputs:
+            real[index] = name
+        else:
+            assert layer.grid is not None
+            real[index] = quantized(model, name, layer.grid)
+    model.outputs = [real[each] for each in network.outputs]
+    return model.build([real_input(network)])
+
+
+def element_type(grid: Any) -> int:
+    return int(getattr(TensorProto, grid.name.upper()))
+
+
+def quantized(model: Model, name: str, grid: Grid) -> str:
+    """Append QuantizeLinear and DequantizeLinear."""
+    scale = model.constant(f"{name}.scale", np.float32(grid.scale))
+    zero = model.constant(f"{name}.zero", np.array(grid.zero), element_type(grid))
+    codes = model.node("QuantizeLinear", [name, scale, zero], f"{name}.codes")
+    return model.node("DequantizeLinear", [codes, scale, zero], f"{name}.real")
+
+
+def weights(model: Model, layer: Layer, weight: Weight, name: str, step: float) -> list[str]:
+    """Weights as codes; the bias as int32, in odd layers as reals."""
+    grid = Grid(1.0, 0, weight.bits, weight.signed)
+    single = weight.scale.size == 1
+    scale, zero = (each[0] if single else each for each in (weight.scale, weight.zero))
+    held = [
+        model.constant(f"{name}.weight", weight.codes, element_type(grid)),
+        model.constant(f"{name}.weight_scale", scale),
+        model.constant(f"{name}.weight_zero", zero, element_type(grid)),
+    ]
+    found = [model.node("DequantizeLinear", held, f"{name}.weights", axis=None if single else 0)]
+    if weight.bias is None:
+        return found
+    worth = (np.float32(step) * weight.scale).astype(np.float32)
+    if int(name[1:]) % 2:
+        bias = (weight.bias * worth).astype(np.float32)
+        return [*found, model.constant(f"{name}.bias", bias)]
+    codes = model.constant(f"{name}.bias", weight.bias, np.int32)
+    scale = model.constant(f"{name}.bias_scale", worth[0] if single else worth)
+    made = model.node(
+        "DequantizeLinear", [codes, scale], f"{name}.biases", axis=None if single else 0
+    )
+    return [*found, made]
