@@ -382,7 +382,7 @@ def test_opcodes_and_attribute_words_are_those_of_the_document() -> None:
         13: ("concat", "axis"),
         14: ("multiply", "zero_points"),
         15: ("matmul", "zero_points"),
-        16: ("softmax", "axis"),
+        16: ("softmax", "axis, bits, division"),
     }
     assert set(OPCODES.values()) == LEGAL["integer"]
 
