@@ -37,12 +37,15 @@ def import_model(
     *,
     outputs: Sequence[str] = (),
     semantics: str | None = None,
+    batch: bool = True,
 ) -> Graph:
     """The graph of an ONNX or TFLite file or ``torch.nn.Module``; a Graph is returned as it is.
 
     A module needs ``example_inputs``, a tuple of tensors with a batch of 1 or more. A file may be
-    cut at inner tensors, its new ``outputs``. ``semantics`` names the arithmetic of a TFLite model:
-    ``tflite`` (the reference kernels, the default), ``xnnpack`` or ``onnx``.
+    cut at inner tensors, its new ``outputs``. With ``batch=False`` axis 0 of an ONNX model is no
+    batch but an axis like any other, and every value has a batch in front that the model does not.
+    ``semantics`` names the arithmetic of a TFLite model: ``tflite`` (the reference kernels, the
+    default), ``xnnpack`` or ``onnx``.
     Raises ImportModelError naming the node that cannot be imported.
     """
     if isinstance(model, Graph):
@@ -65,11 +68,11 @@ def import_model(
             )
         from .frontend.onnx_import import import_onnx
 
-        return import_onnx(model, outputs=outputs)
+        return import_onnx(model, outputs=outputs, batch=batch)
     if hasattr(model, "graph") and hasattr(model, "opset_import"):
         from .frontend.onnx_import import import_onnx
 
-        return import_onnx(model, outputs=outputs)
+        return import_onnx(model, outputs=outputs, batch=batch)
     if not hasattr(model, "state_dict"):
         raise UsageError(
             f"A {type(model).__name__} cannot be imported.",
@@ -92,6 +95,7 @@ def compile(  # the verb users look for; the builtin is not used here
     recipe: Pipeline | str | Path | None = None,
     outputs: Sequence[str] = (),
     semantics: str | None = None,
+    batch: bool = True,
     example_inputs: tuple[Any, ...] | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
@@ -102,7 +106,8 @@ def compile(  # the verb users look for; the builtin is not used here
     A model that is quantized already needs none: it keeps the scales of its owner.
     ``data``: an array, arrays by input name, a .npy or .npz file, or a list or loader of batches.
     ``recipe``: a Pipeline, its text, or a .toml file; without one ``options`` go to the quantize
-    pass (``weight_bits=4``). Raises an IntaglioError that names the user's node.
+    pass (``weight_bits=4``). ``outputs``, ``batch``, ``example_inputs``: see ``import_model``.
+    Raises an IntaglioError that names the user's node.
     """
     from .backends.blob_writer import write_blob
     from .passes.base import Context, silent
@@ -113,7 +118,7 @@ def compile(  # the verb users look for; the builtin is not used here
             f"Options {', '.join(sorted(options))} and a recipe were given together.",
             fix="Put the options into the recipe's quantize pass.",
         )
-    graph = import_model(model, example_inputs, outputs=outputs, semantics=semantics)
+    graph = import_model(model, example_inputs, outputs=outputs, batch=batch, semantics=semantics)
     stage = stage_of(graph)
     pipeline = _pipeline(recipe, stage, options)
     if pipeline.leaves(stage) != "integer":

@@ -27,6 +27,10 @@ Model = Annotated[Path, typer.Argument(metavar="NET.onnx", show_default=False)]
 Blob = Annotated[Path, typer.Argument(metavar="NET.intg", show_default=False)]
 X = Annotated[Path | None, typer.Argument(metavar="[X.npy|X.npz]", help="Inputs: reals or codes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+NoBatch = Annotated[
+    bool,
+    typer.Option("--no-batch", help="Axis 0 of the model is not the batch, one sample is all."),
+]
 Samples = Annotated[int, typer.Option(min=1, help="Random samples, when X is not given.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random samples.")]
 
@@ -82,6 +86,7 @@ def compile_command(
         list[str] | None,
         typer.Option(metavar="NAME", help="Stop at this tensor of the model; may be repeated."),
     ] = None,
+    no_batch: NoBatch = False,
     as_json: Json = False,
 ) -> None:
     """Compile a network to a blob, proving every layer."""
@@ -93,7 +98,7 @@ def compile_command(
     target = output or Path(f"{model.stem}.intg")
     with Bars() as bars:
         stop = tuple(output_tensor or ())
-        job = Job(model, data, recipe, given, target, tuple(print_after or ()), stop)
+        job = Job(model, data, recipe, given, target, tuple(print_after or ()), stop, not no_batch)
         compiled = compile_and_save(job, bars)
     show(compiled, as_json=as_json)
 
@@ -163,12 +168,13 @@ def diff(
     x: X = None,
     samples: Samples = 8,
     seed: Seed = 0,
+    no_batch: NoBatch = False,
     as_json: Json = False,
 ) -> None:
     """Find the first layer where two networks part, and by how much; exit 1 if they do."""
     from .commands.diff import diff as show_diff
 
-    if not show_diff(a, b, x, samples, seed, as_json=as_json):
+    if not show_diff(a, b, x, samples, seed, batch=not no_batch, as_json=as_json):
         raise typer.Exit(DIFFERENT)
 
 

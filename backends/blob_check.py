@@ -284,8 +284,8 @@ def _tensor(slot: Slot) -> str:
 RULES: tuple[tuple[str, Rule], ...] = (
     ("A program has 1 to 65535 inputs, outputs and slots and an arena of at most 1 GiB.", _sizes),
     (
-        "An activation is n and at most 4 sizes of an integer type of at most 32 bits, a constant at "
-        "most 4 sizes of an integer type; neither has 2^31 elements.",
+        "An activation is n and at most 4 sizes of an integer type of at most 32 bits, a constant "
+        "at most 4 sizes of an integer type; neither has 2^31 elements.",
         _slots,
     ),
     ("Activations lie in the arena at multiples of 64; a constant has its slot's type.", _storage),

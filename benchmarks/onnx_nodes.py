@@ -11,10 +11,10 @@ the case's arrays, so all are static.
 All inputs but the activations (``ACTIVATIONS``) become initializers, as in a trained network. A
 case is first read with axis 0 as the batch, then, if that is refused, without a batch axis.
 
-passed    the outputs equal the case's: floats within its own tolerances, integers exactly; a float
-          network also compiled, with the case's inputs as calibration data, and its simulator
-          equaled the reference in every code
-refused   an IntaglioError says what is not supported
+passed    the outputs equal the case's: floats within its own tolerances, integers exactly; the
+          network also compiled, a float one with the case's inputs as calibration data, and its
+          simulator equaled the reference in every code; a quantized one gave the case's codes
+refused   an IntaglioError says what is not supported, in both readings
 failed    anything else
 """
 
@@ -23,7 +23,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +39,6 @@ from intaglio import api
 from intaglio.errors import IntaglioError
 from intaglio.frontend.onnx_import import import_onnx
 from intaglio.ir.evaluate import evaluate
-from intaglio.ir.graph import Graph
 from intaglio.ir.numeric import Array
 
 Verdict = Literal["passed", "refused", "failed"]
@@ -58,8 +57,13 @@ QUANTIZED_OPERATORS = (
 OPERATORS = (*FLOAT_OPERATORS, *QUANTIZED_OPERATORS)
 CHOOSING = ("MaxPool", "Pad")
 """Operators of which some cases exist only with integers, though they compute nothing."""
-ACTIVATIONS = {"Add": 2, "Sub": 2, "Mul": 2, "MatMul": 2, "Concat": 99}
-"""How many leading inputs are activations; one of any other operator."""
+_PAIR = (0, 1)
+ACTIVATIONS = {
+    **dict.fromkeys(("Add", "Sub", "Mul", "MatMul", "MatMulInteger"), _PAIR),
+    "QLinearMatMul": (0, 3),
+    "Concat": range(99),
+}
+"""Which inputs are activations; the first of any other operator."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,10 @@ def _selected(test: Any, operator: str) -> Iterator[Case]:
             return
         values[given[0].name] = first.astype(np.float32)
         expected = [_array(each).astype(np.float32) for each in expected]
-    count = ACTIVATIONS.get(operator, 1)
-    inputs = {value.name: values[value.name] for value in given[:count]}
+    active = ACTIVATIONS.get(operator, (0,))
+    inputs = {v.name: values[v.name] for index, v in enumerate(given) if index in active}
     model = _with_initializers(test.model, values, inputs)
+    inputs = {name: _plain(array) for name, array in inputs.items()}
     results = tuple(map(_array, expected))
     yield Case(test.name, operator, model, inputs, results, test.rtol, test.atol)
 
@@ -124,6 +129,14 @@ def _array(given: Any) -> Array:
     return (
         numpy_helper.to_array(given) if isinstance(given, onnx.TensorProto) else np.asarray(given)
     )
+
+
+def _plain(array: Array) -> Array:
+    """Integers of few bits in bytes, as numpy itself has them."""
+    name = array.dtype.name
+    if name in ("int2", "int4", "uint2", "uint4"):
+        return array.astype(np.int8 if name[0] == "i" else np.uint8)
+    return array
 
 
 def _with_initializers(
@@ -149,26 +162,43 @@ def run(case: Case) -> Result:
         try:
             return _run(case, batch)
         except IntaglioError as error:
-            refusals.append(f"{type(error).__name__}: {error}")
+            refusals.append(str(error))
         except Exception as error:  # whatever it is, it must be seen and counted
             return Result(case, "failed", f"{type(error).__name__}: {error}", batch)
-    return Result(case, "refused", " | ".join(refusals))
+    return Result(case, "refused", " | ".join(dict.fromkeys(refusals)))
 
 
 def _run(case: Case, batch: bool) -> Result:
     graph = import_onnx(case.model, batch=batch)
     given = {name: array if batch else array[None] for name, array in case.inputs.items()}
     found = evaluate(graph, given)
-    for name, expected in zip(graph.outputs, case.expected, strict=True):
-        array = found[name] if batch else found[name][0]
-        wrong = _difference(array, expected, case)
-        if wrong:
-            return Result(case, "failed", f"Output '{name}': {wrong}", batch)
-    if case.operator not in FLOAT_OPERATORS:
-        return Result(case, "passed", batch=batch)
-    network = api.compile(graph, given)
+    wrong = _unequal(case, found, batch)
+    if wrong:
+        return Result(case, "failed", wrong, batch)
+    float_ = case.operator in FLOAT_OPERATORS
+    network = api.compile(graph, given if float_ else None)
     network.check(given)
-    return Result(case, "passed", "", batch, _deviation(network, graph, given))
+    made = network.run(given)
+    outputs = made if isinstance(made, dict) else {network.outputs[0].name: made}
+    results = dict(zip(graph.outputs, outputs.values(), strict=True))
+    if float_:
+        deviation = max(_deviation(results[name].real, found[name]) for name in results)
+        return Result(case, "passed", "", batch, deviation)
+    codes = {
+        name: made.codes if graph.type_of(name).dtype.is_integer else made.real
+        for name, made in results.items()
+    }
+    wrong = _unequal(case, codes, batch)
+    return Result(case, "failed" if wrong else "passed", wrong and f"Compiled: {wrong}", batch)
+
+
+def _unequal(case: Case, found: Mapping[str, Array], batch: bool) -> str:
+    """What is wrong with the first output that is not as the case says, or nothing."""
+    for (name, array), expected in zip(found.items(), case.expected, strict=True):
+        wrong = _difference(array if batch else array[0], expected, case)
+        if wrong:
+            return f"Output '{name}': {wrong}"
+    return ""
 
 
 def _difference(found: Array, expected: Array, case: Case) -> str:
@@ -183,15 +213,10 @@ def _difference(found: Array, expected: Array, case: Case) -> str:
     return f"{int(wrong.sum())} of {wrong.size} elements differ" if wrong.any() else ""
 
 
-def _deviation(network: api.Network, graph: Graph, given: dict[str, Array]) -> float:
-    """The greatest distance of an output's integers from its floats, as a part of their range."""
-    floats, made, worst = evaluate(graph, given), network.run(given), 0.0
-    outputs = made if isinstance(made, dict) else {graph.outputs[0]: made}
-    for slot, name in zip(network.outputs, graph.outputs, strict=True):
-        real = outputs[slot.name if isinstance(made, dict) else name].real
-        span = float(np.ptp(floats[name])) or float(np.abs(floats[name]).max()) or 1.0
-        worst = max(worst, float(np.abs(real - floats[name]).max()) / span)
-    return worst
+def _deviation(made: Array, real: Array) -> float:
+    """The greatest distance of what integers stand for from floats, as a part of their range."""
+    span = float(np.ptp(real)) or float(np.abs(real).max()) or 1.0
+    return float(np.abs(made - real).max()) / span
 
 
 def table(results: Sequence[Result]) -> str:

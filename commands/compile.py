@@ -36,6 +36,7 @@ class Job:
     target: Path
     print_after: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    batch: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def compile_and_save(job: Job, progress: Progress) -> Compiled:
     """Import, compare, compile, write; raises an IntaglioError and then leaves no file."""
     _check(job)
     data = None if job.data is None else api.read_arrays(job.data)
-    graph = api.import_model(job.model, outputs=job.outputs)
+    graph = api.import_model(job.model, outputs=job.outputs, batch=job.batch)
     if data is None and stage_of(graph) == "float":
         raise UsageError(
             "A float model needs calibration data.",

@@ -24,13 +24,22 @@ UNITS: dict[Unit, str] = {
 }
 
 
-def diff(a: Path, b: Path, x: Path | None, samples: int, seed: int, *, as_json: bool) -> bool:
+def diff(
+    a: Path,
+    b: Path,
+    x: Path | None,
+    samples: int,
+    seed: int,
+    *,
+    batch: bool = True,
+    as_json: bool = False,
+) -> bool:
     """Print each layer's difference and the first element that differs; whether all are equal.
 
     Where a side is real, a code differs when it is more than half a step from the other side.
     """
     inputs = None if x is None else api.read_arrays(x)
-    found = compare(a, b, inputs, samples, seed)
+    found = compare(a, b, inputs, samples, seed, batch=batch)
     parted = next((each for each in found if each.first is not None), None)
     if as_json:
         layers = [each.to_json() for each in found]

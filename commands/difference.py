@@ -49,15 +49,22 @@ class LayerDifference:
 
 
 def compare(
-    a: Path, b: Path, inputs: Inputs | None = None, samples: int = 8, seed: int = 0
+    a: Path,
+    b: Path,
+    inputs: Inputs | None = None,
+    samples: int = 8,
+    seed: int = 0,
+    *,
+    batch: bool = True,
 ) -> list[LayerDifference]:
     """Each layer that both networks name, in order of execution; random inputs without ``inputs``.
 
     Inputs that are named differently are taken in their order, and so are the outputs when no layer
-    has the same name. A model is first brought to the form that the recipe of a blob gives it.
+    has the same name. ``batch`` tells whether axis 0 of a model is the batch. A model is first
+    brought to the form that the recipe of a blob gives it.
     Raises UsageError when the two cannot be compared, DataError when the inputs do not fit.
     """
-    one, two = prepared(open_side(a), open_side(b))
+    one, two = prepared(open_side(a, batch=batch), open_side(b, batch=batch))
     _check_inputs(one, two)
     reals = _inputs(one, two, inputs, samples, seed)
     left, right = one.trace(reals), two.trace(reals)

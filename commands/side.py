@@ -55,9 +55,11 @@ class Side:
         return named_codes(self.model, dict(walked(self.model, named)))
 
 
-def open_side(path: Path) -> Side:
+def open_side(path: Path, *, batch: bool = True) -> Side:
     """The network in a file: a blob by its ending, else a model."""
-    return Side(path, load(path) if path.suffix.lower() == ".intg" else import_model(path))
+    if path.suffix.lower() == ".intg":
+        return Side(path, load(path))
+    return Side(path, import_model(path, batch=batch))
 
 
 def like(side: Side, network: Network) -> Side:

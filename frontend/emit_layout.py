@@ -22,7 +22,7 @@ def axis_of(site: Site, axis: int, rank: int, *, least: int = 1) -> int:
 
 
 def source_shape(site: Site, x: str) -> tuple[Size, ...]:
-    """The shape of x in the source: with the batch in front if axis 0 of the source is the batch."""
+    """The shape of x in the source: with the batch in front if its axis 0 is the batch."""
     sizes = site.type_of(x).sample_shape
     return (BATCH_SIZE, *sizes) if site.draft.batched else sizes
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from math import prod
 
+from ..ir.ops_layout import Concat
 from ..ir.ops_pool import AveragePool, MaxPool
 from .emit import Site
-from .emit_layout import axis_of, pad, reshape, transpose
+from .emit_arithmetic import number
+from .emit_layout import axis_of, cut, pad, reshape, transpose
+from .emit_linear import affine
 from .emit_window import Ints, Window, over_2d, rounded_up, window
 
 
 def max_pool(site: Site, x: str, given: Window, *, ceil_mode: bool) -> str:
     """Greatest value of each window."""
+    if len(given.kernel) == 3:
+        return _by_planes(
+            site, x, given, lambda inner, y, part: max_pool(inner, y, part, ceil_mode=ceil_mode)
+        )
     sizes = site.type_of(x).sample_shape[1:]
     given = rounded_up(sizes, given) if ceil_mode else given
     plane = given.planar()
@@ -21,10 +29,29 @@ def max_pool(site: Site, x: str, given: Window, *, ceil_mode: bool) -> str:
     return over_2d(site, x, lambda inner, image: inner.emit(op, image))
 
 
+def _by_planes(site: Site, x: str, given: Window, pool: Callable[[Site, str, Window], str]) -> str:
+    """A pool of ``(n, c, d, h, w)``: first of every plane, then of the results along d.
+
+    A mean of means is the mean, for the elements of a window are those of a plane times planes.
+    """
+    channels, depth, *plane = site.type_of(x).sample_shape
+    planes = reshape(site.step("planes"), x, (channels * depth, *plane))
+    flat = pool(site.step("plane"), planes, given.axes(1, 3))
+    _, height, width = site.type_of(flat).sample_shape
+    columns = reshape(site.step("columns"), flat, (channels, depth, height * width))
+    made = pool(site.step("column"), columns, given.axes(0, 1))
+    return reshape(site, made, (channels, site.type_of(made).sample_shape[1], height, width))
+
+
 def average_pool(
     site: Site, x: str, given: Window, *, ceil_mode: bool = False, count_border: bool = False
 ) -> str:
     """Mean of each window; the declared border counts if asked, what ceil mode adds never does."""
+    if len(given.kernel) == 3:
+        options = {"ceil_mode": ceil_mode, "count_border": count_border}
+        return _by_planes(
+            site, x, given, lambda inner, y, part: average_pool(inner, y, part, **options)
+        )
     sizes = site.type_of(x).sample_shape[1:]
     grown = rounded_up(sizes, given) if ceil_mode else given
     bordered, overhangs = any(given.before + given.after), grown != given
@@ -34,9 +61,46 @@ def average_pool(
         extra = tuple(g - a for g, a in zip(grown.after, given.after, strict=True))
         grown = replace(grown, before=(0,) * len(sizes), after=extra)
     counts = not overhangs and (count_border or not bordered)
+    if any(step > 1 for step in given.dilation):
+        return _dilated_average(
+            site, x, grown, counts=counts or not any(grown.before + grown.after)
+        )
     plane = grown.planar()
     op = AveragePool(plane.kernel, plane.strides, plane.pads, int(counts))
     return over_2d(site, x, lambda inner, image: inner.emit(op, image))
+
+
+def _dilated_average(site: Site, x: str, given: Window, *, counts: bool) -> str:
+    """Mean of windows with gaps: each of their places is a slice, and the mean is over the slices.
+
+    Windows must be of one size, so a border must count.
+    """
+    if not counts:
+        raise site.fail(
+            f"Its windows have dilations {given.dilation} and a border that does not count.",
+            "Let the border count (count_include_pad = 1), or give no pads.",
+        )
+    if any(given.before + given.after):
+        x = pad(site.step("border"), x, (0, 0, *given.before), (0, 0, *given.after), 0.0)
+    channels, *sizes = site.type_of(x).sample_shape
+    axes = list(zip(sizes, given.spans, given.stride, strict=True))
+    if any(size < span for size, span, _ in axes):
+        raise site.fail(f"Windows of {given.spans} do not fit into {tuple(sizes)}.", "Reduce them.")
+    results = [(size - span) // stride + 1 for size, span, stride in axes]
+    parts = []
+    for index, place in enumerate(product(*map(range, given.kernel))):
+        starts = [k * step for k, step in zip(place, given.dilation, strict=True)]
+        bounds = {
+            axis: (start, start + (count - 1) * stride + 1, stride)
+            for axis, (start, count, stride) in enumerate(
+                zip(starts, results, given.stride, strict=True), 2
+            )
+        }
+        part = cut(site.step(f"place{index}"), x, bounds)
+        parts.append(reshape(site.step(f"row{index}"), part, (channels, 1, prod(results))))
+    rows = site.step("rows").emit(Concat(2), *parts)
+    average = AveragePool((len(parts), 1), (1, 1), (0, 0, 0, 0), 1)
+    return reshape(site, site.step("mean").emit(average, rows), (channels, *results))
 
 
 def spatial(site: Site, x: str) -> Ints:
@@ -46,12 +110,12 @@ def spatial(site: Site, x: str) -> Ints:
 
 def global_max(site: Site, x: str) -> str:
     """Greatest value of each channel, spatial axes kept as 1."""
-    return max_pool(site, x, window(site, x, spatial(site, x)), ceil_mode=False)
+    return max_pool(site, x, window(site, x, spatial(site, x), most=3), ceil_mode=False)
 
 
 def global_average(site: Site, x: str) -> str:
     """Mean of each channel, spatial axes kept as 1."""
-    return average_pool(site, x, window(site, x, spatial(site, x)))
+    return average_pool(site, x, window(site, x, spatial(site, x), most=3))
 
 
 def mean(site: Site, x: str, axes: Sequence[int], *, keepdims: bool) -> str:
@@ -72,6 +136,19 @@ def mean(site: Site, x: str, axes: Sequence[int], *, keepdims: bool) -> str:
         return pooled
     kept = (size for axis, size in enumerate(type_.sample_shape, 1) if axis not in reduced)
     return reshape(site, pooled, tuple(kept))
+
+
+def total(site: Site, x: str, axes: Sequence[int], *, keepdims: bool) -> str:
+    """Sum over some of the axes after the batch: their mean times their elements."""
+    sizes = site.type_of(x).sample_shape
+    count = prod(sizes[axis_of(site, axis, len(sizes) + 1) - 1] for axis in set(axes))
+    if count == 1:
+        return mean(site, x, axes, keepdims=keepdims)
+    average = mean(site.step("mean"), x, axes, keepdims=True)
+    summed = affine(site if keepdims else site.step("sum"), average, number(count), number(0.0))
+    if keepdims:
+        return summed
+    return reshape(site, summed, tuple(s for a, s in enumerate(sizes, 1) if a not in axes))
 
 
 def _mean_over(site: Site, x: str, reduced: set[int], *, keepdims: bool) -> str:

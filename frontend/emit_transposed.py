@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..ir.numeric import Array
+from ..ir.numeric import Array, narrowest
 from ..ir.ops_linear import Conv
 from ..ir.windows import Pads
-from .emit import Constant, Site, derive
+from .emit import Coded, Constant, Site, derive, rearrange
 from .emit_layout import cut, reshape, transpose
 from .emit_window import Ints, Window, over_2d
 
@@ -86,14 +86,12 @@ def conv_transposed(
     if min(result) < 1:
         raise site.fail(f"Its result would have the sizes {result}.", "Reduce its pads.")
     if rank == 3:
-        kernel = derive(site, kernel, "2d", lambda array: array[:, :, None, :])
+        axis = 0 if kernel.coded is None else kernel.coded.axis
+        kernel = rearrange(site, kernel, "2d", lambda array: array[:, :, None, :], axis)
     height, width = _axes(kernel.array.shape[2:], sizes, window, result)
-    filters = derive(site, kernel, "phases", lambda array: _phases(array, groups, height, width))
-    operands = [site.constant(filters)]
+    operands = [site.constant(_filters(site, kernel, groups, height, width))]
     if bias is not None:
-        phases = height.stride * width.stride
-        spread = derive(site, bias, "phases", lambda array: np.repeat(array, phases))
-        operands.append(site.constant(spread))
+        operands.append(site.constant(_repeated(site, bias, height.stride * width.stride)))
 
     def convolve(inner: Site, image: str, pads: Pads) -> str:
         return inner.emit(Conv(pads=pads, groups=groups), image, *operands)
@@ -139,6 +137,44 @@ def _axes(kernel: Ints, sizes: Ints, window: Window, result: Ints) -> tuple[_Axi
         )
     )
     return height, width
+
+
+def _filters(site: Site, kernel: Constant, groups: int, height: _Axis, width: _Axis) -> Constant:
+    """The kernel ``(c, co / groups, kh, kw)`` as the filters of all phases, codes as codes.
+
+    A tap that a phase lacks is 0, so that codes lose their zero point first.
+    """
+    coded = kernel.coded
+    if coded is None:
+        return derive(site, kernel, "phases", lambda array: _phases(array, groups, height, width))
+    per_channel = max(coded.scale.size, coded.zero_point.size) > 1
+    if per_channel and coded.axis != 1:
+        raise site.fail(
+            f"The weight '{kernel.name}' has one scale per input channel.",
+            "Use one scale per filter, or one for the whole weight.",
+        )
+    zero = coded.zero_point.reshape(-1, 1, 1) if coded.zero_point.size > 1 else coded.zero_point
+    codes = _phases(coded.codes.astype(np.int64) - zero, groups, height, width)
+    least, most = int(codes.min(initial=0)), int(codes.max(initial=0))
+    dtype = coded.dtype if coded.dtype.contains(codes) else narrowest(least, most)
+    scale = coded.scale
+    if scale.size > 1:
+        scale = np.repeat(np.tile(scale, groups), height.stride * width.stride)
+    made = Coded(codes, dtype, scale, np.zeros((), dtype=np.int64))
+    return Constant.of_codes(f"{kernel.name}.phases", made)
+
+
+def _repeated(site: Site, bias: Constant, phases: int) -> Constant:
+    """A bias with each element repeated for all phases, codes as codes."""
+    coded = bias.coded
+    if coded is None:
+        return derive(site, bias, "phases", lambda array: np.repeat(array, phases))
+    scale, zero = (
+        np.repeat(each, phases) if each.size > 1 else each
+        for each in (coded.scale, coded.zero_point)
+    )
+    made = Coded(np.repeat(coded.codes, phases), coded.dtype, scale, zero)
+    return Constant.of_codes(f"{bias.name}.phases", made)
 
 
 def _upsampled(

@@ -15,13 +15,24 @@ LARGEST_WINDOW = 1 << 20  # elements along an axis
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A sliding window: one entry per spatial axis, ``(h, w)`` or ``(l,)``."""
+    """A sliding window: one entry per spatial axis, ``(h, w)``, ``(l,)`` or ``(d, h, w)``."""
 
     kernel: Ints
     stride: Ints
     dilation: Ints
     before: Ints
     after: Ints
+
+    def axes(self, first: int, last: int) -> Window:
+        """The same window over some of the axes, filled up to two."""
+        ones, zeros = (1,) * (2 - last + first), (0,) * (2 - last + first)
+        return Window(
+            self.kernel[first:last] + ones,
+            self.stride[first:last] + ones,
+            self.dilation[first:last] + ones,
+            self.before[first:last] + zeros,
+            self.after[first:last] + zeros,
+        )
 
     def planar(self) -> Plane:
         """The window over height and width; one axis is the width."""
@@ -61,13 +72,15 @@ def window(
     dilation: Sequence[int] = (),
     before: Sequence[int] = (),
     after: Sequence[int] = (),
+    most: int = 2,
 ) -> Window:
     """A checked window over x; empty means 1 for strides and dilations and 0 for the border.
 
-    Raises ImportModelError unless x is ``(n, c, l)`` or ``(n, c, h, w)`` and every entry is legal.
+    Raises ImportModelError unless x is ``(n, c, l)`` or ``(n, c, h, w)``, or more up to ``most``
+    axes behind c, and every entry is legal.
     """
     axes = len(site.type_of(x).shape) - 2
-    if axes not in (1, 2):
+    if not 1 <= axes <= most:
         raise site.fail(
             f"Its input is {site.type_of(x)}.",
             "Supported are (n, channels, length) and (n, channels, height, width).",

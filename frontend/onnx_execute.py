@@ -19,11 +19,15 @@ Run = Callable[[dict[str, Array]], list[Array]]
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A model ready to run. ``batch`` is the number that its inputs fix, or None."""
+    """A model ready to run. ``batch`` is the number that its inputs fix, or None.
+
+    ``ranks`` counts the axes of each input: an array of one more holds inputs one after the other.
+    """
 
     name: str
     batch: int | None
     dtypes: Mapping[str, Any]
+    ranks: Mapping[str, int]
     outputs: tuple[str, ...]
     _run: Run
 
@@ -36,17 +40,22 @@ class Session:
         weights = {tensor.name for tensor in model.graph.initializer}
         inputs = [value for value in model.graph.input if value.name not in weights]
         types = {value.name: value.type.tensor_type for value in inputs}
-        numbers = [tensor.shape.dim[0].dim_value for tensor in types.values()]
+        numbers = [t.shape.dim[0].dim_value for t in types.values() if t.shape.dim]
         dtypes = {
             name: helper.tensor_dtype_to_np_dtype(tensor.elem_type)
             for name, tensor in types.items()
         }
+        ranks = {name: len(tensor.shape.dim) for name, tensor in types.items()}
         name, run = _executor(model)
-        return cls(name, max(numbers, default=0) or None, dtypes, tuple(outputs), run)
+        return cls(name, max(numbers, default=0) or None, dtypes, ranks, tuple(outputs), run)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs by name, a fixed batch at a time; samples repeat to fill the last batch."""
         count = len(next(iter(inputs.values())))
+        if all(array.ndim == self.ranks[name] + 1 for name, array in inputs.items()):
+            rows = [self._part(inputs, index, None) for index in range(count)]
+            stacked = [np.stack(each) for each in zip(*rows, strict=True)]
+            return dict(zip(self.outputs, stacked, strict=True))
         step = self.batch or count
         filled = np.arange(-(-count // step) * step) % count
         whole = {name: array[filled] for name, array in inputs.items()}
@@ -54,8 +63,9 @@ class Session:
         joined = [np.concatenate(each)[:count] for each in zip(*parts, strict=True)]
         return dict(zip(self.outputs, joined, strict=True))
 
-    def _part(self, inputs: Mapping[str, Array], start: int, stop: int) -> list[Array]:
-        feed = {name: inputs[name][start:stop].astype(d) for name, d in self.dtypes.items()}
+    def _part(self, inputs: Mapping[str, Array], start: int, stop: int | None) -> list[Array]:
+        part = start if stop is None else slice(start, stop)
+        feed = {name: inputs[name][part].astype(d) for name, d in self.dtypes.items()}
         return [np.asarray(result, dtype=np.float32) for result in self._run(feed)]
 
 

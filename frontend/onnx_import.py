@@ -21,11 +21,13 @@ from . import (
     onnx_fold,
     onnx_layout,
     onnx_linear,
+    onnx_norm,
     onnx_pointwise,
     onnx_qdq,
     onnx_qlinear,
     onnx_qlinear_pointwise,
     onnx_qlinear_pool,
+    onnx_resize,
     onnx_softmax,
     onnx_transposed,
     onnx_window,
@@ -44,10 +46,13 @@ TRANSLATORS: dict[str, Translator] = {
     **onnx_window.TRANSLATORS,
     **onnx_transposed.TRANSLATORS,
     **onnx_softmax.TRANSLATORS,
+    **onnx_norm.TRANSLATORS,
+    **onnx_resize.TRANSLATORS,
     **onnx_layout.TRANSLATORS,
     **onnx_fold.TRANSLATORS,
     **onnx_qdq.TRANSLATORS,
     **onnx_qlinear.TRANSLATORS,
+    **onnx_resize.TRANSLATORS,
 }
 MICROSOFT: dict[str, Translator] = {
     **onnx_qdq.MICROSOFT,
@@ -76,10 +81,11 @@ def import_onnx(
     Axis 0 of every input becomes the batch. With ``batch=False`` it is an axis like any other: the
     whole input of the model is one sample, and every value has one axis more than in the model, the
     batch in front. That is how to import a model that merges, moves or reduces axis 0, or whose
-    inputs begin with different sizes; all its sizes must be numbers. ``outputs`` names the tensors to stop at instead of the
-    model's own outputs, for example the logits before a Softmax. Values have the names of the ONNX
-    tensors. Raises UsageError for a missing file or output, ImportModelError for what is damaged or
-    not supported.
+    inputs begin with different sizes; all its sizes must be numbers.
+
+    ``outputs`` names the tensors to stop at instead of the model's own outputs, for example the
+    logits before a Softmax. Values have the names of the ONNX tensors. Raises UsageError for a
+    missing file or output, ImportModelError for what is damaged or not supported.
     """
     model = read_model(source)
     _check_names(model.graph, outputs)

@@ -15,6 +15,7 @@ from ..ir.numeric import Array, NumericType, round_real
 from ..ir.ops_quant import Dequantize, Quantize
 from ..ir.tensor import Tensor, real
 from .emit import Coded, Constant, Operand
+from .emit_layout import place, source_shape
 from .onnx_call import Attribute, Call, Translator
 from .onnx_qcodes import numeric_type, scale_of, zero_of
 
@@ -39,6 +40,13 @@ def _parameters(call: Call, rank: int) -> tuple[Array, Array, int]:
             "Quantize the model again.",
         )
     return scale, np.broadcast_to(zero, scale.shape), axis % rank
+
+
+def _activation_parameters(call: Call, x: str) -> tuple[Array, Array, int]:
+    """The same for an activation, and its axis counted from the batch."""
+    rank = len(source_shape(call.site, x))
+    scale, zero, axis = _parameters(call, rank)
+    return scale, zero, place(call.site, axis, rank)
 
 
 def _target(call: Call) -> NumericType:
@@ -76,7 +84,7 @@ def _quantize(call: Call) -> Operand:
     type_ = site.type_of(found)
     if type_.dtype.is_integer:
         raise site.fail(f"Its operand '{found}' is {type_.dtype}.", "It must be real.")
-    scale, zero, axis = _parameters(call, len(type_.shape))
+    scale, zero, axis = _activation_parameters(call, found)
     names = _operands(call, scale, zero, dtype)
     return site.emit(Quantize(dtype, axis), found, *names)
 
@@ -128,7 +136,7 @@ def _dequantize(call: Call) -> Operand:
     type_ = site.type_of(found)
     if not type_.dtype.is_integer:
         raise site.fail(f"Its operand '{found}' is {type_.dtype}.", "It must be codes.")
-    scale, zero, axis = _parameters(call, len(type_.shape))
+    scale, zero, axis = _activation_parameters(call, found)
     return site.emit(Dequantize(axis), found, *_operands(call, scale, zero, type_.dtype))
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .emit_layout import places, source_shape
-from .emit_pool import average_pool, global_average, global_max, max_pool, mean, spatial
+from .emit_pool import average_pool, global_average, global_max, max_pool, spatial
 from .emit_window import Window, same_size, window
 from .onnx_call import Attribute, Call, Translator
 from .onnx_images import over_images
@@ -18,10 +17,11 @@ PADS = (
     Attribute("pads", "ints", ()),
     Attribute("auto_pad", "string", "NOTSET", only=_AUTO_PADS),
 )
+_MOST_AXES = 3  # of pools of reals
 POOL = (*PADS, Attribute("ceil_mode", "int", 0, only=(0, 1)))
 
 
-def window_of(call: Call, x: str, kernel: Sequence[int]) -> Window:
+def window_of(call: Call, x: str, kernel: Sequence[int], most: int = 2) -> Window:
     """The window that the attributes PADS describe over x."""
     given = call.attributes
     pads, auto = given["pads"], given["auto_pad"]
@@ -31,83 +31,60 @@ def window_of(call: Call, x: str, kernel: Sequence[int]) -> Window:
             "Give one of them.",
         )
     half = len(pads) // 2
-    border = (pads[:half], pads[half:]) if auto == "NOTSET" else ((), ())
-    made = window(call.site, x, kernel, given["strides"], given["dilations"], *border)
+    before, after = (pads[:half], pads[half:]) if auto == "NOTSET" else ((), ())
+    steps = given["strides"], given["dilations"]
+    made = window(call.site, x, kernel, *steps, before, after, most)
     if not auto.startswith("SAME"):
         return made
     return same_size(spatial(call.site, x), made, upper=auto == "SAME_UPPER")
 
 
-def pool_window(call: Call, x: str) -> Window:
+def pool_window(call: Call, x: str, most: int = 2) -> Window:
     """The window of a pool over x."""
     kernel = call.attributes["kernel_shape"]
     if kernel is None:
         raise call.site.fail("Attribute 'kernel_shape' is missing.", "Export the model again.")
-    return window_of(call, x, kernel)
+    return window_of(call, x, kernel, most)
 
 
 def _max_pool(call: Call) -> str:
     site = call.alone("indices")
     x = call.activation()
     ceil_mode = bool(call.attributes["ceil_mode"])
-    return max_pool(site, x, pool_window(call, x), ceil_mode=ceil_mode)
+    return max_pool(site, x, pool_window(call, x, _MOST_AXES), ceil_mode=ceil_mode)
 
 
 def _average_pool(call: Call) -> str:
     x = call.activation()
-    if any(dilation != 1 for dilation in call.attributes["dilations"]):
-        raise call.site.fail(
-            f"Attribute 'dilations' = {call.attributes['dilations']} is not supported.",
-            "An average pool reads neighboring elements only: dilations must be 1.",
-        )
     return average_pool(
         call.site,
         x,
-        pool_window(call, x),
+        pool_window(call, x, _MOST_AXES),
         ceil_mode=bool(call.attributes["ceil_mode"]),
         count_border=bool(call.attributes["count_include_pad"]),
     )
-
-
-def _reduce_mean(call: Call) -> str:
-    x = call.activation()
-    axes = call.ints("axes", 1) or ()
-    if not axes and call.attributes["noop_with_empty_axes"]:
-        return x
-    rank = len(source_shape(call.site, x))
-    found = places(call.site, axes or range(rank), rank)
-    return mean(call.site, x, found, keepdims=bool(call.attributes["keepdims"]))
 
 
 TRANSLATORS: dict[str, Translator] = {
     "MaxPool": Translator(
         (*POOL, Attribute("storage_order", "int", 0, only=(0,))),
         over_images(_max_pool),
-        limits="1-D and 2-D, without indices",
+        limits="1-D to 3-D, without indices",
         codes=True,
     ),
     "AveragePool": Translator(
         (*POOL, Attribute("count_include_pad", "int", 0, only=(0, 1))),
         over_images(_average_pool),
-        limits="1-D and 2-D, dilations = 1",
+        limits="1-D to 3-D",
     ),
     "GlobalAveragePool": Translator(
         (),
         over_images(lambda call: global_average(call.site, call.activation())),
-        limits="1-D and 2-D",
+        limits="1-D to 3-D",
     ),
     "GlobalMaxPool": Translator(
         (),
         over_images(lambda call: global_max(call.site, call.activation())),
-        limits="1-D and 2-D",
-    ),
-    "ReduceMean": Translator(
-        (
-            Attribute("axes", "ints"),
-            Attribute("keepdims", "int", 1, only=(0, 1)),
-            Attribute("noop_with_empty_axes", "int", 0, only=(0, 1)),
-        ),
-        _reduce_mean,
-        limits="over spatial axes",
+        limits="1-D to 3-D",
     ),
 }

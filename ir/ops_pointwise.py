@@ -136,6 +136,7 @@ UNARY: dict[str, Callable[[Array, float], Array]] = {
     "abs": lambda x, alpha: np.abs(x),
     "exp": lambda x, alpha: np.exp(x),
     "sqrt": lambda x, alpha: np.sqrt(x),
+    "rsqrt": lambda x, alpha: 1 / np.sqrt(x + alpha),
     "neg": lambda x, alpha: -x,
 }
 

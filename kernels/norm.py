@@ -13,7 +13,7 @@ from .kernel import Operands
 
 
 def layer_norm(op: LayerNorm, inputs: Operands, out: Array) -> None:
-    """x ``(n, ...)``, epsilon ``()`` -> units of 2**-16; int64 holds every step (LayerNorm.fits)."""
+    """x ``(n, ...)``, epsilon ``()`` -> units of 2**-16; int64 holds all (LayerNorm.fits)."""
     x, epsilon = from_storage(inputs[0]).astype(np.int64), np.int64(inputs[1].reshape(()))
     count, shift = x.shape[op.axis], FRACTION_BITS + 1 + op.bits
     total = x.sum(axis=op.axis, keepdims=True)

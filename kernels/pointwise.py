@@ -115,7 +115,7 @@ def _threshold(
 def lookup(op: Lookup, types: Types) -> Kernel:
     """x ``(n, c, ...)``, table ``(entries,)`` or ``(c, entries)`` -> codes."""
     channels, neighbours = _channels(types[0])
-    rows, entries = ((1,) + types[1].sample_shape)[-2:]
+    rows, entries = (1, *types[1].sample_shape)[-2:]
     starts = np.repeat(np.arange(channels) % rows * entries, neighbours)
     starts = np.tile(starts, -(-_RUN // starts.size))
 

@@ -12,24 +12,27 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..ir.graph import Builder, Graph, Node, prune_unused, rename
+from ..ir.ops_arg import ArgMax
 from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
-from ..ir.ops_pointwise import Add, Affine, Clip, Relu, Unary
+from ..ir.ops_norm import LayerNorm
+from ..ir.ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
 from ..ir.ops_pool import AveragePool, MaxPool
 from ..ir.ops_product import MatMul, Multiply
 from ..ir.ops_quant import Dequantize, PairLookup, Quantize, Threshold
 from ..ir.ops_softmax import Softmax
 from ..ir.verify import Stage
 from .base import Context, Pass
+from .lower_axis import lower_arg_max, lower_layer_norm, lower_prelu
 from .lower_codes import lower_quantize
 from .lower_input import INPUT_RULES, raw_of
 from .lower_integer import lower_integer, lower_pair, lower_threshold
 from .lower_output import output_of
+from .lower_pool import lower_average_pool
 from .lower_product import lower_product, lower_softmax
 from .lower_real import (
     lower_add,
     lower_affine,
-    lower_average_pool,
     lower_clip,
     lower_concat,
     lower_dequantize,
@@ -109,6 +112,9 @@ RULES: dict[type[Any], Callable[[Lowering, Node], None]] = {
     Multiply: lower_product,
     MatMul: lower_product,
     Softmax: lower_softmax,
+    LayerNorm: lower_layer_norm,
+    ArgMax: lower_arg_max,
+    PRelu: lower_prelu,
 }
 """By operator, what a real value means."""
 INTEGER_RULES: dict[type[Any], Callable[[Lowering, Node], None]] = {

@@ -18,6 +18,7 @@ from ..ir.ops_pointwise import Add
 from ..ir.ops_quant import Lookup, Quantize, Requantize, Threshold
 from .add import find_sum, pairs, sum_table
 from .certify import find_parameters, nearest_parameters, prove, thresholds
+from .lower_channels import ChannelTarget, channel_target, unbounded_image
 from .lowering import Lowering, refuse
 from .meaning import Codes, Function, Image, Joined, Meaning, Sum
 from .rescale import Parameters, Rescale, round_fraction
@@ -74,9 +75,20 @@ def lower_quantize(self: Lowering, node: Node) -> None:
     if not isinstance(node.op, Quantize):
         raise refuse(node, "is not a quantise point")
     source, scale, zero_point = node.inputs
+    if max(self.array(scale).size, self.array(zero_point).size) > 1:
+        _quantize_channels(self, node, node.op)
+        return
     step = Fraction(self.scalar(scale, node))
     target = Target(node.op, step, int(self.scalar(zero_point, node)))
     made = to_codes(self, node, self.meanings[source], target, source)
+    self.encode(made, target.encoding)
+    self.integers[node.name] = made
+
+
+def _quantize_channels(self: Lowering, node: Node, op: Quantize) -> None:
+    target = channel_target(self, node, op)
+    image = unbounded_image(node, self.meanings.get(node.inputs[0]))
+    made = _requantize(self, node, image, target, node.inputs[0])
     self.encode(made, target.encoding)
     self.integers[node.name] = made
 
@@ -85,7 +97,10 @@ def to_codes(self: Lowering, node: Node, meaning: Meaning, target: Target, name:
     """The name of codes ``name`` that ``target`` asks for, of a real that means ``meaning``."""
     if isinstance(meaning, Codes):
         same = (meaning.scale, meaning.zero_point) == (target.scale, target.zero_point)
-        if same and self.facts[meaning.name].type.dtype == target.dtype:
+        found = self.facts[meaning.name]
+        lo, hi = found.interval.bounds
+        inside = target.op.lo <= lo and hi <= target.op.hi
+        if same and inside and found.type.dtype == target.dtype:
             return meaning.name
         image = Image(meaning.name, (meaning.scale,), (-meaning.scale * meaning.zero_point,))
         return _requantize(self, node, image, target, name)
@@ -100,7 +115,9 @@ def to_codes(self: Lowering, node: Node, meaning: Meaning, target: Target, name:
     raise refuse(node, "quantizes an input after what only codes can go through")
 
 
-def _requantize(self: Lowering, node: Node, image: Image, target: Target, name: str) -> str:
+def _requantize(
+    self: Lowering, node: Node, image: Image, target: Target | ChannelTarget, name: str
+) -> str:
     """By (M, r, s) if some reproduce the definition, else by thresholds, else the nearest."""
     if target.dtype.kind == "bipolar":
         return _sign(self, node, image, target, name)
@@ -120,7 +137,9 @@ def _requantize(self: Lowering, node: Node, image: Image, target: Target, name: 
     return emit_requantize(self, node, image.name, target.dtype, name, parameters, certificate)
 
 
-def _sign(self: Lowering, node: Node, image: Image, target: Target, name: str) -> str:
+def _sign(
+    self: Lowering, node: Node, image: Image, target: Target | ChannelTarget, name: str
+) -> str:
     """Bipolar codes: a threshold that counts twice, where the image reaches zero."""
     if min(image.scale) < 0:
         image = rising(self, node, image)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from ..ir.graph import Node
 from ..ir.numeric import Array, Encoding, narrowest
-from ..ir.ops_layout import Concat, Pad
+from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add, Clip
-from ..ir.ops_pool import AveragePool, SumPool
 from ..ir.ops_quant import Dequantize, Quantize
 from ..ir.tensor import Tensor
+from .lower_channels import dequantized, moved_image
 from .lowering import Lowering, fractions, refuse
-from .meaning import UNBOUNDED, Codes, Function, Image, Joined, Sum
+from .meaning import UNBOUNDED, Codes, Function, Image, Joined, Meaning, Sum
 from .rescale import round_fraction
 
 MAX_WEIGHT_BITS = 16
@@ -27,6 +28,9 @@ def lower_dequantize(self: Lowering, node: Node) -> None:
     source, scale, zero_point = node.inputs
     if source in self.graph.constants:
         return  # A weight: conv and dense read its codes and scale themselves.
+    if max(self.array(scale).size, self.array(zero_point).size) > 1:
+        self.meanings[node.name] = dequantized(self, node)
+        return
     step = Fraction(self.scalar(scale, node))
     zero = int(self.scalar(zero_point, node))
     if source not in self.integers and source not in self.graph.producers:
@@ -102,11 +106,12 @@ def lower_linear(self: Lowering, node: Node) -> None:
 
 def lower_affine(self: Lowering, node: Node) -> None:
     """An image of codes as they are, or of the accumulator that they stand for."""
-    channels = node.type.sample_shape[0]
+    channels = (*node.type.sample_shape, 1)[0]
     factor, shift = (self.exact(name, channels) for name in node.inputs[1:])
     before = self.meanings.get(node.inputs[0])
-    if isinstance(before, Image) and before.bounds == UNBOUNDED:
-        self.meanings[node.name] = before.affine(factor, shift)
+    found = None if before is None else _affine(before, factor, shift)
+    if found is not None:
+        self.meanings[node.name] = found
         return
     x = self.codes(node)
     scale = tuple(x.scale * each for each in factor)
@@ -114,20 +119,17 @@ def lower_affine(self: Lowering, node: Node) -> None:
     self.meanings[node.name] = Image(x.name, scale, offset)
 
 
-def lower_average_pool(self: Lowering, node: Node) -> None:
-    """An image of the sum over the window."""
-    op = node.op
-    if not isinstance(op, AveragePool) or (any(op.pads) and not op.count_border):
-        raise refuse(node, "averages windows of different sizes at the border")
-    x = self.codes(node)
-    pool = SumPool(op.kernel, op.strides, op.pads, x.zero_point)
-    acc = self.emit(f"{node.name}.acc", pool, x.name, node=node)
-    area = op.kernel[0] * op.kernel[1]
-    channels = node.type.sample_shape[0]
-    scale = x.scale / area
-    self.meanings[node.name] = Image(
-        acc, (scale,) * channels, (-x.scale * x.zero_point,) * channels
-    )
+def _affine(
+    before: Meaning, factor: tuple[Fraction, ...], shift: tuple[Fraction, ...]
+) -> Meaning | None:
+    """``factor * before + shift`` of accumulators not yet clipped; None of anything else."""
+    if isinstance(before, Image) and before.bounds == UNBOUNDED:
+        return before.affine(factor, shift)
+    if not isinstance(before, Joined) or before.axis == 1:
+        return None
+    parts = [_affine(part, factor, shift) for part in before.parts]
+    found = tuple(part for part in parts if part is not None)
+    return replace(before, parts=found) if len(found) == len(parts) else None
 
 
 def lower_add(self: Lowering, node: Node) -> None:
@@ -140,17 +142,22 @@ def lower_add(self: Lowering, node: Node) -> None:
 def lower_clip(self: Lowering, node: Node) -> None:
     """A relu or clip narrows the bounds of an image or sum; of anything else it is a function."""
     meaning = self.meanings.get(node.inputs[0])
-    op = node.op
-    ends = (op.lo, op.hi) if isinstance(op, Clip) else (0.0, np.inf)
+    ends = (node.op.lo, node.op.hi) if isinstance(node.op, Clip) else (0.0, np.inf)
+    ready = isinstance(meaning, Image | Sum | Function | Joined)
+    self.meanings[node.name] = _clipped(meaning if ready else self.codes(node), ends)
+
+
+def _clipped(meaning: Any, ends: tuple[float, float]) -> Meaning:
     lo, hi = (exact_bound(end) for end in ends)
     if isinstance(meaning, Image | Sum):
         below, above = (min(max(end, lo), hi) for end in meaning.bounds)
-        self.meanings[node.name] = replace(meaning, bounds=(below, above))
-    elif isinstance(meaning, Function):
+        return replace(meaning, bounds=(below, above))
+    if isinstance(meaning, Joined):
+        return replace(meaning, parts=tuple(_clipped(part, ends) for part in meaning.parts))
+    if isinstance(meaning, Function):
         inner = meaning.apply
-        self.meanings[node.name] = replace(meaning, apply=lambda x: np.clip(inner(x), *ends))
-    else:
-        self.meanings[node.name] = Function(self.codes(node), lambda x: np.clip(x, *ends))
+        return replace(meaning, apply=lambda x: np.clip(inner(x), *ends))
+    return Function(meaning, lambda x: np.clip(x, *ends))
 
 
 def exact_bound(end: float) -> Fraction:
@@ -165,8 +172,11 @@ def lower_unary(self: Lowering, node: Node) -> None:
 
 def lower_pass_through(self: Lowering, node: Node) -> None:
     """Ops that choose among values run on codes; a border holds the code nearest to its value."""
+    meaning, op = self.meanings.get(node.inputs[0]), node.op
+    if isinstance(meaning, Image) and isinstance(op, Reshape | Transpose | Slice):
+        self.meanings[node.name] = moved_image(self, node, meaning)
+        return
     x = self.codes(node)
-    op = node.op
     if isinstance(op, Pad):
         dtype = self.facts[x.name].type.dtype
         steps = exact_bound(op.value) / x.scale
@@ -178,7 +188,15 @@ def lower_pass_through(self: Lowering, node: Node) -> None:
 
 
 def lower_concat(self: Lowering, node: Node) -> None:
-    """Several tensors of codes."""
+    """Several tensors of codes: codes again where all mean the same."""
     parts = tuple(self.codes(node, position) for position in range(len(node.inputs)))
+    first = parts[0]
+    kinds = {(p.scale, p.zero_point, self.facts[p.name].type.dtype) for p in parts}
+    if len(kinds) == 1:
+        names = (part.name for part in parts)
+        encoding = Encoding(float(first.scale), first.zero_point)
+        made = self.emit(node.name, node.op, *names, node=node, encoding=encoding)
+        self.meanings[node.name] = Codes(made, first.scale, first.zero_point)
+        return
     if isinstance(node.op, Concat):
         self.meanings[node.name] = Joined(parts, node.op.axis)

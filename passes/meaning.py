@@ -4,7 +4,7 @@ Codes         scale * (code - zero_point): it is a tensor of codes
 Image         scale[c] * acc + offset[c], then clipped: an accumulator not yet rescaled
 Sum           scale_x * x + scale_y * y + offset, then clipped: two tensors of codes to be added
 Function      f(code): an arbitrary function of one tensor of codes
-Joined        several tensors of codes one after the other
+Joined        several tensors one after the other, each codes or on their way to them
 Raw           scale[c] * input + offset[c]: of an input of the network that is real still
 """
 
@@ -79,9 +79,9 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Tensors of codes along ``axis``."""
+    """Tensors along ``axis``, each with a meaning of its own."""
 
-    parts: tuple[Codes, ...]
+    parts: tuple[Meaning, ...]
     axis: int
 
 

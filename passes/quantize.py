@@ -16,11 +16,7 @@ import numpy as np
 from ..errors import UsageError
 from ..ir.graph import Graph, Node, Rewriter, rewrite
 from ..ir.numeric import INT32, LEAST_SCALE, Encoding, NumericType, Rounding, int_type, short_scale
-from ..ir.ops_layout import Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
-from ..ir.ops_pointwise import Add, Affine, Clip, Relu
-from ..ir.ops_pool import AveragePool, MaxPool
-from ..ir.ops_product import MatMul, Multiply
 from ..ir.ops_quant import Dequantize
 from ..ir.ops_quant import Quantize as QuantizeOp
 from ..ir.tensor import Tensor, real
@@ -28,6 +24,7 @@ from ..ir.verify import Stage
 from .base import Context, Pass
 from .calibrate import METHODS, Histogram, Method, choose_range, observe
 from .correct import correct_biases
+from .flow import Flow
 from .weights import (
     WEIGHT_METHODS,
     WeightMethod,
@@ -35,12 +32,6 @@ from .weights import (
     weight_codes,
     weight_scale,
 )
-
-PASS_THROUGH = (MaxPool, Reshape, Transpose, Slice, Pad)
-"""Ops that only choose among the values they are given: they run on codes as they are."""
-FUSES_ACTIVATION = (Conv, Dense, Add, Affine, AveragePool, Multiply, MatMul, Relu, Clip)
-"""Ops whose sole following relu or clip becomes the range of their codes."""
-
 
 ROUNDING: Rounding = "half_up"
 """One addition in hardware, and the only half rounding that (M, r, s) express in every tie."""
@@ -96,9 +87,9 @@ class Quantize(Pass):
 
     def run(self, graph: Graph, context: Context) -> Graph:
         self._check_layers(graph)
-        points = quantize_points(graph)
-        histograms = observe(graph, set(points), context)
-        encodings = {name: self._encoding(graph, name, histograms[name]) for name in points}
+        flow = Flow(graph)
+        histograms = observe(graph, set(flow.points), context)
+        encodings = {name: self._encoding(flow, name, histograms[name]) for name in flow.points}
         quantised = insert_points(graph, encodings, self)
         return correct_biases(graph, quantised, context) if self.bias_correction else quantised
 
@@ -121,15 +112,15 @@ class Quantize(Pass):
         return weight, activation
 
     def _encoding(
-        self, graph: Graph, name: str, histogram: Histogram
+        self, flow: Flow, name: str, histogram: Histogram
     ) -> tuple[Encoding, NumericType]:
-        if name in output_points(graph):
-            return symmetric(histogram, self.output_bits, pad_values(graph, name))
-        node = graph.producers.get(name)
+        borders = flow.borders(name)
+        if name in flow.outputs:
+            return symmetric(histogram, self.output_bits, borders)
+        node = flow.graph.producers.get(name)
         bits = self.bits_of(node)[1] if node else self.activation_bits
         method = self.calibration if node else "minmax"
         lo, hi = choose_range(histogram, 1 << bits, method, self.percentile)
-        borders = pad_values(graph, name)
         return asymmetric(min(lo, *borders), max(hi, *borders), bits)
 
 
@@ -155,58 +146,6 @@ def symmetric(
     reach = max(map(abs, (histogram.lo, histogram.hi, *borders))) or 1.0
     step = max(reach / dtype.hi, LEAST_SCALE)
     return Encoding(float(2.0 ** np.ceil(np.log2(step)))), dtype
-
-
-def quantize_points(graph: Graph) -> tuple[str, ...]:
-    """The values that need a quantise point: inputs, and results that are not already codes."""
-    inputs = [value.name for value in graph.inputs]
-    return (*inputs, *(node.name for node in graph.nodes if _needs_point(graph, node)))
-
-
-def _needs_point(graph: Graph, node: Node) -> bool:
-    if isinstance(node.op, PASS_THROUGH):
-        return False
-    users = graph.users[node.name]
-    if len(users) != 1 or node.name in graph.outputs:
-        return True
-    if isinstance(node.op, Multiply | MatMul) and isinstance(users[0].op, Affine):
-        return False  # The affine is folded into the rescaling of the products.
-    return not (isinstance(users[0].op, Relu | Clip) and isinstance(node.op, FUSES_ACTIVATION))
-
-
-def pad_values(graph: Graph, name: str) -> tuple[float, ...]:
-    """The finite values that pads put around a value before it is quantized again; 0 at least."""
-    found = [0.0]
-    for user in graph.users[name]:
-        if isinstance(user.op, Pad) and np.isfinite(user.op.value):
-            found.append(user.op.value)
-        if isinstance(user.op, PASS_THROUGH):
-            found += pad_values(graph, user.name)
-    return tuple(found)
-
-
-def output_points(graph: Graph) -> set[str]:
-    """The points that become outputs, directly or through ops that pass codes on.
-
-    What a layer reads as well keeps the bits of activations: wide codes would be carried into it.
-    """
-    found = set()
-    for name in graph.outputs:
-        node = graph.producers.get(name)
-        while node is not None and isinstance(node.op, PASS_THROUGH):
-            name = node.inputs[0]
-            node = graph.producers.get(name) if len(graph.users[name]) == 1 else None
-        if node is not None and not read_by_layer(graph, name):
-            found.add(name)
-    return found
-
-
-def read_by_layer(graph: Graph, name: str) -> bool:
-    """Whether an op that computes reads the value, directly or through ops that pass codes on."""
-    return any(
-        not isinstance(user.op, PASS_THROUGH) or read_by_layer(graph, user.name)
-        for user in graph.users[name]
-    )
 
 
 def insert_points(

@@ -20,8 +20,9 @@ from intaglio.ir.tensor import BATCH, TensorType, real
 from intaglio.ir.verify import verify
 from intaglio.passes.base import Context
 from intaglio.passes.canonicalize import Canonicalize
+from intaglio.passes.flow import Flow
 from intaglio.passes.lower import Lower
-from intaglio.passes.quantize import Layer, Quantize, asymmetric, quantize_points
+from intaglio.passes.quantize import Layer, Quantize, asymmetric
 from intaglio.passes.weights import weight_codes, weight_scale
 
 RNG = np.random.default_rng(0)
@@ -60,7 +61,7 @@ def points(graph):
 
 
 def test_points_stand_behind_inputs_and_results_but_not_before_a_fused_relu_nor_after_a_move():
-    assert quantize_points(network()) == ("x", "a.relu", "b", "sum", "mean", "c")
+    assert Flow(network()).points == ("x", "a.relu", "b", "sum", "mean", "c")
     assert points(quantized()) == {
         "x": "uint8",
         "a.relu": "uint8",
@@ -84,7 +85,7 @@ def test_a_point_stands_before_a_relu_only_if_something_else_reads_the_value(
     y = new.node("y", act, d)
     y = new.node("z", Add(), y, d) if users == 2 else y
     graph = new.build((y, d) if output else (y,))
-    assert ("d" in quantize_points(graph)) == expected
+    assert ("d" in Flow(graph).points) == expected
 
 
 def test_a_point_stands_before_a_relu_that_follows_a_table_or_a_concat():
@@ -93,7 +94,7 @@ def test_a_point_stands_before_a_relu_that_follows_a_table_or_a_concat():
     u = new.node("u", Unary("tanh"), x)
     c = new.node("c", Concat(), new.node("r", Relu(), u), x)
     graph = new.build((new.node("s", Relu(), c),))
-    assert quantize_points(graph) == ("x", "u", "r", "c", "s")
+    assert Flow(graph).points == ("x", "u", "r", "c", "s")
 
 
 def test_an_output_behind_moves_is_quantised_as_an_output():
