@@ -47,8 +47,8 @@ def executed(x, grid, to, size):
 def test_the_code_of_each_sum_is_onnxruntimes(size, signed):
     rng = np.random.default_rng(size)
     dtype = int_type(8, signed=signed)
-    decided = 0
-    for _ in range(8):
+    decided, tries = 0, 8 if size == 2 else 3
+    for _ in range(tries):
         zeros = rng.integers(dtype.lo, dtype.hi + 1, 2).tolist()
         grid = Grid(F32(rng.uniform(0.01, 0.05)), zeros[0], dtype)
         to = Grid(F32(grid.scale * rng.uniform(0.3, 1)), zeros[1], dtype)
@@ -60,7 +60,7 @@ def test_the_code_of_each_sum_is_onnxruntimes(size, signed):
         tiles = x.astype(np.int64).reshape(2, 30, 24 // size, size, 24 // size, size)
         sums = tiles.sum(axis=(3, 5)) - dtype.lo * size * size
         assert (table[sums] == executed(x, grid, to, size)).all()
-    assert decided >= 4
+    assert decided >= tries // 2
 
 
 def test_equal_scales_put_ties_where_roundings_decide():

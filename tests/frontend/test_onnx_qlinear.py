@@ -294,6 +294,18 @@ def test_dynamic_quantization_is_refused():
     )
 
 
+def test_softmax_is_refused_with_its_reason():
+    draw = Draw(16, np.uint8)
+    weights = parameters(draw, "xr")
+    attributes = {"axis": 1, "opset": 13}
+    text = refused("QLinearSoftmax", {"x": draw.tensor(1, 4)}, weights, POOL, **attributes)
+    assert text == (
+        "Node 'node' (QLinearSoftmax): onnxruntime adds float32 exponentials one after the other, "
+        "and no integer sum rounds so. Stop before it with outputs=['x'] (--output-tensor 'x'), "
+        "whose order is the same, or quantize this operator in the format QDQ."
+    )
+
+
 def test_codes_cannot_enter_an_operator_on_reals():
     inputs = {"x": np.zeros((1, 4), np.uint8)}
     assert refused("Sigmoid", inputs, {}, ["x"], "") == (
@@ -306,8 +318,8 @@ def test_an_unknown_operator_of_microsofts_domain_names_its_neighbors():
     inputs = {"x": np.zeros((1, 4), np.uint8)}
     assert refused("QLinearConcatenate", inputs, {}, ["x"]) == (
         "Node 'node' (QLinearConcatenate): Operator 'QLinearConcatenate' of domain 'com.microsoft' "
-        "is not supported. Nearest supported operators: QLinearConcat, QLinearAveragePool. "
-        "Replace it."
+        "is not supported. Nearest supported operators: QLinearConcat, QLinearSoftmax, "
+        "QLinearAveragePool. Replace it."
     )
 
 
