@@ -334,8 +334,17 @@ def test_operators_that_move_codes(codes):
     pads = {"pads": np.array([0, 0, 1, 2, 0, 0, 3, 4]), "value": draw.zero()}
     check("Pad", {"x": x}, pads, ["x", "pads", "value"], "")
     check("Pad", {"x": x}, {"pads": pads["pads"]}, ["x", "pads"], "")
-    ends = {"lo": codes(5), "hi": codes(100)}
-    check("Clip", {"x": x}, ends, ["x", "lo", "hi"], "")
+    bounds = {"lo": codes(5), "hi": codes(100)}
+    check("Clip", {"x": x}, bounds, ["x", "lo", "hi"], "")
+    check("ArgMax", {"x": x}, {}, ["x"], "", axis=1, keepdims=0)
+    scales = {"scales": np.array([1, 1, 2, 3], np.float32)}
+    nearest = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    check("Resize", {"x": x}, scales, ["x", "", "scales"], "", mode="nearest", **nearest)
+    check("Squeeze", {"x": x[:, :1]}, {"axes": np.array([1])}, ["x", "axes"], "")
+    check("Unsqueeze", {"x": x}, {"axes": np.array([1])}, ["x", "axes"], "")
+    ends = {"starts": np.array([1]), "ends": np.array([6]), "axes": np.array([2])}
+    check("Slice", {"x": x}, ends, ["x", *ends], "")
+    check("Identity", {"x": x}, {}, ["x"], "")
     if codes is np.int8:
         check("Relu", {"x": x}, {}, ["x"], "")
 
