@@ -100,14 +100,16 @@ def moved_image(self: Lowering, node: Node, image: Image) -> Image:
     """
     made = self.emit(node.name, node.op, image.name, node=node)
     pairs = list(zip(image.scale, image.offset, strict=True))
-    if len(set(pairs)) == 1:
+    kinds = list(dict.fromkeys(pairs))
+    if len(kinds) == 1:
         return replace(image, name=made, scale=image.scale[:1], offset=image.offset[:1])
     sizes = self.graph.type_of(node.inputs[0]).sample_shape
-    ids = np.arange(len(pairs)).reshape(1, -1, *(1,) * (len(sizes) - 1))
+    ids = np.array([kinds.index(pair) for pair in pairs])
+    ids = ids.reshape(1, -1, *(1,) * (len(sizes) - 1))
     moved = np.moveaxis(node.op.reference(np.broadcast_to(ids, (1, *sizes))), 1, 0)
     rows = moved.reshape(moved.shape[0], -1)
     if (rows != rows[:, :1]).any():
         raise refuse(node, "mixes channels that are scaled differently and not quantized")
     order = rows[:, 0].tolist()
-    scale, offset = (tuple(each[c] for c in order) for each in (image.scale, image.offset))
+    scale, offset = (tuple(kinds[kind][i] for kind in order) for i in range(2))
     return replace(image, name=made, scale=scale, offset=offset)
