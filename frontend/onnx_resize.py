@@ -9,7 +9,6 @@ from .batch_size import BatchSize
 from .emit_layout import KEEP, places, source_shape
 from .emit_resize import resize
 from .onnx_call import Attribute, Call, Translator
-from .onnx_qdq import misplaced
 from .resize import COORDINATES, MODES, NEAREST, Axis, Rule
 
 _COORDINATES = 11  # the opset from which Resize has attributes for coordinates
@@ -37,8 +36,6 @@ def _upsample(call: Call) -> str:
 
 
 def _scaled(call: Call, x: str, rule: Rule, position: int) -> str:
-    if call.site.type_of(x).dtype.is_integer:
-        _check_codes(call, x, rule)
     rank = len(source_shape(call.site, x))
     given = call.attributes.get("axes")
     found = places(call.site, range(rank) if given is None else given, rank)
@@ -68,12 +65,6 @@ def _scaled(call: Call, x: str, rule: Rule, position: int) -> str:
     if batch is not None and batch.factor != 1:
         raise call.site.fail("It resizes the batch.", KEEP)
     return resize(call.site, x, by_axis, rule)
-
-
-def _check_codes(call: Call, x: str, rule: Rule) -> None:
-    """Codes may be chosen, but no mean of them is taken."""
-    if rule.mode != "nearest" or rule.coordinates == "tf_crop_and_resize":
-        raise misplaced(call, x)
 
 
 def _numbers(call: Call, name: str, position: int) -> tuple[Fraction, ...]:

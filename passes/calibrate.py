@@ -52,7 +52,8 @@ def observe(graph: Graph, names: set[str], context: Context) -> dict[str, Histog
     counts = {name: np.zeros(BINS, dtype=np.int64) for name in names}
     for batch in context.sweep(graph, "Calibrate: histograms"):
         for name, array in _results(graph, batch, names):
-            counts[name] += np.histogram(array, BINS, (lo[name], hi[name]))[0]
+            wide = array.astype(np.float64)  # whose bins are never finer than its numbers
+            counts[name] += np.histogram(wide, BINS, (lo[name], hi[name]))[0]
     return {name: Histogram(lo[name], hi[name], counts[name]) for name in names}
 
 

@@ -82,34 +82,40 @@ def dequantized(self: Lowering, node: Node) -> Image:
 
 
 def settled(self: Lowering, meaning: Meaning | None) -> Meaning | None:
-    """A meaning whose moves are done: those of an image on its accumulator."""
+    """A meaning whose moves are done: those of an image on its accumulator, where that can be."""
     if not isinstance(meaning, Moved) or not isinstance(meaning.before, Image):
         return meaning
     image = meaning.before
     for move in meaning.moves:
-        if not isinstance(move.op, Reshape | Transpose | Slice):
+        moved = None
+        if isinstance(move.op, Reshape | Transpose | Slice):
+            moved = moved_image(self, move, image)
+        if moved is None:
             return meaning
-        image = moved_image(self, move, image)
+        image = moved
     return image
 
 
-def moved_image(self: Lowering, node: Node, image: Image) -> Image:
+def moved_image(self: Lowering, node: Node, image: Image) -> Image | None:
     """An image whose accumulators are moved; each channel's parameters move along.
 
-    Refused where the elements of one channel come from channels with different parameters.
+    None where the elements of one channel come from channels with different parameters.
     """
-    made = self.emit(node.name, node.op, image.name, node=node)
     pairs = list(zip(image.scale, image.offset, strict=True))
     kinds = list(dict.fromkeys(pairs))
-    if len(kinds) == 1:
-        return replace(image, name=made, scale=image.scale[:1], offset=image.offset[:1])
-    sizes = self.graph.type_of(node.inputs[0]).sample_shape
-    ids = np.array([kinds.index(pair) for pair in pairs])
-    ids = ids.reshape(1, -1, *(1,) * (len(sizes) - 1))
-    moved = np.moveaxis(node.op.reference(np.broadcast_to(ids, (1, *sizes))), 1, 0)
-    rows = moved.reshape(moved.shape[0], -1)
-    if (rows != rows[:, :1]).any():
-        raise refuse(node, "mixes channels that are scaled differently and not quantized")
-    order = rows[:, 0].tolist()
+    ids = [kinds.index(pair) for pair in pairs]
+    order = [0] if len(kinds) == 1 else _order(self, node, ids)
+    if order is None:
+        return None
+    made = self.emit(node.name, node.op, image.name, node=node)
     scale, offset = (tuple(kinds[kind][i] for kind in order) for i in range(2))
     return replace(image, name=made, scale=scale, offset=offset)
+
+
+def _order(self: Lowering, node: Node, ids: list[int]) -> list[int] | None:
+    """The id that each channel of a moved tensor has; None if a channel has several."""
+    sizes = self.graph.type_of(node.inputs[0]).sample_shape
+    labels = np.array(ids).reshape(1, -1, *(1,) * (len(sizes) - 1))
+    moved = np.moveaxis(node.op.reference(np.broadcast_to(labels, (1, *sizes))), 1, 0)
+    rows = moved.reshape(moved.shape[0], -1)
+    return None if (rows != rows[:, :1]).any() else rows[:, 0].tolist()

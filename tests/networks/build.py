@@ -46,7 +46,7 @@ class _Making:
     def __init__(self, dialect: Dialect, rng: Rng) -> None:
         self.dialect = dialect
         self.shape = (int(rng.integers(1, 5)), *(int(rng.integers(5, 10)) for _ in range(2)))
-        self.grid = choose_grid(rng, dialect, -2.0 * chance(rng, 0.6), 3.0)
+        self.grid = choose_grid(rng, dialect, -2.0 * chance(rng, 0.6), 3.0, 2)
         self.layers: list[Layer] = []
         codes = rng.integers(self.grid.lo, self.grid.hi + 1, (SAMPLES, *self.shape))
         self.samples: list[Array] = [self.grid.decode(codes)]
@@ -159,16 +159,16 @@ def any_scale(rng: Rng, near: float) -> float:
     return float(np.float32(near))
 
 
-def choose_grid(rng: Rng, dialect: Dialect, lo: float, hi: float) -> Grid:
+def choose_grid(rng: Rng, dialect: Dialect, lo: float, hi: float, least: int = 1) -> Grid:
     """A grid that holds most of lo..hi, or more, or less."""
-    bits, signed = pick(rng, *dialect.activations)
+    bits, signed = pick(rng, *(each for each in dialect.activations if each[0] >= least))
     lo, hi = min(lo, 0.0), max(hi, 0.0)
-    plain = not dialect.zeros or chance(rng, 0.25)
+    plain = not dialect.zeros or bits == 1 or chance(rng, 0.25)
     reach = float(np.exp(rng.uniform(-0.7, 0.5)))
     base = Grid(1.0, 0, bits, signed)
     if plain:
-        if lo < 0 and not signed and any(sign for _, sign in dialect.activations) and bits > 1:
-            base = Grid(1.0, 0, bits, (bits, True) in dialect.activations)
+        if lo < 0 and (bits, True) in dialect.activations:
+            base = Grid(1.0, 0, bits, True)
         span = max(hi / max(base.hi, 1), -lo / max(-base.lo, 1))
         return Grid(any_scale(rng, max(span, LEAST) * reach), 0, bits, base.signed)
     scale = any_scale(rng, max((hi - lo) / (base.hi - base.lo), LEAST) * reach)

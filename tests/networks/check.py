@@ -15,6 +15,7 @@ from intaglio import compile as compile_network
 from intaglio.ir.evaluate import evaluate, walk
 from intaglio.ir.graph import Graph
 from intaglio.passes.pipeline import PassRun
+from intaglio.tests.networks import rational
 from intaglio.tests.networks.exact import Value, walk_exactly
 from intaglio.tests.networks.rational import Array, Rational
 from intaglio.tests.networks.spec import Network
@@ -133,7 +134,10 @@ def input_value(graph: Graph, integers: Graph, name: str, codes: Mapping[str, Ar
     assert encoding is not None
     assert isinstance(encoding.scale, float)
     assert isinstance(encoding.zero_point, int)
-    return Rational(codes[name].astype(np.int64) - encoding.zero_point, Fraction(encoding.scale))
+    assert isinstance(encoding.offset, float)
+    centered = codes[name].astype(np.int64) - encoding.zero_point
+    offset = Rational.of_floats(np.asarray(encoding.offset))
+    return rational.add(Rational(centered, Fraction(encoding.scale)), offset)
 
 
 def check_real(what: str, integers: Graph, name: str, codes: Array, value: Rational) -> None:

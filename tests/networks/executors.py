@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import numpy as np
 import onnx
 
 from intaglio.tests.networks.rational import Array
@@ -26,3 +28,19 @@ def onnxruntime_codes(model: onnx.ModelProto, inputs: dict[str, Array]) -> dict[
         exposed.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def litert_codes(model: bytes, codes: Array) -> dict[str, Array]:
+    """Every tensor of a TFLite model by LiteRT's reference kernels, sample by sample."""
+    from intaglio.tests.frontend.tflite_models import interpreter
+
+    made = interpreter(model, "tflite")
+    (entry,) = made.get_input_details()
+    rows: dict[str, list[Array]] = {}
+    for index in range(len(codes)):
+        made.set_tensor(entry["index"], codes[index : index + 1])
+        made.invoke()
+        for each in made.get_tensor_details():
+            if re.fullmatch(r"v[0-9]+(\.part[0-9]+)?", each["name"]):
+                rows.setdefault(each["name"], []).append(made.get_tensor(each["index"]))
+    return {name: np.concatenate(parts) for name, parts in rows.items()}

@@ -47,6 +47,12 @@ def test_uneven_batches_observe_what_one_batch_observes(data, cuts):
         assert np.array_equal(other.counts, histogram.counts)
 
 
+def test_a_range_finer_than_float32_is_counted():
+    data = np.array([[1, 1, np.nextafter(np.float32(1), np.float32(2))]], dtype=np.float32)
+    found = observe(GRAPH, {"x"}, batches(data))["x"]
+    assert (found.counts[0], found.counts[-1], found.counts.sum()) == (2, 1, 3)
+
+
 def test_observe_reports_its_progress_over_two_sweeps():
     seen = []
     data = np.zeros((1, 3), dtype=np.float32)
