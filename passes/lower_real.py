@@ -184,9 +184,9 @@ def lower_pass_through(self: Lowering, node: Node) -> None:
 
     A border holds the code nearest to its value.
     """
-    meaning, op = self.meanings.get(node.inputs[0]), node.op
-    if isinstance(meaning, Image) and isinstance(op, Reshape | Transpose | Slice):
-        self.meanings[node.name] = moved_image(self, node, meaning) or Moved(meaning, (node,))
+    meaning = self.meanings.get(node.inputs[0])
+    if isinstance(meaning, Moved):
+        self.meanings[node.name] = replace(meaning, moves=(*meaning.moves, node))
         return
     if isinstance(meaning, Image | Sum | Function | Joined):
         self.meanings[node.name] = Moved(meaning, (node,))
