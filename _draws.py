@@ -22,7 +22,7 @@ from .ir.ops_pointwise import Add
 from .ir.ops_pool import MaxPool, SumPool
 from .ir.ops_product import MatMul, Multiply
 from .ir.ops_quant import Lookup, Requantize, Threshold
-from .ir.ops_softmax import Softmax
+from .ir.ops_softmax import MAX_BITS, NEWTON, Softmax
 from .ir.tensor import BATCH, Tensor, TensorType
 
 
@@ -265,11 +265,17 @@ def _matmul(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
 
 def _softmax(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
     axis = draw(st.integers(1, len(x.shape) - 1))
+    bits = draw(st.integers(1, MAX_BITS))
+    entries = draw(st.integers(1, 40))
+    if draw(st.booleans()):
+        table = _between(draw, 0, INT32.hi, entries).array.copy()
+        table[0] = draw(st.integers(1 << 30, INT32.hi))
+        return Softmax(axis, bits, NEWTON), (Tensor(table, INT32),)
     most = INT32.hi // x.sample_shape[axis - 1]
-    table = _between(draw, 0, draw(st.integers(1, most)), draw(st.integers(1, 40)))
-    descending = np.sort(table.array)[::-1].copy()
+    table = _between(draw, 0, draw(st.integers(1, most)), entries).array
+    descending = np.sort(table)[::-1].copy()
     descending[0] = max(1, descending[0])
-    return Softmax(axis), (Tensor(descending, table.dtype),)
+    return Softmax(axis, bits), (Tensor(descending, narrowest(0, most)),)
 
 
 def _layer_norm(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:

@@ -31,6 +31,12 @@ NoBatch = Annotated[
     bool,
     typer.Option("--no-batch", help="Axis 0 of the model is not the batch, one sample is all."),
 ]
+Semantics = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Arithmetic of a TFLite model: tflite (default), xnnpack or onnx."
+    ),
+]
 Samples = Annotated[int, typer.Option(min=1, help="Random samples, when X is not given.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random samples.")]
 
@@ -87,6 +93,7 @@ def compile_command(
         typer.Option(metavar="NAME", help="Stop at this tensor of the model; may be repeated."),
     ] = None,
     no_batch: NoBatch = False,
+    semantics: Semantics = None,
     as_json: Json = False,
 ) -> None:
     """Compile a network to a blob, proving every layer."""
@@ -98,7 +105,8 @@ def compile_command(
     target = output or Path(f"{model.stem}.intg")
     with Bars() as bars:
         stop = tuple(output_tensor or ())
-        job = Job(model, data, recipe, given, target, tuple(print_after or ()), stop, not no_batch)
+        shown = tuple(print_after or ())
+        job = Job(model, data, recipe, given, target, shown, stop, not no_batch, semantics)
         compiled = compile_and_save(job, bars)
     show(compiled, as_json=as_json)
 
@@ -169,22 +177,31 @@ def diff(
     samples: Samples = 8,
     seed: Seed = 0,
     no_batch: NoBatch = False,
+    semantics: Semantics = None,
     as_json: Json = False,
 ) -> None:
     """Find the first layer where two networks part, and by how much; exit 1 if they do."""
     from .commands.diff import diff as show_diff
+    from .commands.side import Reading
 
-    if not show_diff(a, b, x, samples, seed, batch=not no_batch, as_json=as_json):
+    reading = Reading(batch=not no_batch, semantics=semantics)
+    if not show_diff(a, b, x, samples, seed, reading, as_json=as_json):
         raise typer.Exit(DIFFERENT)
 
 
 @app.command()
 @guarded
-def ops(as_json: Json = False) -> None:
-    """List the operators that can be imported and what they support."""
+def ops(
+    dialect: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this dialect, for example tflite.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a page of Markdown.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the operators of each dialect that can be imported and what is supported of them."""
     from .commands.listings import show_ops
 
-    show_ops(as_json=as_json)
+    show_ops(dialect, as_json=as_json, markdown=markdown)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import Any
 from .. import api
 from ..backends.summary import layers, sizes
 from ..errors import UsageError
-from ..frontend.compare import Comparison, compare_onnx
+from ..frontend.compare import Comparison, compare_onnx, compare_tflite
 from ..ir.graph import Graph
 from ..ir.numeric import Array
 from ..ir.text import to_text
@@ -37,6 +37,7 @@ class Job:
     print_after: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     batch: bool = True
+    semantics: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Compiled:
 
     job: Job
     network: api.Network
-    comparison: Comparison
+    comparison: Comparison | None
     runs: tuple[PassRun, ...]
 
 
@@ -53,7 +54,9 @@ def compile_and_save(job: Job, progress: Progress) -> Compiled:
     """Import, compare, compile, write; raises an IntaglioError and then leaves no file."""
     _check(job)
     data = None if job.data is None else api.read_arrays(job.data)
-    graph = api.import_model(job.model, outputs=job.outputs, batch=job.batch)
+    graph = api.import_model(
+        job.model, outputs=job.outputs, batch=job.batch, semantics=job.semantics
+    )
     if data is None and stage_of(graph) == "float":
         raise UsageError(
             "A float model needs calibration data.",
@@ -61,8 +64,8 @@ def compile_and_save(job: Job, progress: Progress) -> Compiled:
             fix="Give --data with a .npy or .npz file of 100 to 1000 real inputs.",
         )
     samples = None if data is None else first_samples(graph, data)
-    comparison = compare_onnx(job.model, graph, samples)
-    if differs(comparison):
+    comparison = compare_with_owner(job, graph, samples)
+    if comparison is not None and differs(comparison):
         note(f"Warning: the imported network differs from the model; {comparison}.")
     runs: list[PassRun] = []
 
@@ -76,6 +79,15 @@ def compile_and_save(job: Job, progress: Progress) -> Compiled:
     )
     network.save(job.target)
     return Compiled(job, network, comparison, tuple(runs))
+
+
+def compare_with_owner(
+    job: Job, graph: Graph, samples: Mapping[str, Array] | None
+) -> Comparison | None:
+    """The graph beside the executor that the model's format trusts; None where there is none."""
+    if job.model.suffix.lower() == ".tflite":
+        return compare_tflite(job.model, graph, job.semantics or "tflite", samples)
+    return compare_onnx(job.model, graph, samples)
 
 
 def _check(job: Job) -> None:
@@ -110,14 +122,16 @@ def differs(comparison: Comparison) -> bool:
     return comparison.worst.relative > IMPORT_TOLERANCE
 
 
-def comparison_text(comparison: Comparison) -> str:
+def comparison_text(comparison: Comparison | None) -> str:
     """How far the imported network is from its own executor."""
+    if comparison is None:
+        return "not compared: install ai-edge-litert to compare it with LiteRT"
     return f"as {comparison}"
 
 
-def comparison_json(comparison: Comparison) -> dict[str, Any]:
+def comparison_json(comparison: Comparison | None) -> dict[str, Any] | None:
     """The comparison as JSON values."""
-    return asdict(comparison)
+    return None if comparison is None else asdict(comparison)
 
 
 def to_json(compiled: Compiled) -> dict[str, Any]:

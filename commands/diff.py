@@ -7,7 +7,8 @@ from pathlib import Path
 
 from .. import api
 from .difference import First, LayerDifference, Unit, compare
-from .terminal import Column, say, say_json, table
+from .side import Reading
+from .terminal import Column, elided, say, say_json, table
 
 COLUMNS: tuple[Column, ...] = (
     ("layer", "text"),
@@ -30,16 +31,16 @@ def diff(
     x: Path | None,
     samples: int,
     seed: int,
+    reading: Reading,
     *,
-    batch: bool = True,
-    as_json: bool = False,
+    as_json: bool,
 ) -> bool:
     """Print each layer's difference and the first element that differs; whether all are equal.
 
     Where a side is real, a code differs when it is more than half a step from the other side.
     """
     inputs = None if x is None else api.read_arrays(x)
-    found = compare(a, b, inputs, samples, seed, batch=batch)
+    found = compare(a, b, inputs, samples, seed, reading)
     parted = next((each for each in found if each.first is not None), None)
     if as_json:
         layers = [each.to_json() for each in found]
@@ -63,4 +64,4 @@ def _show(found: Sequence[LayerDifference], parted: LayerDifference | None) -> N
 
 def _row(each: LayerDifference) -> tuple[object, ...]:
     size = (f"{each.mean:.4g}", f"{each.worst:.4g}") if each.worst else ("", "")
-    return each.name, UNITS[each.unit], f"{each.elements:,}", f"{each.different:,}", *size
+    return elided(each.name), UNITS[each.unit], f"{each.elements:,}", f"{each.different:,}", *size

@@ -14,7 +14,7 @@ from ..errors import DataError, UsageError
 from ..ir.graph import Value
 from ..ir.numeric import Array, NumericType
 from ..ir.program import Slot
-from .side import Side, given_to, like, open_side
+from .side import READING, Reading, Side, given_to, like, open_side
 
 Unit = Literal["codes", "steps", "reals"]
 """Exact codes; multiples of the greater scale; or reals, when neither side has codes."""
@@ -54,17 +54,16 @@ def compare(
     inputs: Inputs | None = None,
     samples: int = 8,
     seed: int = 0,
-    *,
-    batch: bool = True,
+    reading: Reading = READING,
 ) -> list[LayerDifference]:
     """Each layer that both networks name, in order of execution; random inputs without ``inputs``.
 
     Inputs that are named differently are taken in their order, and so are the outputs when no layer
-    has the same name. ``batch`` tells whether axis 0 of a model is the batch. A model is first
+    has the same name. ``reading`` tells how model files are read. A model is first
     brought to the form that the recipe of a blob gives it.
     Raises UsageError when the two cannot be compared, DataError when the inputs do not fit.
     """
-    one, two = prepared(open_side(a, batch=batch), open_side(b, batch=batch))
+    one, two = prepared(open_side(a, reading), open_side(b, reading))
     _check_inputs(one, two)
     reals = _inputs(one, two, inputs, samples, seed)
     left, right = one.trace(reals), two.trace(reals)

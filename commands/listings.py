@@ -3,54 +3,49 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from ..errors import UsageError
 from ..passes.base import Pass
 from ..passes.pipeline import PASSES
-from .terminal import Column, facts, out, say_json, table
+from .operators import DIALECTS, Supported, operators
+from .terminal import Column, facts, out, say, say_json, table
 
-ONNX: tuple[Column, ...] = (("ONNX operator", "left"), ("attributes", "text"), ("limits", "text"))
-TORCH: tuple[Column, ...] = (("torch operator", "left"), ("arguments", "text"))
+OPERATORS: tuple[Column, ...] = (("operator", "left"), ("attributes", "text"), ("limits", "text"))
 
 
-def show_ops(*, as_json: bool) -> None:
-    """Print the operators of the ONNX and torch importers with what they support."""
-    onnx, torch = onnx_operators(), torch_operators()
+def show_ops(dialect: str | None, *, as_json: bool, markdown: bool) -> None:
+    """Print the operators of every dialect, or of one, with what is supported of them."""
+    if dialect is not None and dialect not in DIALECTS:
+        raise UsageError(
+            f"There is no dialect '{dialect}'.", fix=f"The dialects are {', '.join(DIALECTS)}."
+        )
+    chosen = list(DIALECTS) if dialect is None else [dialect]
     if as_json:
-        say_json({"onnx": onnx, "torch": torch})
+        say_json({name: [each.to_json() for each in operators(name)] for name in chosen})
         return
-    table(ONNX, ((each["operator"], _listed(each["attributes"]), each["limits"]) for each in onnx))
-    table(TORCH, ((f"aten.{each['operator']}", _listed(each["arguments"])) for each in torch))
+    if markdown:
+        say(ops_page(chosen).rstrip())
+        return
+    for name in chosen:
+        out().print(f"{name}: {DIALECTS[name][0]}", markup=False)
+        table(OPERATORS, map(_operator_row, operators(name)))
 
 
-def onnx_operators() -> list[dict[str, Any]]:
-    """Name, attributes and limits of each ONNX operator."""
-    from ..frontend.onnx_import import MICROSOFT, TRANSLATORS
-
-    every = {**TRANSLATORS, **{f"com.microsoft.{name}": each for name, each in MICROSOFT.items()}}
-    return [
-        {
-            "operator": name,
-            "attributes": [attribute.name for attribute in translator.attributes],
-            "limits": translator.limits,
-        }
-        for name, translator in sorted(every.items())
-    ]
+def ops_page(dialects: Sequence[str]) -> str:
+    """The same as Markdown: the page docs/operators.md."""
+    lines = ["# Operators", "", "What `intaglio ops --markdown` prints: generated from the code."]
+    for name in dialects:
+        lines += ["", f"## {name}: {DIALECTS[name][0]}", ""]
+        lines += ["| operator | attributes | limits |", "|---|---|---|"]
+        lines += [f"| {' | '.join(_operator_row(each))} |" for each in operators(name)]
+    return "\n".join(lines) + "\n"
 
 
-def torch_operators() -> list[dict[str, Any]]:
-    """Name and arguments of each ATen operator that torch.export gives; torch is not needed."""
-    from ..frontend.torch_import import TRANSLATORS
-
-    return [
-        {"operator": name, "arguments": list(translator.arguments)}
-        for name, translator in sorted(TRANSLATORS.items())
-    ]
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names)
+def _operator_row(each: Supported) -> tuple[str, str, str]:
+    return each.operator, ", ".join(each.attributes), each.limits
 
 
 def show_passes(*, as_json: bool) -> None:

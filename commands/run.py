@@ -13,7 +13,7 @@ from .. import api
 from ..errors import DataError, MismatchError, UsageError
 from ..ir.numeric import Array
 from .difference import random_codes
-from .terminal import Bars, Column, say, say_json, table
+from .terminal import Bars, Column, elided, say, say_json, table
 
 COLUMNS: tuple[Column, ...] = (
     ("value", "text"),
@@ -87,7 +87,7 @@ def _row(name: str, result: api.Output) -> tuple[object, ...]:
     codes, encoding = result.codes, result.encoding
     ends = (codes.min(), codes.max()) if codes.size else ("", "")
     meaning = encoding.formula if encoding else ""
-    return name, "x".join(map(str, codes.shape)), codes.dtype, *ends, meaning
+    return elided(name), "x".join(map(str, codes.shape)), codes.dtype, *ends, meaning
 
 
 def _to_json(result: api.Output, real: bool) -> dict[str, Any]:

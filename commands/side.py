@@ -55,11 +55,24 @@ class Side:
         return named_codes(self.model, dict(walked(self.model, named)))
 
 
-def open_side(path: Path, *, batch: bool = True) -> Side:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How model files are read: whether axis 0 is the batch, the arithmetic of TFLite models."""
+
+    batch: bool = True
+    semantics: str | None = None
+
+
+READING = Reading()
+
+
+def open_side(path: Path, reading: Reading) -> Side:
     """The network in a file: a blob by its ending, else a model."""
-    if path.suffix.lower() == ".intg":
+    suffix = path.suffix.lower()
+    if suffix == ".intg":
         return Side(path, load(path))
-    return Side(path, import_model(path, batch=batch))
+    semantics = reading.semantics if suffix == ".tflite" else None
+    return Side(path, import_model(path, batch=reading.batch, semantics=semantics))
 
 
 def like(side: Side, network: Network) -> Side:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Column = tuple[str, Literal["text", "left", "right"]]
 """Header and kind: text wraps where the table would be too wide, left and right never do."""
 QUIET_SECONDS = 10.0
+SHOWN_NAME = 48
+"""Characters of a name in a table."""
 """Without a terminal, one line of progress at most this often."""
 
 
@@ -100,6 +102,14 @@ class Bars(AbstractContextManager["Bars"]):
         if time.monotonic() - self.last >= QUIET_SECONDS:
             self.last = time.monotonic()
             note(f"{label}: {done}{f' of {total}' if total else ''}")
+
+
+def elided(name: str) -> str:
+    """A name that fits a column: of a long one the first and the last part."""
+    if len(name) <= SHOWN_NAME:
+        return name
+    half = SHOWN_NAME // 2
+    return f"{name[: half - 1]}…{name[-half:]}"
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:

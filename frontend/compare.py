@@ -77,6 +77,22 @@ def compare_onnx(
     return compare(session.name, graph, given, session.run(given))
 
 
+def compare_tflite(
+    path: Path, graph: Graph, semantics: str, inputs: Inputs | None = None, *, seed: int = 0
+) -> Comparison | None:
+    """Run ``graph`` and the TFLite model it was imported from with LiteRT; None without LiteRT.
+
+    Outputs are matched by their order. Raises MismatchError when their shapes differ.
+    """
+    from .tflite_execute import execute, litert_is_there
+
+    if not litert_is_there():
+        return None
+    given = random_inputs(graph, 2, seed) if inputs is None else inputs
+    name, results = execute(path, semantics, {each.name: given[each.name] for each in graph.inputs})
+    return compare(name, graph, given, dict(zip(graph.outputs, results, strict=True)))
+
+
 def compare_torch(
     module: Any, graph: Graph, inputs: Inputs | None = None, *, seed: int = 0
 ) -> Comparison:

@@ -78,7 +78,7 @@ TRANSLATORS: dict[str, Translator] = {
         _layer_norm,
         limits="constant scale and bias, not over the batch",
     ),
-    "ArgMax": Translator(_ARG, _arg(arg_max), limits="not along the batch"),
+    "ArgMax": Translator(_ARG, _arg(arg_max), limits="not along the batch", codes=True),
     "ArgMin": Translator(_ARG, _arg(arg_min), limits="not along the batch"),
     "ReduceMean": Translator(_REDUCE, _reduce(mean), limits="not over the batch"),
     "ReduceSum": Translator(_REDUCE, _reduce(total), limits="not over the batch"),

@@ -54,6 +54,12 @@ def _clip(call: Call) -> str:
     return clip(call.site, x, lo, hi)
 
 
+def _clip_constant(call: Call) -> Array:
+    """Codes of a weight that leave out some of their type, as Brevitas exports them."""
+    lo, hi = call.number("min", 1), call.number("max", 2)
+    return np.asarray(np.clip(fold.array(call), lo, hi), dtype=fold.array(call).dtype)
+
+
 def _hard_sigmoid(call: Call) -> str:
     alpha, beta = call.attributes["alpha"], call.attributes["beta"]
     return hard_sigmoid(call.site, call.activation(), alpha, beta)
@@ -88,7 +94,9 @@ TRANSLATORS: dict[str, Translator] = {
     "Mul": _arithmetic("mul", np.multiply),
     "Div": _arithmetic("div", fold.divide),
     "Relu": Translator((), _relu, codes=True),
-    "Clip": Translator((Attribute("min", "float"), Attribute("max", "float")), _clip, codes=True),
+    "Clip": Translator(
+        (Attribute("min", "float"), Attribute("max", "float")), _clip, _clip_constant, codes=True
+    ),
     "LeakyRelu": _with_alpha("leaky_relu", 0.01),
     "Elu": _with_alpha("elu", 1.0),
     "Sigmoid": _unary("sigmoid"),

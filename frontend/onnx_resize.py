@@ -105,7 +105,7 @@ TRANSLATORS: dict[str, Translator] = {
             Attribute("keep_aspect_ratio_policy", "string", "stretch", only=_POLICIES),
         ),
         _resize,
-        limits="constant scales or sizes, not the batch",
+        limits="constant scales or sizes, not the batch; of codes the nearest",
         codes=True,
     ),
     "Upsample": Translator(

@@ -19,7 +19,7 @@ from .emit_window import Window, same_size, window
 from .torch_call import AtenCall, AtenTranslator
 
 
-def _window(call: AtenCall, x: str, kernel: Ints, padding: Ints) -> Window:
+def _window(call: AtenCall, x: str, kernel: Ints, padding: Ints, most: int = 2) -> Window:
     """A window from arguments that may give one number for all axes."""
     axes = len(kernel)
 
@@ -28,7 +28,7 @@ def _window(call: AtenCall, x: str, kernel: Ints, padding: Ints) -> Window:
 
     stride = each(call.ints("stride"))
     dilation = each(call.ints("dilation")) if "dilation" in call.arguments else ()
-    return window(call.site, x, kernel, stride, dilation, each(padding), each(padding))
+    return window(call.site, x, kernel, stride, dilation, each(padding), each(padding), most)
 
 
 def _conv(call: AtenCall) -> str:
@@ -112,7 +112,7 @@ def _pool_window(call: AtenCall, x: str) -> Window:
     kernel = kernel * axes if len(kernel) == 1 else kernel
     if not call.ints("stride"):
         call = AtenCall(call.site, {**call.arguments, "stride": kernel})
-    return _window(call, x, kernel, call.ints("padding"))
+    return _window(call, x, kernel, call.ints("padding"), 3)
 
 
 def _adaptive_average(call: AtenCall) -> str:
@@ -193,6 +193,8 @@ TRANSLATORS: dict[str, AtenTranslator] = {
     "max_pool1d": _MAX_POOL,
     "max_pool2d": _MAX_POOL,
     "max_pool2d_with_indices": AtenTranslator(_MAX_POOL.arguments, lambda call: (_max_pool(call),)),
+    "max_pool3d": _MAX_POOL,
+    "avg_pool3d": _AVERAGE_POOL,
     "avg_pool1d": _AVERAGE_POOL,
     "avg_pool2d": _AVERAGE_POOL,
     "adaptive_avg_pool1d": _ADAPTIVE,

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import ImportModelError
 from ..ir.graph import Builder, Graph, Value
 from ..ir.tensor import BATCH, TensorType
-from . import torch_compute, torch_layout
+from . import torch_compute, torch_layout, torch_shape
 from .batch_size import BATCH_SIZE, BatchSize
 from .brevitas_emit import at_point
 from .emit import Constant, Draft, Site, check_size, finish, nearest
@@ -20,6 +20,7 @@ from .torch_export import Exported, evaluate, export
 TRANSLATORS: dict[str, AtenTranslator] = {
     **torch_compute.TRANSLATORS,
     **torch_layout.TRANSLATORS,
+    **torch_shape.TRANSLATORS,
 }
 _SIZES = (operator.add, operator.sub, operator.mul, operator.floordiv)  # of the batch size
 

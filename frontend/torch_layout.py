@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from . import emit_layout as layout
 from .emit import Operand
+from .emit_pick import Mode, border
 from .torch_call import AtenCall, AtenTranslator
 
 
@@ -76,15 +77,17 @@ def _split_sizes(call: AtenCall) -> tuple[Operand, ...]:
 def _pad(call: AtenCall) -> str:
     """Torch lists pads from the last axis on: before, after, before, after."""
     x = call.activation()
-    if call.arguments.get("mode", "constant") != "constant":
-        raise call.site.fail(
-            f"Argument 'mode' = {call['mode']!r} is not supported.", "Supported: 'constant'."
-        )
     rank = len(call.site.type_of(x).shape)
     given = call.ints("pad")
     missing = (0,) * (rank - len(given) // 2)
     before, after = (*missing, *given[-2::-2]), (*missing, *given[::-2])
+    mode = call.arguments.get("mode", "constant")
+    if mode != "constant":
+        return border(call.site, x, before, after, _MODES[mode])
     return layout.pad(call.site, x, before, after, call.optional_real("value") or 0.0)
+
+
+_MODES: dict[str, Mode] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
 def _converted(call: AtenCall) -> Operand:

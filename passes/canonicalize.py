@@ -9,8 +9,8 @@
    weights then follows the storage order, and flattening costs nothing.
 7. ``dense`` on ``(n, ..., k)`` becomes a 1 x 1 ``conv`` over the axes between: its channels then
    lie along axis 1, as rescaling needs them.
-8. ``relu`` and ``clip`` move before a ``reshape`` or ``transpose``, next to what they follow; two
-   reshapes or transposes in a row become one.
+8. ``relu`` and ``clip`` move before a ``reshape``, ``transpose`` or ``slice``, next to what they
+   follow; two reshapes or transposes in a row become one.
 
 9. ``quantize``, ``threshold`` and their like move before a ``reshape``, ``transpose``, ``slice`` or
    ``max_pool`` of what is not codes yet, next to the accumulator that they rescale.
@@ -197,7 +197,7 @@ def sink_moves(r: Rewriter, node: Node) -> str | None:
     move = sole_producer(r.old, node.inputs[0])
     if not isinstance(node.op, Relu | Clip) or move is None:
         return None
-    if not isinstance(move.op, Reshape | Transpose):
+    if not isinstance(move.op, Reshape | Transpose | Slice):
         return None
     name = f"{node.name}.inner"
     inner = r.new.node(name, node.op, r[move.inputs[0]], origin=node.value.origin)

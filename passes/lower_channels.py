@@ -9,9 +9,10 @@ import numpy as np
 
 from ..ir.graph import Node
 from ..ir.numeric import Array, Encoding, NumericType
+from ..ir.ops_layout import Reshape, Slice, Transpose
 from ..ir.ops_quant import Dequantize, Quantize
 from .lowering import Lowering, fractions, refuse
-from .meaning import UNBOUNDED, Codes, Image, Meaning
+from .meaning import UNBOUNDED, Codes, Image, Meaning, Moved
 from .rescale import Rescale
 
 
@@ -80,24 +81,41 @@ def dequantized(self: Lowering, node: Node) -> Image:
     return Image(self.integer(source), steps, offsets)
 
 
+def settled(self: Lowering, meaning: Meaning | None) -> Meaning | None:
+    """A meaning whose moves are done: those of an image on its accumulator, where that can be."""
+    if not isinstance(meaning, Moved) or not isinstance(meaning.before, Image):
+        return meaning
+    image = meaning.before
+    for move in meaning.moves:
+        moved = None
+        if isinstance(move.op, Reshape | Transpose | Slice):
+            moved = moved_image(self, move, image)
+        if moved is None:
+            return meaning
+        image = moved
+    return image
+
+
 def moved_image(self: Lowering, node: Node, image: Image) -> Image | None:
     """An image whose accumulators are moved; each channel's parameters move along.
 
     None where the elements of one channel come from channels with different parameters.
     """
     pairs = list(zip(image.scale, image.offset, strict=True))
-    order = [0] if len(set(pairs)) == 1 else _order(self, node, len(pairs))
+    kinds = list(dict.fromkeys(pairs))
+    ids = [kinds.index(pair) for pair in pairs]
+    order = [0] if len(kinds) == 1 else _order(self, node, ids)
     if order is None:
         return None
     made = self.emit(node.name, node.op, image.name, node=node)
-    scale, offset = (tuple(each[c] for c in order) for each in (image.scale, image.offset))
+    scale, offset = (tuple(kinds[kind][i] for kind in order) for i in range(2))
     return replace(image, name=made, scale=scale, offset=offset)
 
 
-def _order(self: Lowering, node: Node, channels: int) -> list[int] | None:
-    """The channel from which each channel of a moved tensor comes; None if one has several."""
+def _order(self: Lowering, node: Node, ids: list[int]) -> list[int] | None:
+    """The id that each channel of a moved tensor has; None if a channel has several."""
     sizes = self.graph.type_of(node.inputs[0]).sample_shape
-    ids = np.arange(channels).reshape(1, -1, *(1,) * (len(sizes) - 1))
-    moved = np.moveaxis(node.op.reference(np.broadcast_to(ids, (1, *sizes))), 1, 0)
+    labels = np.array(ids).reshape(1, -1, *(1,) * (len(sizes) - 1))
+    moved = np.moveaxis(node.op.reference(np.broadcast_to(labels, (1, *sizes))), 1, 0)
     rows = moved.reshape(moved.shape[0], -1)
     return None if (rows != rows[:, :1]).any() else rows[:, 0].tolist()

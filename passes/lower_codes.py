@@ -18,7 +18,7 @@ from ..ir.ops_pointwise import Add
 from ..ir.ops_quant import Lookup, Quantize, Requantize, Threshold
 from .add import find_sum, pairs, sum_table
 from .certify import find_parameters, nearest_parameters, prove, thresholds
-from .lower_channels import ChannelTarget, channel_target, unbounded_image
+from .lower_channels import ChannelTarget, channel_target, settled, unbounded_image
 from .lowering import Lowering, refuse
 from .meaning import Codes, Function, Image, Joined, Meaning, Moved, Sum
 from .rescale import Parameters, Rescale, round_fraction
@@ -87,7 +87,7 @@ def lower_quantize(self: Lowering, node: Node) -> None:
 
 def _quantize_channels(self: Lowering, node: Node, op: Quantize) -> None:
     target = channel_target(self, node, op)
-    image = unbounded_image(node, self.meanings.get(node.inputs[0]))
+    image = unbounded_image(node, settled(self, self.meanings.get(node.inputs[0])))
     made = _requantize(self, node, image, target, node.inputs[0])
     self.encode(made, target.encoding)
     self.integers[node.name] = made

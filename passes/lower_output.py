@@ -8,6 +8,7 @@ from fractions import Fraction
 from ..errors import PassError
 from ..ir.numeric import Encoding, Numbers
 from ..ir.ops_layout import Reshape
+from .lower_channels import settled
 from .lower_codes import rising, sum_image
 from .lowering import Lowering
 from .meaning import UNBOUNDED, Codes, Image, Meaning, Sum
@@ -21,7 +22,7 @@ def output_of(self: Lowering, name: str) -> str:
     """
     if self.graph.type_of(name).dtype.is_integer:
         return self.integer(name)
-    meaning = self.meanings.get(name)
+    meaning = settled(self, self.meanings.get(name))
     if isinstance(meaning, Codes):
         return _with_encoding(
             self, name, meaning.name, Encoding(float(meaning.scale), meaning.zero_point)

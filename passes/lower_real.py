@@ -10,12 +10,12 @@ import numpy as np
 
 from ..ir.graph import Node
 from ..ir.numeric import Array, Encoding, narrowest
-from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
+from ..ir.ops_layout import Concat, Pad
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add, Clip
 from ..ir.ops_quant import Dequantize, Quantize
 from ..ir.tensor import Tensor
-from .lower_channels import dequantized, moved_image
+from .lower_channels import dequantized, settled
 from .lowering import Lowering, fractions, refuse
 from .meaning import UNBOUNDED, Codes, Function, Image, Joined, Meaning, Moved, Sum
 from .rescale import round_fraction
@@ -108,7 +108,7 @@ def lower_affine(self: Lowering, node: Node) -> None:
     """An image of codes as they are, or of the accumulator that they stand for."""
     channels = (*node.type.sample_shape, 1)[0]
     factor, shift = (self.exact(name, channels) for name in node.inputs[1:])
-    before = self.meanings.get(node.inputs[0])
+    before = settled(self, self.meanings.get(node.inputs[0]))
     found = None if before is None else _affine(before, factor, shift)
     if found is not None:
         self.meanings[node.name] = found
@@ -184,17 +184,14 @@ def lower_pass_through(self: Lowering, node: Node) -> None:
 
     A border holds the code nearest to its value.
     """
-    meaning, op = self.meanings.get(node.inputs[0]), node.op
-    if isinstance(meaning, Image) and isinstance(op, Reshape | Transpose | Slice):
-        self.meanings[node.name] = moved_image(self, node, meaning) or Moved(meaning, (node,))
+    meaning = self.meanings.get(node.inputs[0])
+    if isinstance(meaning, Moved):
+        self.meanings[node.name] = replace(meaning, moves=(*meaning.moves, node))
         return
     if isinstance(meaning, Image | Sum | Function | Joined):
         self.meanings[node.name] = Moved(meaning, (node,))
         return
-    if isinstance(meaning, Moved):
-        self.meanings[node.name] = replace(meaning, moves=(*meaning.moves, node))
-        return
-    x = self.codes(node)
+    x, op = self.codes(node), node.op
     if isinstance(op, Pad):
         dtype = self.facts[x.name].type.dtype
         steps = exact_bound(op.value) / x.scale

@@ -10,6 +10,7 @@ import numpy as np
 from ..ir.graph import Node
 from ..ir.numeric import Array
 from ..ir.ops_quant import Threshold
+from .lower_channels import settled
 from .lower_codes import rising, sum_image
 from .lower_integer import emit_steps
 from .lowering import Lowering, refuse
@@ -22,7 +23,7 @@ def lower_real_threshold(self: Lowering, node: Node) -> None:
     op = node.op
     if not isinstance(op, Threshold):
         return
-    image = _rising_image(self, node, self.meanings.get(node.inputs[0]))
+    image = _rising_image(self, node, settled(self, self.meanings.get(node.inputs[0])))
     table = self.array(node.inputs[1])
     channels = max(len(image.scale), len(table))
     lo, hi = self.facts[image.name].interval.bounds

@@ -329,7 +329,7 @@ THING = "Give the path of an .onnx file, an onnx.ModelProto, a torch.nn.Module o
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("net.tflite", f"'net.tflite': This is not a model file that intaglio reads. {FILE}"),
+        ("net.pb", f"'net.pb': This is not a model file that intaglio reads. {FILE}"),
         (Path("net"), f"'net': This is not a model file that intaglio reads. {FILE}"),
         (3, f"A int cannot be imported. {THING}"),
         (

@@ -177,7 +177,7 @@ class Maker:
     def softmax(self, x: int) -> tuple[Op, tuple[int, ...]]:
         axis = self.number(1, len(self.slots[x].type.shape) - 1)
         table = self.constant((self.number(1, 5),), int_type(9), 1, 255)
-        return Softmax(axis), (x, table)
+        return Softmax(axis, self.number(1, 30)), (x, table)
 
     def requantize(self, x: int) -> tuple[Op, tuple[int, ...]]:
         op, parameters = self.requantize_of(self.slots[x].type)
@@ -382,7 +382,7 @@ def test_opcodes_and_attribute_words_are_those_of_the_document() -> None:
         13: ("concat", "axis"),
         14: ("multiply", "zero_points"),
         15: ("matmul", "zero_points"),
-        16: ("softmax", "axis"),
+        16: ("softmax", "axis", "bits", "division"),
     }
     assert set(OPCODES.values()) == LEGAL["integer"]
 

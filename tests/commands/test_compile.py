@@ -180,7 +180,7 @@ def test_an_import_that_is_another_network_is_told_from_rounding(
         ),
         (
             ["compile", "calib.npz", "--data", "calib.npz"],
-            "'calib.npz': This is not a model file that intaglio reads. Give an .onnx file, or a "
+            "'calib.npz': This is not a model file that intaglio reads. Give an .onnx or .tflite file, or a "
             "torch.nn.Module from Python.\n",
         ),
     ],

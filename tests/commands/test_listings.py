@@ -7,17 +7,34 @@ from typing import Any
 Call = Callable[..., Any]
 
 
-def test_ops_lists_what_the_importers_support(here: Path, call: Call) -> None:
-    from intaglio.frontend.onnx_import import MICROSOFT, TRANSLATORS
+def test_ops_lists_what_each_importer_supports(here: Path, call: Call) -> None:
+    from intaglio.commands.operators import DIALECTS
+    from intaglio.frontend.onnx_import import MICROSOFT, QONNX, TRANSLATORS
+    from intaglio.frontend.tflite_import import TRANSLATORS as TFLITE
 
     found = call("ops", "--json").json
-    assert [each["operator"] for each in found["onnx"]] == sorted(
-        [*TRANSLATORS, *(f"com.microsoft.{name}" for name in MICROSOFT)]
-    )
-    assert {"operator": "relu", "arguments": ["self"]} in found["torch"]
-    text = call("ops").out
-    assert "Conv " in text
-    assert "aten.relu " in text
+    assert list(found) == list(DIALECTS)
+    names = {name: [each["operator"] for each in found[name]] for name in found}
+    assert names["onnx"] == sorted(TRANSLATORS)
+    assert names["com.microsoft"] == sorted(MICROSOFT)
+    assert names["qonnx"] == sorted(QONNX)
+    assert names["tflite"] == sorted(TFLITE)
+    assert {"operator": "aten.relu", "attributes": ["self"], "limits": ""} in found["torch"]
+
+
+def test_ops_of_one_dialect(here: Path, call: Call) -> None:
+    text = call("ops", "--dialect", "qonnx").out
+    assert text.startswith("qonnx: QONNX")
+    assert "BipolarQuant " in text
+    assert "aten.relu" not in text
+    refused = call("ops", "--dialect", "caffe")
+    assert refused.code == 2
+    assert "There is no dialect 'caffe'. The dialects are onnx, com.microsoft, " in refused.err
+
+
+def test_the_page_of_operators_is_what_ops_prints(here: Path, call: Call) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "operators.md"
+    assert page.read_text() == call("ops", "--markdown").out
 
 
 def test_passes_lists_options_with_types_and_defaults(here: Path, call: Call) -> None:

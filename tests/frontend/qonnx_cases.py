@@ -84,8 +84,8 @@ def build(layer: Layer, batch: int = 32) -> Built:
         "four": np.float32(4),
     }
     flags = {"signed": int(layer.signed), "narrow": int(layer.narrow)}
-    quantizer = dict(domain=layer.domain, rounding_mode=layer.rounding)
-    rounded = dict(domain=layer.domain, rounding_mode="ROUND")
+    quantizer = {"domain": layer.domain, "rounding_mode": layer.rounding}
+    rounded = {"domain": layer.domain, "rounding_mode": "ROUND"}
     nodes = [
         helper.make_node(
             "Quant", ["x", "x_scale", "none", "four"], ["xq"], "qx", signed=1, narrow=0, **rounded

@@ -294,6 +294,18 @@ def test_dynamic_quantization_is_refused():
     )
 
 
+def test_softmax_is_refused_with_its_reason():
+    draw = Draw(16, np.uint8)
+    weights = parameters(draw, "xr")
+    attributes = {"axis": 1, "opset": 13}
+    text = refused("QLinearSoftmax", {"x": draw.tensor(1, 4)}, weights, POOL, **attributes)
+    assert text == (
+        "Node 'node' (QLinearSoftmax): onnxruntime adds float32 exponentials one after the other, "
+        "and no integer sum rounds so. Stop before it with outputs=['x'] (--output-tensor 'x'), "
+        "whose order is the same, or quantize this operator in the format QDQ."
+    )
+
+
 def test_codes_cannot_enter_an_operator_on_reals():
     inputs = {"x": np.zeros((1, 4), np.uint8)}
     assert refused("Sigmoid", inputs, {}, ["x"], "") == (
@@ -306,8 +318,8 @@ def test_an_unknown_operator_of_microsofts_domain_names_its_neighbors():
     inputs = {"x": np.zeros((1, 4), np.uint8)}
     assert refused("QLinearConcatenate", inputs, {}, ["x"]) == (
         "Node 'node' (QLinearConcatenate): Operator 'QLinearConcatenate' of domain 'com.microsoft' "
-        "is not supported. Nearest supported operators: QLinearConcat, QLinearAveragePool. "
-        "Replace it."
+        "is not supported. Nearest supported operators: QLinearConcat, QLinearSoftmax, "
+        "QLinearAveragePool. Replace it."
     )
 
 
@@ -322,8 +334,17 @@ def test_operators_that_move_codes(codes):
     pads = {"pads": np.array([0, 0, 1, 2, 0, 0, 3, 4]), "value": draw.zero()}
     check("Pad", {"x": x}, pads, ["x", "pads", "value"], "")
     check("Pad", {"x": x}, {"pads": pads["pads"]}, ["x", "pads"], "")
-    ends = {"lo": codes(5), "hi": codes(100)}
-    check("Clip", {"x": x}, ends, ["x", "lo", "hi"], "")
+    bounds = {"lo": codes(5), "hi": codes(100)}
+    check("Clip", {"x": x}, bounds, ["x", "lo", "hi"], "")
+    check("ArgMax", {"x": x}, {}, ["x"], "", axis=1, keepdims=0)
+    scales = {"scales": np.array([1, 1, 2, 3], np.float32)}
+    nearest = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    check("Resize", {"x": x}, scales, ["x", "", "scales"], "", mode="nearest", **nearest)
+    check("Squeeze", {"x": x[:, :1]}, {"axes": np.array([1])}, ["x", "axes"], "")
+    check("Unsqueeze", {"x": x}, {"axes": np.array([1])}, ["x", "axes"], "")
+    ends = {"starts": np.array([1]), "ends": np.array([6]), "axes": np.array([2])}
+    check("Slice", {"x": x}, ends, ["x", *ends], "")
+    check("Identity", {"x": x}, {}, ["x"], "")
     if codes is np.int8:
         check("Relu", {"x": x}, {}, ["x"], "")
 

@@ -36,7 +36,7 @@ OPS = {
     Add: st.builds(Add, pairs),
     Multiply: st.builds(Multiply, pairs),
     MatMul: st.builds(MatMul, pairs),
-    Softmax: st.builds(Softmax, whole),
+    Softmax: st.builds(Softmax, whole, whole, whole),
     Affine: st.just(Affine()),
     Relu: st.just(Relu()),
     Clip: st.builds(Clip, reals, reals),

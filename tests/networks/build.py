@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+
 from intaglio.tests.networks.kinds import Rng, chance, draw, pick
 from intaglio.tests.networks.reals import CLIP, value_of
 from intaglio.tests.networks.spec import (
@@ -140,7 +141,7 @@ class _Making:
 
     def finish(self) -> Network:
         if not self.layers:
-            self.append("relu", (0,), np.random.default_rng(0))
+            self.append("pad", (0,), np.random.default_rng(0))
         ends = self.unused
         return Network(self.shape, self.grid, tuple(self.layers), tuple(ends[-3:]))
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+
 from intaglio import Network as Compiled
 from intaglio import compile as compile_network
 from intaglio.ir.evaluate import evaluate, walk

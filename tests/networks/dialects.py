@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 import numpy as np
+
 from intaglio.errors import IntaglioError
 from intaglio.ir.evaluate import walk
 from intaglio.ir.graph import Graph
@@ -96,6 +97,7 @@ def _qonnx(network: Network) -> Tally:
 def _brevitas(network: Network) -> Tally:
     """Points of the graph and quantizers of the module follow one another in the same order."""
     import torch
+
     from intaglio.frontend.torch_import import import_torch
     from intaglio.tests.networks.emit_brevitas import emit_brevitas, observed
 
@@ -122,7 +124,11 @@ def real_input(network: Network, codes: Array) -> Array:
 
 
 def compare_codes(
-    stages: Stages, codes: Mapping[str, Array], expected: Mapping[str, Array], who: str, tally: Tally
+    stages: Stages,
+    codes: Mapping[str, Array],
+    expected: Mapping[str, Array],
+    who: str,
+    tally: Tally,
 ) -> None:
     """Every value that an executor, the imported graph and its integers have in common."""
     for what, graph in (("imported", stages.quantized), ("integer", stages.integers)):

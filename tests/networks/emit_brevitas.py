@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from brevitas import nn as qnn
 from brevitas import quant
-from intaglio.tests.networks.reals import CLIP
-from intaglio.tests.networks.spec import Array, Dialect, Grid, Layer, Network
 from torch import nn
 from torch.nn import functional
+
+from intaglio.tests.networks.reals import CLIP
+from intaglio.tests.networks.spec import Array, Dialect, Grid, Layer, Network
 
 DIALECT = Dialect(
     "brevitas",
@@ -46,7 +47,8 @@ class Module(nn.Module):
         self.network, self.live = network, live_layers(network)
         grids = [network.grid, *(network.grid_of(each) for each in self.live)]
         self.quantizers = nn.ModuleList(
-            _rectifier(grid) if self.rectifies(n) else _quantizer(grid) for n, grid in enumerate(grids)
+            _rectifier(grid) if self.rectifies(n) else _quantizer(grid)
+            for n, grid in enumerate(grids)
         )
         held = [_linear(network.layers[each - 1], network) for each in self.live]
         self.linear = nn.ModuleList(held)
@@ -183,7 +185,9 @@ def observed(module: Module, x: Array) -> tuple[list[Array], list[Array]]:
     hooks = []
     for number, each in enumerate(module.quantizers):
 
-        def note(_: Any, inputs: Any, output: Any, rectify: bool = module.rectifies(number)) -> None:
+        def note(
+            _: Any, inputs: Any, output: Any, rectify: bool = module.rectifies(number)
+        ) -> None:
             before = inputs[0].detach().numpy()
             given.append(np.maximum(before, 0) if rectify else before)
             made.append(output.detach().numpy())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+
 from intaglio.tests.networks.onnx_real import Model, emit, real_input
 from intaglio.tests.networks.rational import Array
 from intaglio.tests.networks.spec import MOVES, UNARY, Dialect, Network

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import TensorProto
+
 from intaglio.tests.networks.onnx_real import Model, emit, real_input
 from intaglio.tests.networks.spec import MOVES, UNARY, Dialect, Grid, Layer, Network, Weight
-from onnx import TensorProto
 
 DIALECT = Dialect(
     "qdq",
@@ -88,5 +89,7 @@ def weights(model: Model, layer: Layer, weight: Weight, name: str, step: float) 
         return [*found, model.constant(f"{name}.bias", bias)]
     codes = model.constant(f"{name}.bias", weight.bias, np.int32)
     scale = model.constant(f"{name}.bias_scale", worth[0] if single else worth)
-    made = model.node("DequantizeLinear", [codes, scale], f"{name}.biases", axis=None if single else 0)
+    made = model.node(
+        "DequantizeLinear", [codes, scale], f"{name}.biases", axis=None if single else 0
+    )
     return [*found, made]

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import helper
+
 from intaglio.tests.networks.onnx_real import Model, move, window
 from intaglio.tests.networks.spec import MOVES, Array, Dialect, Grid, Layer, Network, Weight
-from onnx import helper
 
 MICROSOFT = "com.microsoft"
 _KEEPS = tuple(kind for kind in MOVES if kind != "global_max")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from intaglio.tests.frontend.tflite_models import NONE, RELU, RELU6, SAME, VALID, Written
 from intaglio.tests.networks.spec import Array, Dialect, Grid, Layer, Network, Shape
 

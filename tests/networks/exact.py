@@ -12,6 +12,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+
 from intaglio.ir.graph import Graph, Node
 from intaglio.tests.networks import rational
 from intaglio.tests.networks.rational import Array, Rational
@@ -191,7 +192,7 @@ def softmax(op: Any, x: Rational) -> Rational:
     below = x.num.max(axis=op.axis, keepdims=True) - x.num
     bits = 30 - (x.num.shape[op.axis] - 1).bit_length()
     power = {
-        int(each): int(round(rational.exponential(-x.unit * int(each)) * (1 << bits)))
+        int(each): round(rational.exponential(-x.unit * int(each)) * (1 << bits))
         for each in set(below.reshape(-1).tolist())
     }
     e = np.array([power[int(each)] for each in below.reshape(-1)]).reshape(below.shape)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+
 from intaglio.tests.networks.rational import Array
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
 from intaglio.ir.graph import Graph, Node
 from intaglio.tests.networks.check import Tally
 from intaglio.tests.networks.exact import Value, walk_exactly

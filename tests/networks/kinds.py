@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+
 from intaglio.tests.networks.spec import Dialect, Shape
 
 Rng = np.random.Generator

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper, numpy_helper
+
 from intaglio.tests.networks.reals import CLIP
 from intaglio.tests.networks.spec import Array, Layer, Network
-from onnx import TensorProto, helper, numpy_helper
 
 PLAIN = {
     "add": "Add",
@@ -47,7 +48,9 @@ class Model:
             self.constants.append(numpy_helper.from_array(held, name))
         return name
 
-    def node(self, operator: str, inputs: list[str], output: str, domain: str = "", **given: Any) -> str:
+    def node(
+        self, operator: str, inputs: list[str], output: str, domain: str = "", **given: Any
+    ) -> str:
         """Append a node with one output, whose name it bears."""
         given = {key: value for key, value in given.items() if value is not None}
         made = helper.make_node(operator, inputs, [output], f"/{output}", domain=domain, **given)
@@ -104,7 +107,9 @@ def _emit(model: Model, layer: Layer, x: list[str], name: str, *parameters: str)
     if kind == "max_pool":
         return model.node("MaxPool", x, name, **window(layer, dilated=False))
     if kind == "average_pool":
-        return model.node("AveragePool", x, name, count_include_pad=1, **window(layer, dilated=False))
+        return model.node(
+            "AveragePool", x, name, count_include_pad=1, **window(layer, dilated=False)
+        )
     if kind == "clip":
         return _clip(model, x[0], name)
     if kind == "leaky_relu":
@@ -116,7 +121,8 @@ def _emit(model: Model, layer: Layer, x: list[str], name: str, *parameters: str)
     if kind == "affine":
         rows = (-1, *(1,) * (len(layer.shape) - 1))
         factor, shift = (
-            model.constant(f"{name}.{key}", options[key].reshape(rows)) for key in ("factor", "shift")
+            model.constant(f"{name}.{key}", options[key].reshape(rows))
+            for key in ("factor", "shift")
         )
         return model.node("Add", [model.node("Mul", [x[0], factor], f"{name}.times"), shift], name)
     return move(model, layer, x[0], name)

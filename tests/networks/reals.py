@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from intaglio.ir.ops_linear import Conv
 from intaglio.ir.ops_pointwise import UNARY
 from intaglio.ir.ops_pool import AveragePool, MaxPool

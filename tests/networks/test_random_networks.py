@@ -1,16 +1,9 @@
 """Random networks of every dialect, compared exactly; thousands: benchmarks/random_networks.py."""
 
-import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 
-from intaglio.ir.graph import Builder
-from intaglio.tests.networks.build import build
-from intaglio.tests.networks.check import Stages, check_stages, input_codes, staged
 from intaglio.tests.networks.dialects import TRIALS, check
-from intaglio.tests.networks.emit_qdq import DIALECT, emit_qdq
-from intaglio.tests.networks.wishes import wishes, wishes_of
+from intaglio.tests.networks.wishes import wishes_of
 
 SEEDS = {"brevitas": 1, "float": 3, "qdq": 8}
 """How many networks of a dialect, if not 5."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
+
 from intaglio.tests.networks.spec import Dialect, Wishes
 
 LEAST, MOST = 10, 40

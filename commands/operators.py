@@ -1,0 +1,76 @@
+"""What each importer supports, read from its own table of translators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Supported:
+    """One operator of a dialect; ``limits`` says in a phrase what of it is not supported."""
+
+    operator: str
+    attributes: tuple[str, ...]
+    limits: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self) | {"attributes": list(self.attributes)}
+
+
+def _onnx() -> Iterator[Supported]:
+    from ..frontend.onnx_import import TRANSLATORS
+
+    yield from _of_onnx(TRANSLATORS)
+
+
+def _microsoft() -> Iterator[Supported]:
+    from ..frontend.onnx_import import MICROSOFT
+
+    yield from _of_onnx(MICROSOFT)
+
+
+def _qonnx() -> Iterator[Supported]:
+    from ..frontend.onnx_import import QONNX
+
+    yield from _of_onnx(QONNX)
+
+
+def _of_onnx(translators: Mapping[str, Any]) -> Iterator[Supported]:
+    for name, each in sorted(translators.items()):
+        attributes = tuple(attribute.name for attribute in each.attributes)
+        yield Supported(name, attributes, each.limits)
+
+
+def _tflite() -> Iterator[Supported]:
+    from ..frontend.tflite_import import REAL_TRANSLATORS, TRANSLATORS
+    from ..frontend.tflite_options import OPTIONS
+
+    for name in sorted(TRANSLATORS):
+        attributes = tuple(OPTIONS[name].defaults) if name in OPTIONS else ()
+        limits = "" if name in REAL_TRANSLATORS else "semantics tflite and xnnpack"
+        yield Supported(name, attributes, limits)
+
+
+def _torch() -> Iterator[Supported]:
+    from ..frontend.torch_import import TRANSLATORS
+
+    for name, each in sorted(TRANSLATORS.items()):
+        yield Supported(f"aten.{name}", tuple(each.arguments))
+
+
+DIALECTS: dict[str, tuple[str, Callable[[], Iterator[Supported]]]] = {
+    "onnx": ("ONNX, float, QDQ and QOperator", _onnx),
+    "com.microsoft": ("onnxruntime's quantized operators", _microsoft),
+    "qonnx": ("QONNX", _qonnx),
+    "tflite": ("TFLite, int8 and int16x8", _tflite),
+    "torch": ("torch.export of a torch.nn.Module", _torch),
+}
+"""By name, what a dialect is and its operators; none needs its own library to be listed."""
+
+
+def operators(dialect: str) -> list[Supported]:
+    """The operators of one dialect by name."""
+    return list(DIALECTS[dialect][1]())
