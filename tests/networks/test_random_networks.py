@@ -65,8 +65,7 @@ def is_found(wrong: Stages, codes: dict[str, Array]) -> bool:
     try:
         check_meaning(wrong, traced, codes, Tally())
     except AssertionError as error:
-        assert " codes of '" in str(error)
-        return True
+        return " codes of '" in str(error)
     return False
 
 
