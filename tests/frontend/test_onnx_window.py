@@ -173,7 +173,8 @@ def refused(model):
 
 
 BATCH_ADVICE = (
-    "Each sample must keep its own rows: axis 0 is the batch, and nothing may merge or move it."
+    "Each sample must keep its own rows: axis 0 is the batch, and nothing may merge or move it. A "
+    "model whose axis 0 is no batch is imported with batch=False (--no-batch)."
 )
 
 
@@ -221,7 +222,7 @@ BATCH_ADVICE = (
         (
             make_node("ReduceMax", ["x"], ["y"], name="max", axes=[2, 3]),
             "Node 'max' (ReduceMax): Operator 'ReduceMax' of domain 'ai.onnx', opset 17, is not "
-            "supported. Nearest supported operators: ReduceMean. Replace it.",
+            "supported. Nearest supported operators: ReduceMean, ReduceSum. Replace it.",
         ),
     ],
 )

@@ -198,12 +198,6 @@ FIX = "Quantise its operands, or replace it by operators that `intaglio ops` lis
             f"Node '/d' (dense): It multiplies along the last of several axes. {FIX}",
         ),
         (
-            'a: float32[n,1,2,2] = average_pool {"kernel": [2, 2], "pads": [1, 1, 0, 0], '
-            '"count_border": 0} (y) from "/a"\n' + point("a", "1,2,2"),
-            "1,2,2",
-            f"Node '/a' (average_pool): It averages windows of different sizes at the border. {FIX}",
-        ),
-        (
             'z: uint8[n,2] = quantize {"dtype": "uint8"} (y, rows, no) from "/q"\nreturn z',
             "2",
             "Node '/q' (quantize): It has one scale per channel where one for the tensor is needed. "
