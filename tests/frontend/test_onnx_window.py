@@ -201,10 +201,16 @@ BATCH_ADVICE = (
         ),
         (
             make_node(
-                "AveragePool", ["x"], ["y"], name="pool", kernel_shape=[2, 2], dilations=[2, 1]
+                "AveragePool",
+                ["x"],
+                ["y"],
+                name="pool",
+                kernel_shape=[2, 2],
+                dilations=[2, 1],
+                pads=[1, 1, 1, 1],
             ),
-            "Node 'pool' (AveragePool): Attribute 'dilations' = (2, 1) is not supported. An "
-            "average pool reads neighboring elements only: dilations must be 1.",
+            "Node 'pool' (AveragePool): Its windows have dilations (2, 1) and a border that does "
+            "not count. Let the border count (count_include_pad = 1), or give no pads.",
         ),
         (
             make_node("ReduceMean", ["x"], ["y"], name="mean"),
