@@ -54,23 +54,23 @@ def _with_constant(call: Call) -> tuple[int, int]:
     return (3, 0) if isinstance(call.operand(0), Constant) else (0, 3)
 
 
-def _constant_codes(call: Call, x: str, at: int) -> tuple[Grid, Array, int]:
-    """The grid of a constant, its codes ``(1,)`` or ``(c,)``, and the axis of x for them."""
+def _constant_codes(call: Call, x: str, at: int) -> tuple[str, Grid, Array, int]:
+    """x, the grid of a constant, its codes ``(1,)`` or ``(c,)``, and the axis of x for them."""
     constant = call.constant(at)
     grid = grid_of(call, at + 1, at + 2, numeric_type(call, constant))
-    _, values, axes = along(call.site, x, constant)
+    x, values, axes = along(call.site, x, constant)
     if len(axes) > 1:
         raise call.site.fail(
             f"The constant '{constant.name}' varies along several axes of {call.site.type_of(x)}.",
             "Supported are codes that vary along one axis.",
         )
-    return grid, values.astype(np.int64).reshape(-1), (*axes, 1)[0]
+    return x, grid, values.astype(np.int64).reshape(-1), (*axes, 1)[0]
 
 
 def _add_constant(call: Call, to: Grid) -> str:
     at, other = _with_constant(call)
     x, grid = codes_of(call, at, at + 1, at + 2)
-    constant, codes, axis = _constant_codes(call, x, other)
+    x, constant, codes, axis = _constant_codes(call, x, other)
     if _repeats_inside(call, x, call.constant(other)):
         table = arithmetic.added_constant(grid, constant, codes, to)
     elif at == 0:
@@ -118,7 +118,7 @@ def _product(left: Grid, right: Grid, to: Grid) -> Callable[[Array], Array]:
 def _mul_constant(call: Call, to: Grid) -> str:
     at, other = _with_constant(call)
     x, grid = codes_of(call, at, at + 1, at + 2)
-    constant, codes, axis = _constant_codes(call, x, other)
+    x, constant, codes, axis = _constant_codes(call, x, other)
     factors, f = codes - constant.zero_point, _product(grid, constant, to)
     if len(factors) == 1:
         return lookup(call.site, x, f((grid.codes - grid.zero_point) * factors[0]), to)

@@ -156,6 +156,37 @@ def test_layers_equal_exact_rationals(kind, per_channel, operator):
             assert got[o] == half_even(exact / Fraction(float(sy)), np.uint8, zy)
 
 
+@pytest.mark.parametrize("operator", ["Add", "Sub", "Mul"])
+@pytest.mark.parametrize("first", [False, True], ids=["second", "first"])
+@pytest.mark.parametrize("shape", [(), (5,), (3, 1)])
+def test_arithmetic_with_constants_that_are_codes_is_exact(operator, first, shape):
+    rng = np.random.default_rng(len(shape))
+    codes = rng.integers(1, 120, shape).astype(np.int8)
+    order = ["c", "r"] if first else ["r", "c"]
+    nodes = [
+        make_node("DequantizeLinear", ["x", "sx"], ["r"]),
+        make_node("DequantizeLinear", ["w", "sw", "zw"], ["c"]),
+        make_node(operator, order, ["p"]),
+        make_node("QuantizeLinear", ["p", "sy", "zy"], ["y"]),
+    ]
+    sx, sw, sy = F32(0.3711), F32(0.2173), F32(5.31 if operator == "Mul" else 0.4133)
+    weights = {"sx": sx, "sw": sw, "zw": np.int8(-9), "w": codes, "sy": sy, "zy": np.uint8(101)}
+    model = model_of(nodes, {"x": (TensorProto.INT8, ["n", 3, 5])}, weights)
+    graph = import_onnx(model)
+    held = {str(t.dtype) for name, t in graph.constants.items() if "codes" in name}
+    assert held == {"int9" if operator == "Sub" and not first else "int8"}
+    x = rng.integers(-128, 128, (20, 3, 5)).astype(np.int8)
+    (found,) = evaluate(lowered(graph), {"x": x}).values()
+    spread = np.broadcast_to(codes, (3, 5))
+    for (n, i, j), code in np.ndenumerate(x):
+        left = Fraction(float(sx)) * int(code)
+        right = Fraction(float(sw)) * (int(spread[i, j]) + 9)
+        if first:
+            left, right = right, left
+        exact = {"Add": left + right, "Sub": left - right, "Mul": left * right}[operator]
+        assert found[n, i, j] == half_even(exact / Fraction(float(sy)), np.uint8, 101)
+
+
 def test_packed_four_bit_initializers_are_read():
     packed = helper.make_tensor("w", TensorProto.INT4, [3, 3], list(range(-4, 5)))
     nodes = [
