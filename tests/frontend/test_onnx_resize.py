@@ -5,7 +5,6 @@ import pytest
 from onnx import TensorProto
 from onnx.helper import make_node
 
-from intaglio.errors import ImportModelError
 from intaglio.frontend.onnx_import import import_onnx
 from intaglio.ir.evaluate import evaluate
 
@@ -39,14 +38,3 @@ def test_codes_are_resized_as_they_are(model_of, dtype):
     x = np.arange(36, dtype=dtype).reshape(2, 2, 3, 3)
     (found,) = evaluate(import_onnx(model), {"x": x}).values()
     assert (found == x.repeat(2, axis=2).repeat(3, axis=3)).all()
-
-
-def test_an_uneven_pace_is_refused(model_of):
-    nodes, weights = resize([1, 1, 1.5, 1])
-    with pytest.raises(ImportModelError) as caught:
-        import_onnx(model_of(nodes, {"x": ["n", 3, 4, 8]}, weights))
-    assert str(caught.value) == (
-        "Node 'r' (Resize): It takes the elements [0, 0, 1, 2, 2, 3]... of axis 2 of "
-        "float32[n,3,4,8]. Supported are scales that repeat every element equally often, or skip "
-        "equally many."
-    )
