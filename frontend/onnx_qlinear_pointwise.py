@@ -170,26 +170,10 @@ def _qlinear_concat(call: Call) -> str:
     return call.site.emit(Concat(place), *parts, encoding=encoding(to))
 
 
-def _qlinear_softmax(call: Call) -> str:
-    """Refused: which code it gives depends on the order in which float32 rounds a sum."""
-    x = call.activation()
-    raise call.site.fail(
-        "onnxruntime adds float32 exponentials one after the other, and no integer sum rounds so.",
-        f"Stop before it with outputs=['{x}'] (--output-tensor '{x}'), whose order is the same, or "
-        "quantize this operator in the format QDQ.",
-    )
-
-
 _LIMITS = "8-bit codes, constant scales"
 _WITH = f"{_LIMITS}; two activations, or one and a constant per channel"
 
 MICROSOFT: dict[str, Translator] = {
-    "QLinearSoftmax": Translator(
-        (Attribute("axis", "int"), Attribute("opset", "int")),
-        _qlinear_softmax,
-        limits="not supported: its result depends on the order of float32 roundings",
-        codes=True,
-    ),
     "QLinearAdd": Translator((), _qlinear_add, limits=_WITH, codes=True),
     "QLinearMul": Translator((), _qlinear_mul, limits=_WITH, codes=True),
     "QLinearConcat": Translator(

@@ -294,15 +294,32 @@ def test_dynamic_quantization_is_refused():
     )
 
 
-def test_softmax_is_refused_with_its_reason():
+@TYPES
+@pytest.mark.parametrize("seed", range(6))
+def test_softmax(codes, seed):
+    draw = Draw(seed, codes)
+    length = int(draw.rng.integers(1, 40))
+    zero = codes(draw.ends.min if seed % 2 else draw.rng.integers(-100, 100) % 100)
+    weights = parameters(draw, "x", x=draw.scale(0.002, 0.3)) | {"r_s": F32(1 / 256), "r_z": zero}
+    x = draw.tensor(3000, length)
+    check("QLinearSoftmax", {"x": x}, weights, POOL, axis=-1, opset=13)
+    image = draw.tensor(50, 3, 5, 4)
+    check("QLinearSoftmax", {"x": image}, weights, POOL, axis=1, opset=13)
+    check("QLinearSoftmax", {"x": image}, weights, POOL, axis=2, opset=11)
+
+
+def test_a_softmax_with_another_scale_is_refused():
     draw = Draw(16, np.uint8)
-    weights = parameters(draw, "xr")
-    attributes = {"axis": 1, "opset": 13}
-    text = refused("QLinearSoftmax", {"x": draw.tensor(1, 4)}, weights, POOL, **attributes)
+    text = refused(
+        "QLinearSoftmax",
+        {"x": draw.tensor(1, 4)},
+        parameters(draw, "xr", r=F32(0.01)),
+        POOL,
+        opset=13,
+    )
     assert text == (
-        "Node 'node' (QLinearSoftmax): onnxruntime adds float32 exponentials one after the other, "
-        "and no integer sum rounds so. Stop before it with outputs=['x'] (--output-tensor 'x'), "
-        "whose order is the same, or quantize this operator in the format QDQ."
+        "Node 'node' (QLinearSoftmax): The scale of its result is 0.009999999776482582. Supported "
+        "is 1/256, as the quantizer writes."
     )
 
 
