@@ -254,8 +254,18 @@ def test_what_cannot_be_imported_is_named():
         "Quantize the model again."
     )
     assert refused(dequantize_with(weights={"s": np.ones(4, F32), "z": np.zeros(3, np.int8)})) == (
-        "Node 'd' (DequantizeLinear): Its 4 scales and 3 zero points along axis 1 do not fit 2 axes. "
+        "Node 'd' (DequantizeLinear): Its 4 scales and 3 zero points along axis 1 do not fit "
+        "the shape (n, 4). "
         "Quantize the model again."
+    )
+    nodes = [
+        make_node("DequantizeLinear", ["w", "s", "z"], ["wr"], name="d", axis=0),
+        make_node("MatMul", ["x", "wr"], ["y"]),
+    ]
+    weights = {"w": np.ones((4, 2), np.int8), "s": np.ones(3, F32), "z": np.zeros(3, np.int8)}
+    assert refused(model_of(nodes, {"x": (TensorProto.FLOAT, ["n", 4])}, weights)) == (
+        "Node 'd' (DequantizeLinear): Its 3 scales and 3 zero points along axis 0 do not fit the "
+        "shape (4, 2). Quantize the model again."
     )
     node = make_node("QuantizeLinear", ["x", "s"], ["y"], name="q", precision=TensorProto.FLOAT16)
     model = model_of([node], {"x": REAL}, {"s": F32(1)}, NEWEST)

@@ -323,6 +323,53 @@ def test_a_softmax_with_another_scale_is_refused():
     )
 
 
+CONV = ["x", "x_s", "x_z", "w", "w_s", "w_z", "y_s", "y_z", "b"]
+BROKEN = {
+    "w": [
+        (np.int8(1), "The weight 'w' has the shape ()."),
+        (np.zeros((0, 3, 3, 3), np.int8), "The weight 'w' has the shape (0, 3, 3, 3)."),
+        (np.zeros((2, 3, 3, 3), np.int64), "'w' has elements of type int64."),
+    ],
+    "w_s": [
+        (np.zeros(2, F32), "Scale 'w_s' is not one positive number, nor one per channel."),
+        (np.ones((2, 1), F32), "Scale 'w_s' is not one positive number, nor one per channel."),
+        (np.ones(3, F32), "It has 3 scales for 2 channels of 'w'."),
+        (np.ones(2, np.int32), "Scale 'w_s' is not one positive number, nor one per channel."),
+    ],
+    "w_z": [
+        (np.zeros(0, np.int8), "Zero point 'w_z' is empty."),
+        (np.zeros(3, np.int8), "It has 3 zero points for 2 channels of 'w'."),
+    ],
+    "x_s": [(np.ones(3, F32), "'x_s' gives an activation one scale per channel.")],
+    "y_z": [
+        (np.int32(0), "Its result is int32."),
+        (np.zeros(2, np.uint8), "'y_s' gives an activation one scale per channel."),
+    ],
+    "b": [
+        (np.zeros(2, np.int64), "The bias 'b' is int64[2]."),
+        (np.zeros(3, np.int32), "The bias 'b' is int32[3]."),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [(name, array, message) for name, cases in BROKEN.items() for array, message in cases],
+)
+def test_malformed_parameters_are_named(name, array, message):
+    draw = Draw(17, np.uint8)
+    weights = {
+        **parameters(draw, "xy"),
+        "w": np.ones((2, 3, 3, 3), np.int8),
+        "w_s": np.ones(2, F32),
+        "w_z": np.zeros(2, np.int8),
+        "b": np.zeros(2, np.int32),
+        name: array,
+    }
+    text = refused("QLinearConv", {"x": draw.tensor(1, 3, 5, 5)}, weights, CONV, "")
+    assert text.startswith(f"Node 'node' (QLinearConv): {message} ")
+
+
 def test_codes_cannot_enter_an_operator_on_reals():
     inputs = {"x": np.zeros((1, 4), np.uint8)}
     assert refused("Sigmoid", inputs, {}, ["x"], "") == (
