@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ir.interval import Interval
 from ..ir.numeric import Array
-from ..ir.ops_layout import Concat
+from ..ir.ops_layout import Concat, Ints
 from ..ir.ops_linear import Conv
 from ..ir.ops_product import Multiply
 from ..ir.ops_quant import PairLookup
@@ -17,6 +17,7 @@ from . import onnx_qarithmetic as arithmetic
 from .emit import Constant, Site
 from .emit_channels import along
 from .emit_layout import axis_of, reshape, swap
+from .emit_pick import broadcast
 from .onnx_call import Attribute, Call, Translator
 from .onnx_qarithmetic import Grid
 from .onnx_qcodes import (
@@ -36,17 +37,35 @@ def _qlinear_add(call: Call) -> str:
     if isinstance(call.operand(0), Constant) or isinstance(call.operand(3), Constant):
         return _add_constant(call, to)
     (x, left), (y, right) = codes_of(call, 0, 1, 2), codes_of(call, 3, 4, 5)
-    types = call.site.type_of(x), call.site.type_of(y)
-    if types[0].shape != types[1].shape:
+    shapes = [call.site.type_of(each).sample_shape for each in (x, y)]
+    if len(shapes[0]) != len(shapes[1]):
         raise call.site.fail(
-            f"It broadcasts {types[0]} and {types[1]}.",
-            "Two activations can be added only when their shapes are equal.",
+            f"It adds {call.site.type_of(x)} and {call.site.type_of(y)}.",
+            "Two activations must have equally many axes: insert axes of size 1.",
         )
-    table = Tensor(arithmetic.added(left, right, to), to.dtype)
+    sizes = tuple(map(max, *shapes))
+    x, y = (
+        broadcast(call.site.step(side), each, sizes) for side, each in (("left", x), ("right", y))
+    )
+    table = Tensor(_sums(left, right, to, *shapes), to.dtype)
     name = call.site.draft.builder.constant(f"{call.site.name}.table", table)
     slopes = float(left.scale / to.scale), float(right.scale / to.scale)
     op = PairLookup(to.dtype, (left.dtype.lo, right.dtype.lo), *slopes)
     return call.site.emit(op, x, y, name, encoding=encoding(to))
+
+
+def _sums(left: Grid, right: Grid, to: Grid, one: Ints, two: Ints) -> Array:
+    """Codes of every sum ``(codes of left, codes of right)`` of operands of these sizes.
+
+    Where one of them is repeated along the innermost axis that is longer than 1, it is one element
+    for a run of the other.
+    """
+    inner = next((pair for pair in zip(one[::-1], two[::-1], strict=True) if max(pair) > 1), (1, 1))
+    if inner[0] == inner[1]:
+        return arithmetic.added(left, right, to)
+    if inner[0] == 1:
+        return arithmetic.added_constant(right, left, left.codes, to)
+    return arithmetic.added_constant(left, right, right.codes, to).T
 
 
 def _with_constant(call: Call) -> tuple[int, int]:

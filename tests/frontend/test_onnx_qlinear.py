@@ -222,6 +222,16 @@ def test_binary_operators_with_a_constant(codes, operator, shape, first):
 
 
 @TYPES
+@pytest.mark.parametrize(
+    "shapes", [((4, 1, 1), (4, 6, 6)), ((4, 5, 6), (1, 5, 6)), ((4, 3), (4, 1))]
+)
+def test_a_sum_repeats_axes_of_size_one(codes, shapes):
+    draw = Draw(18, codes)
+    inputs = {name: draw.tensor(400, *shape) for name, shape in zip("xy", shapes, strict=True)}
+    check("QLinearAdd", inputs, parameters(draw, "xyr"), BINARY)
+
+
+@TYPES
 def test_a_product_repeats_axes_of_size_one(codes):
     draw = Draw(9, codes)
     weights = parameters(draw, "xyr", r=draw.scale() / 8)
