@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 from onnx.helper import make_node
 
-from intaglio.errors import ImportModelError
 from intaglio.frontend.onnx_import import import_onnx
+from intaglio.ir.evaluate import evaluate
 from intaglio.ir.ops_linear import Dense
 
 IMAGE = {"x": [1, 2, 4, 6]}
@@ -104,3 +105,13 @@ def test_what_is_not_supported_is_refused_by_name(model_of):
         with pytest.raises(ImportModelError) as caught:
             import_onnx(model)
         assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_codes_are_resized_as_they_are(model_of, dtype):
+    model = resized(model_of, scales=(1, 1, 2, 3), coordinate_transformation_mode="half_pixel")
+    kind = TensorProto.UINT8 if dtype is np.uint8 else TensorProto.INT8
+    model.graph.input[0].type.tensor_type.elem_type = kind
+    x = np.arange(48, dtype=dtype).reshape(1, 2, 4, 6)
+    (found,) = evaluate(import_onnx(model), {"x": x}).values()
+    assert (found == x.repeat(2, axis=2).repeat(3, axis=3)).all()
