@@ -204,9 +204,10 @@ FIX = "Quantise its operands, or replace it by operators that `intaglio ops` lis
             f"Node '/a' (average_pool): It averages windows of different sizes at the border. {FIX}",
         ),
         (
-            'z: uint8[n,2] = quantize {"dtype": "uint8"} (y, rows, no) from "/q"\nreturn z',
+            "r: float32[n,2] = relu (y)\n"
+            'z: uint8[n,2] = quantize {"dtype": "uint8"} (r, rows, no) from "/q"\nreturn z',
             "2",
-            "Node '/q' (quantize): It has one scale per channel where one for the tensor is needed. "
+            "Node '/q' (quantize): It quantizes channel by channel what is not linear in codes. "
             + FIX,
         ),
         (
