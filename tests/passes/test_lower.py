@@ -176,9 +176,9 @@ FIX = "Quantise its operands, or replace it by operators that `intaglio ops` lis
             "Output 'r': It is real, not codes. Put a quantise point before every output.",
         ),
         (
-            'r: float32[n,2] = relu (x) from "/r"\n' + point("r"),
+            'r: float32[n,2] = unary {"function": "sigmoid"} (x) from "/r"\n' + point("r"),
             "2",
-            f"Node '/r' (relu): It reads 'x', which is not quantised. {FIX}",
+            f"Node '/r' (unary): It reads 'x', which is not quantised. {FIX}",
         ),
         (
             "r: float32[n,2] = relu (y)\n"
