@@ -96,12 +96,13 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """``scale[c] * input + offset[c]`` of a real input, then moved by ``moves``: not codes yet."""
+    """``clip(scale[c] * input + offset[c], bounds)``, moved by ``moves``: not codes yet."""
 
     name: str
     scale: tuple[Fraction, ...]
     offset: tuple[Fraction, ...]
     moves: tuple[Node, ...] = ()
+    bounds: Bounds = UNBOUNDED
 
     def affine(self, factor: tuple[Fraction, ...], shift: tuple[Fraction, ...]) -> Raw:
         """``factor[c] * self + shift[c]``."""

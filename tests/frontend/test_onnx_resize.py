@@ -5,6 +5,7 @@ import pytest
 from onnx import TensorProto
 from onnx.helper import make_node
 
+from intaglio.errors import ImportModelError
 from intaglio.frontend.onnx_import import import_onnx
 from intaglio.ir.evaluate import evaluate
 from intaglio.ir.ops_linear import Dense
