@@ -134,6 +134,8 @@ def _requantize(
         steps = thresholds(f, reach)
         if steps is not None and steps[0].shape[1] <= MAX_THRESHOLDS:
             return emit_threshold(self, node, image.name, target.dtype, name, *steps)
+        if f.channels == 1 and self.facts[image.name].type.dtype.bits <= MAX_TABLE_BITS:
+            return _tabulate(self, node, image.name, f, target.dtype, name)
         parameters = nearest_parameters(f, reach)
     certificate = prove(f, parameters, reach)
     return emit_requantize(self, node, image.name, target.dtype, name, parameters, certificate)
@@ -227,13 +229,15 @@ def emit_threshold(
 
 
 def _add(self: Lowering, node: Node, total: Sum, target: Target, name: str) -> str:
-    if target.dtype.kind == "bipolar":
-        image = sum_image(self, node, total, f"{node.name}.acc")
-        if image is None:
-            raise refuse(node, "takes the sign of a sum whose scales have no common unit")
-        return _sign(self, node, image, target, name)
     operands = total.x.name, total.y.name
     x_range, y_range = (self.facts[each].interval.bounds for each in operands)
+    if target.dtype.kind == "bipolar":
+        image = sum_image(self, node, total, f"{node.name}.acc")
+        if image is not None:
+            return _sign(self, node, image, target, name)
+        ends = (-1 if total.bounds[0] < 0 else 0, -1 if total.bounds[1] < 0 else 0)
+        floors = sum_table(total, Fraction(1), 0, "floor", ends, x_range, y_range)
+        return emit_pair_table(self, node, 2 * floors + 1, operands, target.dtype, name)
     codes = target.code(total.bounds[0]), target.code(total.bounds[1])
     before, after = target.zeros
     definition = (total, target.scale, after, target.op.rounding, codes, x_range, y_range, before)
@@ -315,10 +319,27 @@ def _lookup(self: Lowering, node: Node, function: Function, target: Target, name
                 fix="Clip its input to where it is defined.",
             )
         outputs = target.encode(results)
-    table = self.constant(f"{name}.table", outputs, target.dtype)
-    certificate = Certificate("table", "lookup", dtype.lo, dtype.hi)
-    op = Lookup(target.dtype, dtype.lo)
-    return self.emit(name, op, codes.name, table, node=node, certificate=certificate)
+    return _emit_lookup(self, node, codes.name, outputs, target.dtype, name)
+
+
+def _tabulate(
+    self: Lowering, node: Node, source: str, f: Rescale, dtype: NumericType, name: str
+) -> str:
+    """The definition of every code of ``source``."""
+    own = self.facts[source].type.dtype
+    every = np.arange(own.lo, own.hi + 1, dtype=np.int64)
+    return _emit_lookup(self, node, source, f.codes(every.tolist(), 0), dtype, name)
+
+
+def _emit_lookup(
+    self: Lowering, node: Node, source: str, outputs: Array, dtype: NumericType, name: str
+) -> str:
+    """Append a table with the code of each code of ``source``."""
+    own = self.facts[source].type.dtype
+    table = self.constant(f"{name}.table", outputs, dtype)
+    certificate = Certificate("table", "lookup", own.lo, own.hi)
+    op = Lookup(dtype, own.lo)
+    return self.emit(name, op, source, table, node=node, certificate=certificate)
 
 
 def _join(self: Lowering, node: Node, joined: Joined, target: Target, name: str) -> str:

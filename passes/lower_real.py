@@ -196,6 +196,8 @@ def lower_pass_through(self: Lowering, node: Node) -> None:
         dtype = self.facts[x.name].type.dtype
         steps = exact_bound(op.value) / x.scale
         code = round_fraction(steps, "half_up") + x.zero_point
+        if dtype.kind == "bipolar" and code == 0:
+            raise refuse(node, "puts 0 around bipolar codes, which are -1 and +1")
         op = replace(op, value=min(max(code, dtype.lo), dtype.hi))
     encoding = Encoding(float(x.scale), x.zero_point)
     made = self.emit(node.name, op, x.name, node=node, encoding=encoding)

@@ -117,6 +117,8 @@ class _Making:
                 return False
             shape, options = drawn
         given = self.grid_of(sources[0])
+        if kind == "pad" and given.bits == 1:  # -1 and +1: nothing stands for a border of zeros
+            return False
         weight = None
         if kind in LINEAR:
             weight = choose_weight(rng, self.dialect, kind, options.pop("weight"), options)
@@ -139,7 +141,7 @@ class _Making:
 
     def finish(self) -> Network:
         if not self.layers:
-            self.append("relu", (0,), np.random.default_rng(0))
+            self.append("pad", (0,), np.random.default_rng(0))
         ends = self.unused
         return Network(self.shape, self.grid, tuple(self.layers), tuple(ends[-3:]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,15 @@ DIALECT = Dialect(
     weights=((8, True), (8, True), (8, False), (4, True)),
     weight_zeros="own",
 )
+
+WIDE = replace(
+    DIALECT,
+    name="qdq 16 bits",
+    kinds=tuple(k for k in DIALECT.kinds if k not in ("add", "sub", "mul", "matmul", "softmax")),
+    activations=((16, True), (16, False), (8, False)),
+    weights=((4, True),),
+)
+"""Codes of 16 bits; their sums and products have other limits."""
 
 
 def emit_qdq(network: Network) -> onnx.ModelProto:

@@ -51,7 +51,11 @@ def emit_qonnx(network: Network, batch: int) -> onnx.ModelProto:
         real[index] = _quantizer(model, name, layer.grid, rounding, index % 5 == 0)
     model.outputs = [real[each] for each in network.outputs]
     given = helper.make_tensor_value_info("v0", TensorProto.FLOAT, [batch, *network.shape])
-    return model.build([given], 17, DOMAIN)
+    made = model.build([given], 17, DOMAIN)
+    for output, index in zip(made.graph.output, network.outputs, strict=True):
+        shape = [batch, *network.shape_of(index)]
+        output.CopyFrom(helper.make_tensor_value_info(output.name, TensorProto.FLOAT, shape))
+    return made
 
 
 def _quantizer(model: Model, name: str, grid: Grid, rounding: str, narrow: int) -> str:

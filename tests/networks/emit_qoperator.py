@@ -25,7 +25,7 @@ UNSIGNED = Dialect(
     weight_zeros="shared",
     keeps=frozenset((*_KEEPS, "clip", "relu")),
     fused=(),
-    bordered_averages=False,
+    bordered_pools=False,
 )
 SIGNED = replace(
     UNSIGNED,

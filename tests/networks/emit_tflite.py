@@ -19,7 +19,7 @@ DIALECT = Dialect(
     ),
     activations=((8, True),),
     keeps=frozenset(_KEEPS),
-    any_pads=False,
+    padding=("VALID", "SAME"),
     groups=False,
     fixed={"sigmoid": _SHARES, "softmax": _SHARES, "tanh": Grid(1 / 128, 0, 8, True)},
 )

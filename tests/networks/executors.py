@@ -44,3 +44,13 @@ def litert_codes(model: bytes, codes: Array) -> dict[str, Array]:
             if re.fullmatch(r"v[0-9]+(\.part[0-9]+)?", each["name"]):
                 rows.setdefault(each["name"], []).append(made.get_tensor(each["index"]))
     return {name: np.concatenate(parts) for name, parts in rows.items()}
+
+
+def qonnx_values(model: onnx.ModelProto, x: Array) -> dict[str, Array]:
+    """Every tensor of a QONNX model by the executor of qonnx."""
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    wrapped = ModelWrapper(model).transform(InferShapes())
+    return execute_onnx(wrapped, {"v0": x}, return_full_exec_context=True)

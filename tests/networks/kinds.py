@@ -34,12 +34,14 @@ def _pads(
     rng: Rng, dialect: Dialect, sizes: Shape, spans: Shape, strides: Shape, limits: Shape
 ) -> tuple[tuple[int, ...], str]:
     """Pads (top, left, bottom, right), each at most its limit, and what TFLite calls them."""
-    way = rng.random()
-    if way < 0.25:
+    way = pick(rng, *dialect.padding)
+    if way == "VALID":
         return (0, 0, 0, 0), "VALID"
-    if way < 0.7 or not dialect.any_pads:
+    if way == "SAME":
         pairs = [_same(*each) for each in zip(sizes, spans, strides, strict=True)]
         return tuple(p[end] for end in (0, 1) for p in pairs), "SAME"
+    if way == "EVEN":
+        return (1, 1, 1, 1), "EVEN"
     return tuple(int(rng.integers(limits[i % 2] + 1)) for i in range(4)), "ANY"
 
 
@@ -49,7 +51,7 @@ def _window(
     """The spatial sizes of the result and the options of a window; None where it does not fit."""
     strides = (1, 1) if chance(rng, 0.65) else (pick(rng, 1, 2), pick(rng, 2, 1, 3))
     dilations = (pick(rng, 1, 2), 2) if chance(rng, dilate) else (1, 1)
-    if not dialect.any_pads and dilations != (1, 1):
+    if "ANY" not in dialect.padding and dilations != (1, 1):
         strides = (1, 1)
     spans = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
     pads, padding = _pads(rng, dialect, x[1:], spans, strides, most)
@@ -89,9 +91,10 @@ def _conv_transpose(rng: Rng, dialect: Dialect, x: Shape) -> Drawn | None:
     kernel, strides = pick(rng, (2, 2), (3, 3), (2, 3)), pick(rng, (2, 2), (1, 1), (1, 2), (2, 3))
     groups = _groups(rng, dialect, x[0]) if dialect.groups else 1
     each = int(rng.integers(1, max(1, 4 // groups) + 1))
-    extra = tuple(int(rng.integers(s)) if dialect.any_pads else 0 for s in strides)
+    free = "ANY" in dialect.padding
+    extra = tuple(int(rng.integers(s)) if free else 0 for s in strides)
     pads, padding = (0, 0, 0, 0), "VALID"
-    if dialect.any_pads and chance(rng, 0.5):
+    if free and chance(rng, 0.5):
         pads, padding = tuple(int(rng.integers(2)) for _ in range(4)), "ANY"
     sizes = tuple(
         s * (size - 1) + k - pads[a] - pads[a + 2] + extra[a]
@@ -119,14 +122,9 @@ def _dense(rng: Rng, dialect: Dialect, x: Shape) -> Drawn | None:
 def _pool(rng: Rng, dialect: Dialect, x: Shape) -> Drawn | None:
     kernel = pick(rng, (2, 2), (3, 3), (2, 1), (1, 3))
     found = _window(rng, dialect, x, kernel, 0.0, most=tuple(k - 1 for k in kernel))
-    return None if found is None else ((x[0], *found[0]), found[1])
-
-
-def _average(rng: Rng, dialect: Dialect, x: Shape) -> Drawn | None:
-    found = _pool(rng, dialect, x)
-    if found is None or dialect.bordered_averages or not any(found[1]["pads"]):
-        return found
-    return None
+    if found is None or (any(found[1]["pads"]) and not dialect.bordered_pools):
+        return None
+    return (x[0], *found[0]), found[1]
 
 
 def _global(rng: Rng, dialect: Dialect, x: Shape) -> Drawn | None:
@@ -194,7 +192,7 @@ IMAGES = {
     "conv": _conv,
     "conv_transpose": _conv_transpose,
     "max_pool": _pool,
-    "average_pool": _average,
+    "average_pool": _pool,
     "global_average": _global,
     "global_max": _global,
     "resize": _resize,

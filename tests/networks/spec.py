@@ -117,8 +117,9 @@ class Network:
 class Dialect:
     """What a dialect can say: kinds of layers, types of codes as (bits, signed), zero points.
 
-    ``keeps`` are kinds whose result has the grid of its first operand. ``any_pads`` allows borders
-    other than SAME and VALID; ``groups`` allows more groups than 1 and all channels.
+    ``keeps`` are kinds whose result has the grid of its first operand. ``padding`` are kinds of
+    borders: those of TFLite, EVEN ones of one element, or ANY; average pools have none unless
+    ``bordered_pools``. ``groups`` allows more groups than 1 and all channels.
     ``weight_zeros`` is "", "shared" by all channels or "own" for each.
     """
 
@@ -130,9 +131,9 @@ class Dialect:
     weight_zeros: str = ""
     keeps: frozenset[str] = frozenset()
     fused: tuple[str, ...] = ("", "relu", "clip")
-    any_pads: bool = True
+    padding: tuple[str, ...] = ("VALID", "SAME", "ANY")
     groups: bool = True
-    bordered_averages: bool = True
+    bordered_pools: bool = True
     fixed: Mapping[str, Grid] = field(default_factory=dict)
 
 
