@@ -16,6 +16,7 @@ from torch import nn
 
 import intaglio
 from intaglio.errors import ImportModelError, PassError
+from intaglio.frontend.compare import compare_torch
 from intaglio.frontend.brevitas_points import is_brevitas
 
 from .brevitas_cases import LAYERS, ROUNDINGS, Case, build, compare
@@ -208,6 +209,13 @@ def test_values_and_errors_speak_of_the_paths_of_modules():
     }
     assert is_brevitas(module)
     assert not is_brevitas(nn.Linear(2, 2))
+
+
+def test_the_imported_graph_is_compared_with_the_module():
+    module, x = build(Case(4))
+    graph = intaglio.import_model(module, (x,))
+    (difference,) = compare_torch(module, graph, {graph.inputs[0].name: x.numpy()}).outputs
+    assert difference.absolute < 1e-5
 
 
 def test_a_module_is_as_before_once_it_is_imported():
