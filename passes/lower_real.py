@@ -10,12 +10,12 @@ import numpy as np
 
 from ..ir.graph import Node
 from ..ir.numeric import Array, Encoding, narrowest
-from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
+from ..ir.ops_layout import Concat, Pad
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add, Clip, Unary
 from ..ir.ops_quant import Dequantize, Quantize
 from ..ir.tensor import Tensor
-from .lower_channels import dequantized, moved_image, settled
+from .lower_channels import dequantized, settled
 from .lower_codes import rising
 from .lower_monotone import RISING
 from .lowering import Lowering, fractions, refuse
