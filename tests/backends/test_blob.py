@@ -305,6 +305,14 @@ def small_program() -> Program:
     return Program("net", slots, steps, (0,), (6, 5), 192, "recipe", proofs)
 
 
+@pytest.mark.parametrize("encoding", [Encoding(0.1, 3, 0.5), Encoding(0.1, 3, 0.0, "floor")])
+def test_offset_and_rounding_of_an_input_are_kept(encoding: Encoding) -> None:
+    program = small_program()
+    slots = (replace(program.slots[0], encoding=encoding), *program.slots[1:])
+    changed = replace(program, slots=slots)
+    assert read_blob(write_blob(changed)).slots[0].encoding == encoding
+
+
 def test_every_byte_lies_where_the_document_says() -> None:
     blob = write_blob(small_program())
     magic, major, minor, flags, size, arena = struct.unpack_from("<4sHHIII", blob, 0)

@@ -17,6 +17,7 @@ from torch import nn
 import intaglio
 from intaglio.errors import ImportModelError, PassError
 from intaglio.frontend.brevitas_points import is_brevitas
+from intaglio.frontend.compare import compare_torch
 
 from .brevitas_cases import LAYERS, ROUNDINGS, Case, build, compare
 
@@ -210,6 +211,13 @@ def test_values_and_errors_speak_of_the_paths_of_modules():
     assert not is_brevitas(nn.Linear(2, 2))
 
 
+def test_the_imported_graph_is_compared_with_the_module():
+    module, x = build(Case(4))
+    graph = intaglio.import_model(module, (x,))
+    (difference,) = compare_torch(module, graph, {graph.inputs[0].name: x.numpy()}).outputs
+    assert difference.absolute < 1e-5
+
+
 def test_a_module_is_as_before_once_it_is_imported():
     module, x = build(Case(4))
     before = {name: (type(each), sorted(vars(each))) for name, each in module.named_modules()}
@@ -264,13 +272,19 @@ def test_what_is_no_integer_quantizer_is_refused_with_its_path(layers, message):
         intaglio.import_model(module, (torch.randn(1, 8),))
 
 
-def test_a_function_of_an_accumulator_is_refused_with_its_module():
-    sigmoid = qnn.QuantSigmoid(**PACKED)
-    module = Net(
-        lambda net, x: net.sigmoid(net.linear(net.first(x))),
-        first=identity(),
-        linear=qnn.QuantLinear(8, 4, True),
-        sigmoid=sigmoid,
-    )
-    with pytest.raises(PassError, match=re.escape("Node 'sigmoid.act_quant.sigmoid' (unary)")):
+@pytest.mark.parametrize("name", ["QuantSigmoid", "QuantTanh"])
+def test_rising_functions_of_accumulators_are_thresholds(name):
+    layers = {"first": identity(), "linear": qnn.QuantLinear(8, 4, True), "norm": nn.BatchNorm1d(4)}
+    layers["last"] = getattr(qnn, name)(**PACKED)
+    layers["norm"].weight.data[0] = -1.0
+    module = Net(lambda net, x: net.last(net.norm(net.linear(net.first(x)))), **layers)
+    methods = [proof.method for proof in check(module, (8,)).certificates.values()]
+    assert methods[-1] == "threshold"
+
+
+def test_another_function_of_an_accumulator_is_refused_with_its_module():
+    layers = {"first": identity(), "linear": qnn.QuantLinear(8, 4, True)}
+    layers["last"] = qnn.QuantHardSwish(**PACKED)
+    module = Net(lambda net, x: net.last(net.linear(net.first(x))), **layers)
+    with pytest.raises(PassError, match=re.escape("Node 'last.act_quant.hardswish' (unary)")):
         check(module, (8,))

@@ -161,6 +161,15 @@ def test_text_looks_as_documented():
     )
 
 
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("offset", [0.0, (0.5, -1.0)])
+def test_the_rounding_of_an_input_is_part_of_its_encoding(rounding, offset):
+    value = Value("x", TensorType((BATCH, 2), INT32), "", Encoding(0.5, 3, offset, rounding))
+    graph = Graph("net", (value,), {}, (), ("x",))
+    assert from_text(to_text(graph)) == graph
+    assert (f" {rounding})" in to_text(graph)) == (rounding != "half_up")
+
+
 def test_comments_blank_lines_and_indentation_do_not_matter():
     text = "\n// a comment\ngraph g (x: float32[n,2])\n\n      // more\ny: float32[n,2] = relu (x)\nreturn y"
     graph = from_text(text)
