@@ -111,9 +111,10 @@ def search(wanted: int, first: int = 0, only: str | None = None) -> tuple[Run, i
             progress.update(task, completed=done, description=f"block {number}, {name}")
             if done >= wanted:
                 return run, number
+            before = len(run.failures)
             run_block(run, name, number)
-            for failure in run.failures[-1:]:
-                print(f"block {number}, {name}: {failure}", file=sys.stderr)
+            for failure in run.failures[before:]:
+                print(f"block {number}: {failure}", file=sys.stderr)
     raise AssertionError("blocks never end")
 
 

@@ -131,6 +131,8 @@ def twin(graph: Graph, integers: Graph, node: Any) -> str | None:
     if node.op.name != "quantize":
         return node.name if same_type(integers, node.name, node) else None
     scale, zero = (graph.constants[each].array.reshape(-1) for each in node.inputs[1:])
+    if same_type(integers, node.name, node):
+        return str(node.name)
     names = [*(user.name for user in graph.users[node.name]), node.inputs[0]]
     for name in (*names, *(f"{node.inputs[0]}.{number}" for number in range(1, 4))):
         if not same_type(integers, name, node) or scale.size > 1:

@@ -80,6 +80,22 @@ def _tflite(network: Network) -> Tally:
     return tally
 
 
+def _xnnpack(network: Network) -> Tally:
+    """The outputs only: the runtime keeps nothing else."""
+    from intaglio.frontend.tflite_import import import_tflite
+    from intaglio.tests.frontend.tflite_models import litert
+    from intaglio.tests.networks.emit_tflite import emit_tflite, file_order
+
+    model = emit_tflite(network)
+    stages = staged(import_tflite(model, semantics="xnnpack"))
+    codes = {name: file_order(array) for name, array in input_codes(network).items()}
+    tally = check_stages(stages, codes)
+    found = litert(model, "xnnpack", codes["v0"])
+    expected = dict(zip((f"v{each}" for each in network.outputs), found, strict=True))
+    compare_codes(stages, codes, expected, "LiteRT", tally)
+    return tally
+
+
 def _qonnx(network: Network) -> Tally:
     from intaglio.frontend.onnx_import import import_onnx
     from intaglio.tests.networks.emit_qonnx import emit_qonnx
@@ -180,6 +196,7 @@ TRIALS = {
     "qoperator int8": Trial("emit_qoperator", "SIGNED", _qoperator, "onnxruntime"),
     "qonnx": Trial("emit_qonnx", "DIALECT", _qonnx, "qonnx"),
     "tflite": Trial("emit_tflite", "DIALECT", _tflite, "ai_edge_litert"),
+    "tflite xnnpack": Trial("emit_tflite", "DIALECT", _xnnpack, "ai_edge_litert"),
     "brevitas": Trial("emit_brevitas", "DIALECT", _brevitas, "brevitas"),
     "float": Trial("emit_float", "DIALECT", _float),
 }

@@ -18,7 +18,7 @@ DIALECT = Dialect(
     "brevitas",
     (
         *("conv", "conv_transpose", "dense", "add", "sub", "mul", "concat", "average_pool"),
-        *("global_average", "max_pool", "pad", "reshape", "flatten"),
+        *("global_average", "max_pool", "resize", "pad", "reshape", "flatten", "softmax"),
         *("transpose", "slice", "relu", "clip", "leaky_relu", "sigmoid", "tanh", "hard_swish"),
         *("elu",),
     ),
@@ -155,6 +155,8 @@ def _value(layer: Layer, x: list[Any], linear: Any) -> Any:
         "global_average": lambda: x[0].mean((2, 3), keepdim=True),
         "max_pool": lambda: functional.max_pool2d(x[0], options["kernel"], options["strides"]),
         "average_pool": lambda: functional.avg_pool2d(x[0], options["kernel"], options["strides"]),
+        "resize": lambda: functional.interpolate(x[0], scale_factor=options["factors"]),
+        "softmax": lambda: torch.softmax(x[0], -1),
         "reshape": lambda: x[0].reshape(-1, *layer.shape),
         "flatten": lambda: x[0].flatten(1),
         "transpose": lambda: x[0].permute(0, *(axis + 1 for axis in options["order"])),

@@ -36,9 +36,11 @@ WIDE = replace(
 def emit_qdq(network: Network) -> onnx.ModelProto:
     """The model; value i is ``v{i}``, its codes ``v{i}.codes`` and what they stand for ``v{i}.real``.
 
-    Where a layer that moves elements keeps its grid, nothing is quantized after it.
+    Nothing is quantized after some layers: ``network.unquantized``, and at times a layer whose
+    accumulators are an output.
     """
-    model = Model()
+    used = {source for layer in network.layers for source in layer.sources}
+    model, unquantized = Model(), network.unquantized
     quantized(model, "v0", network.grid)
     real = {0: "v0.real"}
     for index, layer in enumerate(network.layers, 1):
@@ -48,8 +50,10 @@ def emit_qdq(network: Network) -> onnx.ModelProto:
             step = network.grid_of(layer.sources[0]).scale
             parameters = weights(model, layer, layer.weight, name, step)
         emit(model, layer, [real[each] for each in layer.sources], name, *parameters)
-        moved = layer.kind in MOVES and layer.grid == network.grid_of(layer.sources[0])
-        if moved and index not in network.outputs:
+        bare = (
+            layer.kind in ("conv", "dense") and not layer.fused and index % 2 and index not in used
+        )
+        if index in unquantized or bare:
             real[index] = name
         else:
             assert layer.grid is not None

@@ -30,9 +30,9 @@ DIALECT = Dialect(
 def emit_qonnx(network: Network, batch: int) -> onnx.ModelProto:
     """The model; value i is ``v{i}`` and ``v{i}.real`` behind its quantizer.
 
-    Where a layer that moves elements keeps its grid, nothing is quantized after it.
+    Nothing is quantized after the layers ``network.unquantized``.
     """
-    model = Model()
+    model, unquantized = Model(), network.unquantized
     _quantizer(model, "v0", network.grid, "ROUND", 0)
     real = {0: "v0.real"}
     for index, layer in enumerate(network.layers, 1):
@@ -43,8 +43,7 @@ def emit_qonnx(network: Network, batch: int) -> onnx.ModelProto:
             parameters = _weights(model, layer, layer.weight, name, step)
         emit(model, layer, [real[each] for each in layer.sources], name, *parameters)
         assert layer.grid is not None
-        moved = layer.kind in MOVES and layer.grid == network.grid_of(layer.sources[0])
-        if moved and index not in network.outputs:
+        if index in unquantized:
             real[index] = name
             continue
         rounding = ROUNDINGS[(7 * index) % len(ROUNDINGS)]

@@ -19,6 +19,22 @@ Wish = tuple[str, int]
 Wishes = tuple[Wish, ...]
 
 
+MOVES = (
+    "max_pool",
+    "global_max",
+    "resize",
+    "pad",
+    "reshape",
+    "flatten",
+    "transpose",
+    "slice",
+)
+"""Kinds that choose among elements."""
+LATE = tuple(kind for kind in MOVES if kind != "resize")
+"""Those that may stand before the quantizer: a resize is made of several parts."""
+UNARY = ("relu", "clip", "leaky_relu", "sigmoid", "tanh", "hard_swish", "hard_sigmoid", "elu")
+
+
 @dataclass(frozen=True)
 class Grid:
     """Codes of one tensor: ``scale * (code - zero)``; the scale is a float32."""
@@ -105,6 +121,28 @@ class Network:
     def shape_of(self, value: int) -> Shape:
         return self.shape if value == 0 else self.layers[value - 1].shape
 
+    @property
+    def unquantized(self) -> frozenset[int]:
+        """Values after which a dialect of reals may leave out the quantizer.
+
+        Codes that were only moved stay codes; what one layer moves may become codes behind it.
+        """
+        users: dict[int, list[Layer]] = {}
+        for layer in self.layers:
+            for source in layer.sources:
+                users.setdefault(source, []).append(layer)
+        found, late = set(), set()
+        for index, layer in enumerate(self.layers, 1):
+            after = users.get(index, [])
+            waits = not late.isdisjoint(layer.sources)
+            if index in self.outputs or not after:
+                continue
+            if layer.kind in MOVES and layer.grid == self.grid_of(layer.sources[0]) and not waits:
+                found.add(index)
+            elif len(after) == 1 and after[0].kind in LATE and (waits or index % 3 == 0):
+                late.add(index)
+        return frozenset(found | late)
+
     def codes(self, count: int, seed: int) -> Array:
         """Random codes of the input, of which a sample holds the ends only."""
         rng = np.random.default_rng(seed)
@@ -135,17 +173,3 @@ class Dialect:
     groups: bool = True
     bordered_pools: bool = True
     fixed: Mapping[str, Grid] = field(default_factory=dict)
-
-
-MOVES = (
-    "max_pool",
-    "global_max",
-    "resize",
-    "pad",
-    "reshape",
-    "flatten",
-    "transpose",
-    "slice",
-)
-"""Kinds that choose among elements."""
-UNARY = ("relu", "clip", "leaky_relu", "sigmoid", "tanh", "hard_swish", "hard_sigmoid", "elu")
