@@ -195,7 +195,8 @@ def choose_weight(
         codes[int(rng.integers(shape[0]))] = 0
     if bits == 1:
         codes = np.where(codes < 0, -1, 1)
-    channels = rows if kind != "conv_transpose" and chance(rng, 0.5) else 1
+    axis = int(kind == "conv_transpose")
+    channels = shape[axis] if chance(rng, 0.5) else 1
     fan = prod(shape) / rows
     near = np.exp(rng.uniform(-0.7, 0.5, channels)) / (max(grid.hi, 1) * np.sqrt(fan))
     scale = np.array([any_scale(rng, each) for each in near], dtype=np.float32)
@@ -208,7 +209,7 @@ def choose_weight(
     if chance(rng, 0.75):
         most = int(grid.hi * 60 * np.sqrt(fan)) + 1
         bias = rng.integers(-most, most + 1, rows)
-    return Weight(codes.astype(np.int64), scale, zero.astype(np.int64), bits, signed, bias)
+    return Weight(codes.astype(np.int64), scale, zero.astype(np.int64), bits, signed, bias, axis)
 
 
 __all__ = ["CLIP", "build"]

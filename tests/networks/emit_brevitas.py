@@ -126,7 +126,9 @@ def _linear(layer: Layer, network: Network) -> Any:
     made.weight.data = torch.from_numpy(near.astype(np.float32))
     if weight.bias is not None:
         step = network.grid_of(layer.sources[0]).scale
-        made.bias.data = torch.from_numpy((weight.bias * weight.scale * step).astype(np.float32))
+        made.bias.data = torch.from_numpy(
+            (weight.bias * weight.bias_scale * step).astype(np.float32)
+        )
     return made
 
 

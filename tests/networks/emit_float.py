@@ -28,7 +28,7 @@ def emit_float(network: Network) -> onnx.ModelProto:
             parameters.append(model.constant(f"{name}.weight", reals))
             if layer.weight.bias is not None:
                 step = network.grid_of(layer.sources[0]).scale
-                bias = (layer.weight.bias * layer.weight.scale * step).astype(np.float32)
+                bias = (layer.weight.bias * layer.weight.bias_scale * step).astype(np.float32)
                 parameters.append(model.constant(f"{name}.bias", bias))
         emit(model, layer, [f"v{each}" for each in layer.sources], name, *parameters)
     model.outputs = [f"v{each}" for each in network.outputs]

@@ -84,10 +84,14 @@ def weights(model: Model, layer: Layer, weight: Weight, name: str, step: float) 
         model.constant(f"{name}.weight_scale", scale),
         model.constant(f"{name}.weight_zero", zero, element_type(grid)),
     ]
-    found = [model.node("DequantizeLinear", held, f"{name}.weights", axis=None if single else 0)]
+    found = [
+        model.node(
+            "DequantizeLinear", held, f"{name}.weights", axis=None if single else weight.axis
+        )
+    ]
     if weight.bias is None:
         return found
-    worth = (np.float32(step) * weight.scale).astype(np.float32)
+    worth = (np.float32(step) * weight.bias_scale).astype(np.float32)
     if int(name[1:]) % 2:
         bias = (weight.bias * worth).astype(np.float32)
         return [*found, model.constant(f"{name}.bias", bias)]

@@ -79,8 +79,7 @@ def _quantizer(model: Model, name: str, grid: Grid, rounding: str, narrow: int) 
 def _weights(model: Model, layer: Layer, weight: Weight, name: str, step: float) -> list[str]:
     """Float weights, near their codes, behind a quantizer; a float bias."""
     rng = np.random.default_rng(int(name[1:]))
-    rows = (-1, *(1,) * (weight.codes.ndim - 1))
-    scale = weight.scale.reshape(rows if weight.scale.size > 1 else ())
+    scale = weight.along(weight.scale) if weight.scale.size > 1 else weight.scale.reshape(())
     reals = weight.reals + rng.uniform(-0.4, 0.4, weight.codes.shape) * scale
     held = [
         model.constant(f"{name}.weight", reals, np.float32),
@@ -94,6 +93,6 @@ def _weights(model: Model, layer: Layer, weight: Weight, name: str, step: float)
         given: dict[str, Any] = {"signed": 1, "narrow": 1, "rounding_mode": "ROUND"}
         found = [model.node("Quant", held, f"{name}.weights", DOMAIN, **given)]
     if weight.bias is not None:
-        bias = weight.bias * (weight.scale * np.float32(step))
+        bias = weight.bias * (weight.bias_scale * np.float32(step))
         found.append(model.constant(f"{name}.bias", bias, np.float32))
     return found

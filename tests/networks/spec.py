@@ -70,9 +70,9 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Weight:
-    """Codes ``(co, ...)`` int64, scales and zero points ``(1,)`` or ``(co,)``, a bias or None.
+    """Codes ``(co, ...)`` int64, scales and zero points ``(1,)`` or one per ``axis``, a bias or None.
 
-    The bias ``(co,)`` counts products of a code of the input and one of the weight.
+    Codes of a transposed convolution are ``(c, co / groups, ...)`` with parameters along axis 1. The bias ``(co,)`` counts products of a code of the input and one of the weight.
     """
 
     codes: Array
@@ -81,11 +81,22 @@ class Weight:
     bits: int
     signed: bool
     bias: Array | None
+    axis: int = 0
+
+    def along(self, parameter: Array) -> Array:
+        """A scale or zero point, shaped to broadcast against the codes."""
+        return parameter.reshape(tuple(-1 if a == self.axis else 1 for a in range(self.codes.ndim)))
 
     @property
     def reals(self) -> Array:
-        rows = (-1, *(1,) * (self.codes.ndim - 1))
-        return (self.codes - self.zero.reshape(rows)) * self.scale.reshape(rows).astype(np.float64)
+        return (self.codes - self.along(self.zero)) * self.along(self.scale).astype(np.float64)
+
+    @property
+    def bias_scale(self) -> Array:
+        """The scale of each filter, ``(1,)`` or as many as there are biases."""
+        if self.scale.size == 1 or self.bias is None:
+            return self.scale
+        return np.tile(self.scale, self.bias.size // self.scale.size)
 
 
 @dataclass(frozen=True, eq=False)
