@@ -26,7 +26,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnx
@@ -40,6 +40,9 @@ from intaglio.errors import IntaglioError
 from intaglio.frontend.onnx_import import import_onnx
 from intaglio.ir.evaluate import evaluate
 from intaglio.ir.numeric import Array
+
+if TYPE_CHECKING:
+    from report import Figure
 
 Verdict = Literal["passed", "refused", "failed"]
 FLOAT_OPERATORS = (
@@ -228,6 +231,19 @@ def table(results: Sequence[Result]) -> str:
         rows.append(f"{operator:24}" + "".join(f"{Counter(own)[each]:9}" for each in verdicts))
     rest = [result for result in results if result.verdict != "passed"]
     return "\n".join([*rows, *(f"{r.verdict} {r.case.name}: {r.reason}" for r in rest)])
+
+
+def figures() -> list[Figure]:
+    """How many cases pass, which part of all is refused, how many are wrong."""
+    from report import Figure
+
+    counts = Counter(run(case).verdict for case in cases())
+    total = sum(counts.values())
+    return [
+        Figure("node cases passed", counts["passed"]),
+        Figure("node cases refused", counts["refused"] / total, "of all", "<=", 0.1),
+        Figure("node cases failed", counts["failed"], "", "==", 0),
+    ]
 
 
 if __name__ == "__main__":

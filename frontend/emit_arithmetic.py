@@ -10,7 +10,7 @@ from ..ir.ops_layout import Ints
 from ..ir.ops_linear import Dense
 from ..ir.ops_pointwise import Add, Clip, Relu, Unary
 from .emit import Constant, Operand, Site
-from .emit_channels import along, over_channels
+from .emit_channels import exact_along, negated, over_channels
 from .emit_layout import reshape
 from .emit_linear import affine
 from .emit_pick import broadcast
@@ -116,22 +116,20 @@ def _constant_first(site: Site, operator: Arithmetic, constant: Constant, x: str
         )
     if operator != "sub":
         return _with_constant(site, operator, x, constant)
-    x, values, axes = along(site, x, constant)
-    return _affine_along(site, x, number(-1.0), Constant(constant.name, values), axes)
+    x, values, axes = exact_along(site, x, constant)
+    return _affine_along(site, x, number(-1.0), values, axes)
 
 
 def _with_constant(site: Site, operator: Arithmetic, x: str, constant: Constant) -> str:
-    x, values, axes = along(site, x, constant)
-    if operator == "add":
-        return _affine_along(site, x, number(1.0), Constant(constant.name, values), axes)
-    if operator == "sub":
-        negated = Constant(f"{constant.name}.negated", -values)
-        return _affine_along(site, x, number(1.0), negated, axes)
+    x, values, axes = exact_along(site, x, constant)
+    if operator in ("add", "sub"):
+        shift = values if operator == "add" else negated(values)
+        return _affine_along(site, x, number(1.0), shift, axes)
     if operator == "mul":
-        return _affine_along(site, x, Constant(constant.name, values), number(0.0), axes)
-    if np.any(values == 0):
+        return _affine_along(site, x, values, number(0.0), axes)
+    if np.any(values.array == 0):
         raise site.fail(f"It divides by '{constant.name}', which holds zeros.", "Repair the model.")
-    inverse = Constant(f"{constant.name}.inverse", 1 / values.astype(np.float64))
+    inverse = Constant(f"{constant.name}.inverse", 1 / values.array.astype(np.float64))
     return _affine_along(site, x, inverse, number(0.0), axes)
 
 

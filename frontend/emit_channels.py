@@ -8,9 +8,10 @@ from math import prod
 import numpy as np
 
 from ..errors import ImportModelError
-from ..ir.numeric import Array
+from ..ir.numeric import Array, narrowest
 from ..ir.ops_layout import Ints
-from .emit import Constant, Site, weight
+from ..ir.ops_pointwise import channel_shape
+from .emit import Coded, Constant, Site, weight
 from .emit_layout import reshape, swap, transpose
 from .emit_pick import broadcast
 
@@ -21,6 +22,41 @@ def along(site: Site, x: str, constant: Constant) -> tuple[str, Array, Ints]:
     Values ``()`` and no axes when it does not vary at all. x is repeated where the constant is
     greater, which needs a source without a batch.
     """
+    x, places, axes = _places(site, x, constant)
+    return x, weight(site, constant).array.reshape(-1)[places], axes
+
+
+def exact_along(site: Site, x: str, constant: Constant) -> tuple[str, Constant, Ints]:
+    """``along`` with the values as a constant, which stays codes if it is."""
+    x, places, axes = _places(site, x, constant)
+    coded = constant.coded
+    if coded is None:
+        values = weight(site, constant).array.reshape(-1)
+        return x, Constant(constant.name, values[places]), axes
+    scale, zero = (
+        np.broadcast_to(
+            channel_shape(each, coded.codes.ndim, coded.axis), coded.codes.shape
+        ).reshape(-1)[places]
+        if each.size > 1
+        else each.reshape(())
+        for each in (coded.scale, coded.zero_point)
+    )
+    kept = Coded(coded.codes.reshape(-1)[places], coded.dtype, scale, zero)
+    return x, Constant.of_codes(constant.name, kept), axes
+
+
+def negated(constant: Constant) -> Constant:
+    """The constant with the other sign."""
+    name, coded = f"{constant.name}.negated", constant.coded
+    if coded is None:
+        return Constant(name, -constant.array)
+    codes, zero = (-each.astype(np.int64) for each in (coded.codes, coded.zero_point))
+    dtype = narrowest(-coded.dtype.hi, -coded.dtype.lo)
+    return Constant.of_codes(name, Coded(codes, dtype, coded.scale, zero))
+
+
+def _places(site: Site, x: str, constant: Constant) -> tuple[str, Array, Ints]:
+    """``along`` with the places of the values in the flat constant."""
     values = weight(site, constant).array
     if not site.draft.batched:
         values = values[None]
@@ -35,8 +71,9 @@ def along(site: Site, x: str, constant: Constant) -> tuple[str, Array, Ints]:
     varying = [a for a in range(values.ndim) if np.any(values != values.take([0], axis=a))]
     if 0 in varying:
         raise _misfit(site, x, constant, "varies along the batch of")
-    kept = values[tuple(slice(None) if a in varying else 0 for a in range(values.ndim))]
-    return x, kept.reshape(-1) if varying else kept.reshape(()), tuple(varying)
+    every = np.arange(values.size).reshape(values.shape)
+    kept = every[tuple(slice(None) if a in varying else 0 for a in range(values.ndim))]
+    return x, kept.reshape(-1) if varying else np.asarray(kept), tuple(varying)
 
 
 def _grown(site: Site, x: str, constant: Constant, values: Array) -> str:

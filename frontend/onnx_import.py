@@ -27,6 +27,7 @@ from . import (
     onnx_qlinear,
     onnx_qlinear_pointwise,
     onnx_qlinear_pool,
+    onnx_qlinear_softmax,
     onnx_resize,
     onnx_softmax,
     onnx_transposed,
@@ -59,6 +60,7 @@ MICROSOFT: dict[str, Translator] = {
     **onnx_qlinear.MICROSOFT,
     **onnx_qlinear_pointwise.MICROSOFT,
     **onnx_qlinear_pool.MICROSOFT,
+    **onnx_qlinear_softmax.MICROSOFT,
 }
 _Result = TypeVar("_Result")
 QONNX: dict[str, Translator] = qonnx_quant.TRANSLATORS | qonnx_threshold.TRANSLATORS

@@ -7,6 +7,7 @@ github.com/microsoft/onnxruntime. Every operation is float32 and rounds once, un
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp, log
 
 import numpy as np
 
@@ -42,6 +43,10 @@ class Grid:
         lo, hi = (F32(end - self.zero_point) for end in (self.dtype.lo, self.dtype.hi))
         codes: Array = np.rint(np.clip(steps, lo, hi)).astype(np.int64) + self.zero_point
         return codes
+
+    def clipped(self, codes: Array) -> Array:
+        """Integers brought into the range of codes."""
+        return np.clip(codes, self.dtype.lo, self.dtype.hi)
 
     def rounded_last(self, steps: Array) -> Array:
         """Reals in units of a code, zero point included, to codes."""
@@ -119,6 +124,17 @@ def leaky_relu(x: Grid, to: Grid, alpha: float) -> Array:
 def sigmoid(x: Grid, to: Grid) -> Array:
     """The code for each code of x (qlinear_activations.cc)."""
     return to.quantize(logistic(x.reals()))
+
+
+def exponentials(x: Grid, length: int) -> Array:
+    """float32 ``exp(-scale * i)`` for i in 0..255, times a factor for sums of ``length`` entries.
+
+    The factor keeps them finite: the logarithm is a float32, the rest float64 (qlinear_softmax.cc).
+    """
+    largest = F32(np.finfo(F32).max / F32(length))
+    room, scale = float(F32(log(largest))), float(x.scale)
+    shift = max(0.0, room - 5) / scale
+    return np.array([exp((shift - i) * scale) for i in range(256)], dtype=F32)
 
 
 _NUMERATOR = (

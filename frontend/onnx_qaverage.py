@@ -12,6 +12,7 @@ from ..ir.numeric import Array
 from .onnx_qarithmetic import F32, Grid
 
 MAX_STATES = 1 << 24  # of pairs (sum of codes, float32 sum) looked at in one step
+MAX_ELEMENTS = 1 << 12  # of a window
 _HALF_ULP = 2.0**-24
 
 
@@ -21,6 +22,8 @@ def averaged(x: Grid, to: Grid, elements: int) -> Array | None:
     None when equal sums have different codes, or when there is too much to look at (qlinear_pool.cc
     adds, divides by the number, divides by the scale and adds the zero point, all in float32).
     """
+    if elements > MAX_ELEMENTS:
+        return None
     ends = x.dtype.lo - x.zero_point, x.dtype.hi - x.zero_point
     sums = np.arange(ends[0] * elements, ends[1] * elements + 1, dtype=np.int64)
     ratio = float(x.scale) / float(to.scale)

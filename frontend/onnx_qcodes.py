@@ -18,6 +18,7 @@ from .onnx_qarithmetic import F32, Grid
 from .steps import steps_of
 
 CODES = re.compile("u?int(2|4|8|16|32)")  # what ONNX has, as numpy and ml_dtypes name it
+MAX_BITS = 8  # of onnxruntime's operators on codes
 CODE_BITS = 16  # integers of more bits are accumulators
 
 
@@ -35,7 +36,8 @@ def numeric_type(call: Call, constant: Constant) -> NumericType:
 def scale_of(call: Call, index: int) -> Array:
     """A scale, or one per channel, float32 ``()`` or ``(c,)``; each positive and finite."""
     scale = call.constant(index)
-    values = scale.array.astype(F32)
+    real = scale.array.dtype.kind == "f" or scale.array.dtype.name == "bfloat16"
+    values = scale.array.astype(F32) if real else np.zeros(0, F32)
     if values.ndim > 1 or not values.size or not np.all((values > 0) & np.isfinite(values)):
         raise call.site.fail(
             f"Scale '{scale.name}' is not one positive number, nor one per channel.",
@@ -51,6 +53,8 @@ def zero_of(call: Call, index: int) -> Array:
         return np.zeros((), dtype=np.int64)
     numeric_type(call, zero)
     values = zero.array.astype(np.int64)
+    if not values.size:
+        raise call.site.fail(f"Zero point '{zero.name}' is empty.", "Quantize the model again.")
     return values.reshape(()) if values.size == 1 else values.reshape(-1)
 
 
@@ -63,6 +67,8 @@ def grid_of(call: Call, scale: int, zero: int, dtype: NumericType | None = None)
             "Activations must have one scale for the tensor.",
         )
     known = dtype or numeric_type(call, call.constant(zero))
+    if known.bits > MAX_BITS:
+        raise call.site.fail(f"Its result is {known}.", "Codes here have at most 8 bits.")
     return Grid(F32(scales), int(zeros), known)
 
 
@@ -70,7 +76,7 @@ def codes_of(call: Call, index: int, scale: int, zero: int) -> tuple[str, Grid]:
     """An activation that must be 8-bit codes, and their grid."""
     x = call.activation(index)
     dtype = call.site.type_of(x).dtype
-    if not dtype.is_integer or dtype.bits > 8:
+    if not dtype.is_integer or dtype.bits > MAX_BITS:
         raise call.site.fail(
             f"Its operand '{x}' is {dtype}.", "It must be 8-bit codes: quantize it first."
         )

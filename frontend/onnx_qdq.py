@@ -14,6 +14,7 @@ from ..errors import ImportModelError
 from ..ir.numeric import Array, NumericType, round_real
 from ..ir.ops_quant import Dequantize, Quantize
 from ..ir.tensor import Tensor, real
+from .batch_size import Size
 from .emit import Coded, Constant, Operand
 from .emit_layout import place, source_shape
 from .onnx_call import Attribute, Call, Translator
@@ -22,8 +23,9 @@ from .onnx_qcodes import numeric_type, scale_of, zero_of
 _FLOAT = onnx.TensorProto.FLOAT
 
 
-def _parameters(call: Call, rank: int) -> tuple[Array, Array, int]:
+def _parameters(call: Call, shape: tuple[Size, ...]) -> tuple[Array, Array, int]:
     """Scale and zero point, each ``()`` or ``(c,)``, and the axis along which they run."""
+    rank = len(shape)
     if call.attributes.get("block_size"):
         raise call.site.fail(
             f"Attribute 'block_size' = {call.attributes['block_size']} is not supported.",
@@ -33,10 +35,11 @@ def _parameters(call: Call, rank: int) -> tuple[Array, Array, int]:
     axis = call.attributes["axis"]
     if max(scale.size, zero.size) == 1:
         return scale, zero, min(1, rank - 1)
-    if not -rank <= axis < rank or zero.size not in (1, scale.size):
+    fits = -rank <= axis < rank and shape[axis] == scale.size
+    if not fits or zero.size not in (1, scale.size):
         raise call.site.fail(
-            f"Its {scale.size} scales and {zero.size} zero points along axis {axis} do not fit "
-            f"{rank} axes.",
+            f"Its {scale.size} scales and {zero.size} zero points along axis {axis} do not fit the "
+            f"shape ({', '.join(map(str, shape))}).",
             "Quantize the model again.",
         )
     return scale, np.broadcast_to(zero, scale.shape), axis % rank
@@ -44,9 +47,9 @@ def _parameters(call: Call, rank: int) -> tuple[Array, Array, int]:
 
 def _activation_parameters(call: Call, x: str) -> tuple[Array, Array, int]:
     """The same for an activation, and its axis counted from the batch."""
-    rank = len(source_shape(call.site, x))
-    scale, zero, axis = _parameters(call, rank)
-    return scale, zero, place(call.site, axis, rank)
+    shape = source_shape(call.site, x)
+    scale, zero, axis = _parameters(call, shape)
+    return scale, zero, place(call.site, axis, len(shape))
 
 
 def _target(call: Call) -> NumericType:
@@ -108,7 +111,7 @@ def _quantized_constant(call: Call, constant: Constant, dtype: NumericType) -> C
     """
     if constant.array.dtype == object or constant.array.dtype.kind in "iub":
         raise call.site.fail(f"'{constant.name}' is not real.", "Quantize the model again.")
-    scale, zero, axis = _parameters(call, constant.array.ndim)
+    scale, zero, axis = _parameters(call, constant.array.shape)
     steps = constant.array.astype(np.float64) / _along(scale, constant.array.ndim, axis)
     if not np.isfinite(steps).all():
         raise call.site.fail(
@@ -144,7 +147,7 @@ def _dequantized_constant(call: Call, constant: Constant) -> Constant:
     """Codes with what they stand for."""
     dtype = numeric_type(call, constant)
     codes = constant.array.astype(np.int64)
-    scale, zero, axis = _parameters(call, codes.ndim)
+    scale, zero, axis = _parameters(call, codes.shape)
     return Constant.of_codes(call.site.name, Coded(codes, dtype, scale, zero, axis))
 
 

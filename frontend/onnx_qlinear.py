@@ -7,6 +7,7 @@ zero point of the activation is its border and, like the bias, moves the steps o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from .onnx_qcodes import (
 )
 from .onnx_window import PADS, window_of
 
+Kind = Literal["filters", "rows", "columns"]
 _CONV = (*PADS, Attribute("group", "int", 1))
 
 
@@ -47,14 +49,12 @@ class Weights:
 
 
 def _weights(
-    call: Call, index: int, zero: int, x_zero: int, bias: Array | None, *, columns: bool = False
+    call: Call, index: int, zero: int, x_zero: int, bias: Array | None, kind: Kind = "filters"
 ) -> Weights:
-    """The operand ``index``; a matrix ``(k, co)`` if ``columns``."""
+    """The operand ``index``: filters, or a matrix ``(co, k)`` (rows) or ``(k, co)`` (columns)."""
     constant = call.constant(index)
-    numeric_type(call, constant)
-    array = constant.array.astype(np.int64)
-    if columns:
-        array = _matrix(call, constant).T
+    array = _filters(call, constant) if kind == "filters" else _matrix(call, constant)
+    array = array.T if kind == "columns" else array
     zeros = zero_of(call, zero)
     if zeros.size not in (1, len(array)):
         raise call.site.fail(
@@ -66,8 +66,20 @@ def _weights(
     return Weights(constant.name, centered, offset if bias is None else offset + bias)
 
 
+def _filters(call: Call, constant: Constant) -> Array:
+    """The weight of a convolution, rows first."""
+    numeric_type(call, constant)
+    if constant.array.ndim not in (3, 4) or not constant.array.size:
+        raise call.site.fail(
+            f"The weight '{constant.name}' has the shape {constant.array.shape}.",
+            "Supported are convolutions over one or two axes.",
+        )
+    return constant.array.astype(np.int64)
+
+
 def _matrix(call: Call, constant: Constant) -> Array:
-    if constant.array.ndim != 2:
+    numeric_type(call, constant)
+    if constant.array.ndim != 2 or not constant.array.size:
         raise call.site.fail(
             f"The weight '{constant.name}' has the shape {constant.array.shape}.",
             "Only matrices are supported.",
@@ -80,23 +92,19 @@ def _bias(call: Call, index: int, length: int) -> Array | None:
     constant = call.optional(index)
     if constant is None:
         return None
-    values = constant.array.reshape(-1).astype(np.int64)
-    if constant.array.dtype != np.int32 or values.size not in (1, length):
+    if constant.array.dtype != np.int32 or constant.array.size not in (1, length):
         raise call.site.fail(
             f"The bias '{constant.name}' is {constant.array.dtype}{list(constant.array.shape)}.",
             f"It must be int32 with one element or {length}.",
         )
-    return np.broadcast_to(values, (length,))
+    return np.broadcast_to(constant.array.reshape(-1).astype(np.int64), (length,))
 
 
 def _convolved(site: Site, call: Call, x: str, zero: int, weights: Weights, *bias: str) -> str:
     """The sum over codes, ``(n, co, ...)``, its border the zero point."""
     array, group = weights.array, call.attributes["group"]
-    if array.ndim not in (3, 4) or group < 1:
-        raise site.fail(
-            f"The weight '{weights.name}' has the shape {array.shape} and {group} groups.",
-            "Supported are convolutions over one or two axes.",
-        )
+    if group < 1:
+        raise site.fail(f"Attribute 'group' = {group}.", "It must be positive.")
     sizes = array.shape[2:]
     if call.attributes["kernel_shape"] not in (None, sizes):
         raise site.fail(
@@ -113,7 +121,7 @@ def _convolved(site: Site, call: Call, x: str, zero: int, weights: Weights, *bia
 
 def _qlinear_conv(call: Call) -> str:
     (x, grid), to = codes_of(call, 0, 1, 2), grid_of(call, 6, 7)
-    bias = _bias(call, 8, len(call.constant(3).array))
+    bias = _bias(call, 8, len(_filters(call, call.constant(3))))
     weights = _weights(call, 3, 5, grid.zero_point, bias)
     acc = _convolved(call.site.step("acc"), call, x, grid.zero_point, weights)
     scale = output_scale(grid.scale, scale_of(call, 4), to)
@@ -164,7 +172,7 @@ def _qlinear_matmul(call: Call) -> str:
     (x, grid), to = codes_of(call, 0, 1, 2), grid_of(call, 6, 7)
     if isinstance(call.operand(3), str):
         return _two_activations(call, x, grid, to)
-    weights = _weights(call, 3, 5, grid.zero_point, None, columns=True)
+    weights = _weights(call, 3, 5, grid.zero_point, None, "columns")
     acc, axis = _product(call, x, weights)
     scale = output_scale(grid.scale, scale_of(call, 4), to)
     return _requantize(call, acc, weights, scale, to, axis)
@@ -184,7 +192,7 @@ def _matmul_integer(call: Call) -> str:
     y = call.operand(1)
     if isinstance(y, str):
         return call.site.emit(MatMul((zero, _zero(call, 3))), x, y)
-    weights = _weights(call, 1, 3, zero, None, columns=True)
+    weights = _weights(call, 1, 3, zero, None, "columns")
     name = call.site.integers(f"{weights.name}.centered", weights.array)
     bias = (call.site.integers(f"{weights.name}.offset", weights.offset),) if zero else ()
     return call.site.emit(Dense(), x, name, *bias)
@@ -201,7 +209,7 @@ def _qgemm(call: Call) -> str:
     columns = not call.attributes["transB"]
     length = _matrix(call, call.constant(3)).shape[1 if columns else 0]
     bias = _bias(call, 6, length)
-    weights = _weights(call, 3, 5, grid.zero_point, bias, columns=columns)
+    weights = _weights(call, 3, 5, grid.zero_point, bias, "columns" if columns else "rows")
     alpha, scale = call.attributes["alpha"], scale_of(call, 4)
     if call.optional(7) is None:
         return _reals(call, x, weights, output_scale(grid.scale, scale, _UNIT, alpha))

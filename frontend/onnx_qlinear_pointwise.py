@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ir.interval import Interval
 from ..ir.numeric import Array
-from ..ir.ops_layout import Concat
+from ..ir.ops_layout import Concat, Ints
 from ..ir.ops_linear import Conv
 from ..ir.ops_product import Multiply
 from ..ir.ops_quant import PairLookup
@@ -17,6 +17,7 @@ from . import onnx_qarithmetic as arithmetic
 from .emit import Constant, Site
 from .emit_channels import along
 from .emit_layout import axis_of, reshape, swap
+from .emit_pick import broadcast
 from .onnx_call import Attribute, Call, Translator
 from .onnx_qarithmetic import Grid
 from .onnx_qcodes import (
@@ -36,17 +37,35 @@ def _qlinear_add(call: Call) -> str:
     if isinstance(call.operand(0), Constant) or isinstance(call.operand(3), Constant):
         return _add_constant(call, to)
     (x, left), (y, right) = codes_of(call, 0, 1, 2), codes_of(call, 3, 4, 5)
-    types = call.site.type_of(x), call.site.type_of(y)
-    if types[0].shape != types[1].shape:
+    shapes = [call.site.type_of(each).sample_shape for each in (x, y)]
+    if len(shapes[0]) != len(shapes[1]):
         raise call.site.fail(
-            f"It broadcasts {types[0]} and {types[1]}.",
-            "Two activations can be added only when their shapes are equal.",
+            f"It adds {call.site.type_of(x)} and {call.site.type_of(y)}.",
+            "Two activations must have equally many axes: insert axes of size 1.",
         )
-    table = Tensor(arithmetic.added(left, right, to), to.dtype)
+    sizes = tuple(map(max, *shapes))
+    x, y = (
+        broadcast(call.site.step(side), each, sizes) for side, each in (("left", x), ("right", y))
+    )
+    table = Tensor(_sums(left, right, to, *shapes), to.dtype)
     name = call.site.draft.builder.constant(f"{call.site.name}.table", table)
     slopes = float(left.scale / to.scale), float(right.scale / to.scale)
     op = PairLookup(to.dtype, (left.dtype.lo, right.dtype.lo), *slopes)
     return call.site.emit(op, x, y, name, encoding=encoding(to))
+
+
+def _sums(left: Grid, right: Grid, to: Grid, one: Ints, two: Ints) -> Array:
+    """Codes of every sum ``(codes of left, codes of right)`` of operands of these sizes.
+
+    Where one of them is repeated along the innermost axis that is longer than 1, it is one element
+    for a run of the other.
+    """
+    inner = next((pair for pair in zip(one[::-1], two[::-1], strict=True) if max(pair) > 1), (1, 1))
+    if inner[0] == inner[1]:
+        return arithmetic.added(left, right, to)
+    if inner[0] == 1:
+        return arithmetic.added_constant(right, left, left.codes, to)
+    return arithmetic.added_constant(left, right, right.codes, to).T
 
 
 def _with_constant(call: Call) -> tuple[int, int]:
@@ -54,23 +73,23 @@ def _with_constant(call: Call) -> tuple[int, int]:
     return (3, 0) if isinstance(call.operand(0), Constant) else (0, 3)
 
 
-def _constant_codes(call: Call, x: str, at: int) -> tuple[Grid, Array, int]:
-    """The grid of a constant, its codes ``(1,)`` or ``(c,)``, and the axis of x for them."""
+def _constant_codes(call: Call, x: str, at: int) -> tuple[str, Grid, Array, int]:
+    """x, the grid of a constant, its codes ``(1,)`` or ``(c,)``, and the axis of x for them."""
     constant = call.constant(at)
     grid = grid_of(call, at + 1, at + 2, numeric_type(call, constant))
-    _, values, axes = along(call.site, x, constant)
+    x, values, axes = along(call.site, x, constant)
     if len(axes) > 1:
         raise call.site.fail(
             f"The constant '{constant.name}' varies along several axes of {call.site.type_of(x)}.",
             "Supported are codes that vary along one axis.",
         )
-    return grid, values.astype(np.int64).reshape(-1), (*axes, 1)[0]
+    return x, grid, values.astype(np.int64).reshape(-1), (*axes, 1)[0]
 
 
 def _add_constant(call: Call, to: Grid) -> str:
     at, other = _with_constant(call)
     x, grid = codes_of(call, at, at + 1, at + 2)
-    constant, codes, axis = _constant_codes(call, x, other)
+    x, constant, codes, axis = _constant_codes(call, x, other)
     if _repeats_inside(call, x, call.constant(other)):
         table = arithmetic.added_constant(grid, constant, codes, to)
     elif at == 0:
@@ -118,7 +137,7 @@ def _product(left: Grid, right: Grid, to: Grid) -> Callable[[Array], Array]:
 def _mul_constant(call: Call, to: Grid) -> str:
     at, other = _with_constant(call)
     x, grid = codes_of(call, at, at + 1, at + 2)
-    constant, codes, axis = _constant_codes(call, x, other)
+    x, constant, codes, axis = _constant_codes(call, x, other)
     factors, f = codes - constant.zero_point, _product(grid, constant, to)
     if len(factors) == 1:
         return lookup(call.site, x, f((grid.codes - grid.zero_point) * factors[0]), to)
@@ -170,26 +189,10 @@ def _qlinear_concat(call: Call) -> str:
     return call.site.emit(Concat(place), *parts, encoding=encoding(to))
 
 
-def _qlinear_softmax(call: Call) -> str:
-    """Refused: which code it gives depends on the order in which float32 rounds a sum."""
-    x = call.activation()
-    raise call.site.fail(
-        "onnxruntime adds float32 exponentials one after the other, and no integer sum rounds so.",
-        f"Stop before it with outputs=['{x}'] (--output-tensor '{x}'), whose order is the same, or "
-        "quantize this operator in the format QDQ.",
-    )
-
-
 _LIMITS = "8-bit codes, constant scales"
 _WITH = f"{_LIMITS}; two activations, or one and a constant per channel"
 
 MICROSOFT: dict[str, Translator] = {
-    "QLinearSoftmax": Translator(
-        (Attribute("axis", "int"), Attribute("opset", "int")),
-        _qlinear_softmax,
-        limits="not supported: its result depends on the order of float32 roundings",
-        codes=True,
-    ),
     "QLinearAdd": Translator((), _qlinear_add, limits=_WITH, codes=True),
     "QLinearMul": Translator((), _qlinear_mul, limits=_WITH, codes=True),
     "QLinearConcat": Translator(

@@ -30,11 +30,17 @@ def execute(module: Any, inputs: Sequence[Array]) -> tuple[str, list[Array]]:
     return f"torch {torch.__version__}", results
 
 
+def _is_quantized(result: Any) -> bool:
+    """Whether a result is a QuantTensor of Brevitas: a tuple of a value and what its codes mean."""
+    return hasattr(result, "value") and hasattr(result, "scale")
+
+
 def _run(torch: Any, module: Any, inputs: Sequence[Array]) -> list[Array]:
     from torch.utils._pytree import tree_leaves
 
     dtype = next((p.dtype for p in module.parameters()), torch.float32)
     tensors = [torch.from_numpy(np.ascontiguousarray(array)).to(dtype) for array in inputs]
     with torch.no_grad():
-        results = tree_leaves(module(*tensors))
-    return [as_array(result).astype(np.float32) for result in results]
+        results = tree_leaves(module(*tensors), is_leaf=_is_quantized)
+    values = [result.value if _is_quantized(result) else result for result in results]
+    return [as_array(value).astype(np.float32) for value in values]

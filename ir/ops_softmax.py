@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from .fixed_point import ONE, SUM_BITS, softmax_shares
+from .float_sum import LARGEST, float_shares
 from .interval import Fact, Interval
 from .numeric import FLOAT32, INT32, Array
 from .op import Op, Work
@@ -17,8 +18,8 @@ from .tensor import TensorType
 
 FRACTION_BITS = 16
 """Integer results are shares of 2**16 unless the op says otherwise."""
-EXACT, NEWTON = 0, 1
-"""Rules of division: rounded once, or TFLite's fixed-point reciprocal."""
+EXACT, NEWTON, FLOAT = 0, 1, 2
+"""Rules of division: rounded once; TFLite's fixed-point reciprocal; onnxruntime's float32 sum."""
 MAX_BITS = 30
 
 
@@ -29,8 +30,9 @@ class Softmax(Op):
     Integers read the exponentials from ``table`` ``(entries,)``, at ``max(x) - x`` or at its end:
     ``e = table[min(max(x) - x, entries - 1)]``, and the results are shares of ``2**bits``.
     ``division`` 0: ``2**bits * e / sum(e)``, rounded once, half up. ``division`` 1: e is Q0.31 and
-    the quotient TFLite's (``fixed_point.softmax_shares``). Entries are not negative, the first is
-    positive.
+    the quotient TFLite's (``fixed_point.softmax_shares``). ``division`` 2: entries are the bits of
+    float32 numbers, added in order (``float_sum.float_shares``). Entries are not negative, the
+    first is positive.
     """
 
     name: ClassVar[str] = "softmax"
@@ -46,7 +48,8 @@ class Softmax(Op):
             raise ShapeError(f"{x} {'needs a' if table is None else 'has no'} table.")
         if table is not None and (len(table.shape) != 1 or not table.sample_shape[0]):
             raise ShapeError(f"The table must be (entries,), got {table}.")
-        if not 1 <= self.bits <= MAX_BITS or self.division not in (EXACT, NEWTON):
+        most = FRACTION_BITS if self.division == FLOAT else MAX_BITS
+        if not 1 <= self.bits <= most or self.division not in (EXACT, NEWTON, FLOAT):
             raise ShapeError(f"There are no {self.bits} bits by division {self.division}.")
         return x.with_dtype(FLOAT32 if table is None else INT32)
 
@@ -58,6 +61,8 @@ class Softmax(Op):
         powers = table.astype(np.int64)[np.minimum(below, len(table) - 1)]
         if self.division == NEWTON:
             return softmax_shares(powers, self.axis, self.bits)
+        if self.division == FLOAT:
+            return float_shares(powers, self.axis, self.bits)
         total = powers.sum(axis=self.axis, keepdims=True)
         return ((powers << (self.bits + 1)) + total) // (2 * total)
 
@@ -65,8 +70,15 @@ class Softmax(Op):
         return Interval.of(0, 1 << self.bits)
 
     def sums_fit(self, x: TensorType, table: Array) -> bool:
-        """Whether every sum of entries is positive and fits int32; by Newton at least 1/2."""
+        """Whether every sum of entries is positive and fits int32; by Newton at least 1/2.
+
+        Of float32 numbers: whether it is positive and finite.
+        """
         longest = x.sample_shape[self.axis - 1]
+        if self.division == FLOAT:
+            legal = 0 <= table.min() <= table.max() <= LARGEST and table[0] > 0
+            reals = np.asarray(table.max(initial=0), np.int32).view(np.float32)
+            return bool(legal and float(reals) * longest < 2.0**127)
         most, least = int(table.max()), 0
         if self.division == NEWTON:
             most, least = (most + (1 << (SUM_BITS - 1))) >> SUM_BITS, ONE >> 1

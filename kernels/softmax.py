@@ -7,7 +7,7 @@ import numpy as np
 from ..ir.fixed_point import softmax_shares
 from ..ir.layout import from_storage
 from ..ir.numeric import Array
-from ..ir.ops_softmax import NEWTON, Softmax
+from ..ir.ops_softmax import EXACT, FLOAT, NEWTON, Softmax
 from .kernel import Operands
 
 
@@ -16,10 +16,25 @@ def softmax(op: Softmax, inputs: Operands, out: Array) -> None:
     x, table = from_storage(inputs[0]), inputs[1].astype(np.int64)
     below = x.max(axis=op.axis, keepdims=True).astype(np.int64) - x
     powers = table[np.minimum(below, table.size - 1)]
-    divide = softmax_shares if op.division == NEWTON else _exact
-    from_storage(out)[...] = divide(powers, op.axis, op.bits)
+    from_storage(out)[...] = DIVISIONS[op.division](powers, op.axis, op.bits)
 
 
 def _exact(powers: Array, axis: int, bits: int) -> Array:
     total = powers.sum(axis=axis, keepdims=True)
     return ((powers << (bits + 1)) + total) // (2 * total)
+
+
+def _float(powers: Array, axis: int, bits: int) -> Array:
+    """``float_sum.float_shares`` by the float32 adder of the machine.
+
+    The quotient of two float32 numbers that is no tie is at least 2**-25 away from one: float64
+    shows on which side.
+    """
+    reals = powers.astype(np.int32).view(np.float32)
+    total = np.add.accumulate(reals, axis=axis, dtype=np.float32)
+    last = np.take(total, [-1], axis=axis).astype(np.float64)
+    shares: Array = np.rint(reals.astype(np.float64) * (1 << bits) / last)
+    return shares
+
+
+DIVISIONS = {EXACT: _exact, NEWTON: softmax_shares, FLOAT: _float}

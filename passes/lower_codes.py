@@ -19,9 +19,11 @@ from ..ir.ops_quant import Lookup, Quantize, Requantize, Threshold
 from .add import find_sum, pairs, sum_table
 from .certify import find_parameters, nearest_parameters, prove, thresholds
 from .lower_channels import ChannelTarget, channel_target, settled, unbounded_image
+from .lower_monotone import curve_steps
 from .lowering import Lowering, refuse
-from .meaning import Codes, Function, Image, Joined, Meaning, Moved, Sum
+from .meaning import Codes, Curve, Function, Image, Joined, Meaning, Moved, Sum
 from .rescale import Parameters, Rescale, round_fraction
+from .steps import Steps
 
 MAX_THRESHOLDS = 255
 MAX_TABLE_BITS = 16
@@ -110,6 +112,8 @@ def to_codes(self: Lowering, node: Node, meaning: Meaning, target: Target, name:
         return _add(self, node, meaning, target, name)
     if isinstance(meaning, Function):
         return _lookup(self, node, meaning, target, name)
+    if isinstance(meaning, Curve):
+        return _climb(self, node, meaning, target, name)
     if isinstance(meaning, Joined):
         return _join(self, node, meaning, target, name)
     if isinstance(meaning, Moved):
@@ -340,6 +344,19 @@ def _emit_lookup(
     certificate = Certificate("table", "lookup", own.lo, own.hi)
     op = Lookup(dtype, own.lo)
     return self.emit(name, op, source, table, node=node, certificate=certificate)
+
+
+def _climb(self: Lowering, node: Node, curve: Curve, target: Target, name: str) -> str:
+    """Thresholds at the accumulators where a rising function reaches its codes."""
+    lo, hi = target.op.lo, target.op.hi
+    if hi - lo > MAX_THRESHOLDS or target.dtype.kind == "bipolar":
+        raise refuse(node, f"would need {hi - lo} thresholds on an accumulator")
+    interval = self.facts[curve.image.name].interval
+    steps = curve_steps(curve, target.encode, range(lo + 1, hi + 1), interval.bounds)
+    found = thresholds(Steps(steps, lo), interval if len(steps) > 1 else interval.hull)
+    if found is None:
+        raise refuse(node, "does not rise")
+    return emit_threshold(self, node, curve.image.name, target.dtype, name, *found)
 
 
 def _join(self: Lowering, node: Node, joined: Joined, target: Target, name: str) -> str:

@@ -17,11 +17,12 @@ from ..ir.certificate import Certificate
 from ..ir.graph import Node, Value
 from ..ir.numeric import Encoding
 from ..ir.ops_layout import Reshape, Slice, Transpose
-from ..ir.ops_pointwise import Affine
+from ..ir.ops_pointwise import Affine, Clip, Relu
 from ..ir.ops_quant import Quantize
-from .lower_codes import emit_requantize
+from .lower_codes import Target, emit_requantize
+from .lower_real import exact_bound
 from .lowering import Lowering, refuse
-from .meaning import Raw
+from .meaning import UNBOUNDED, Raw
 from .rescale import Parameters
 
 _UNSHIFTED = ("half_up", "floor", "ceil")
@@ -39,9 +40,19 @@ def raw_of(self: Lowering, node: Node) -> Raw | None:
 
 def input_affine(self: Lowering, node: Node, raw: Raw) -> None:
     """``factor x + shift`` of what is linear already."""
+    if raw.bounds != UNBOUNDED:
+        raise refuse(node, "scales an input that is clipped before")
     channels = node.type.sample_shape[0]
     factor, shift = (self.exact(name, channels) for name in node.inputs[1:])
     self.meanings[node.name] = raw.affine(factor, shift)
+
+
+def input_clip(self: Lowering, node: Node, raw: Raw) -> None:
+    """A relu or clip is done later, on codes: rounding is monotone."""
+    ends = (node.op.lo, node.op.hi) if isinstance(node.op, Clip) else (0.0, np.inf)
+    lo, hi = map(exact_bound, ends)
+    below, above = (min(max(end, lo), hi) for end in raw.bounds)
+    self.meanings[node.name] = replace(raw, bounds=(below, above))
 
 
 def input_move(self: Lowering, node: Node, raw: Raw) -> None:
@@ -59,8 +70,9 @@ def input_quantize(self: Lowering, node: Node, raw: Raw) -> None:
     codes = _input(self, node, _encoding(self, node, op, raw), raw)
     for move in raw.moves:
         codes = self.emit(move.name, move.op, codes, node=move)
-    if op.lo > op.dtype.lo or op.hi < op.dtype.hi:
-        codes = _clipped(self, node, op, codes)
+    ends = _ends(self, node, op, raw)
+    if ends != (op.dtype.lo, op.dtype.hi):
+        codes = _clipped(self, node, op, codes, ends)
     self.integers[node.name] = codes
 
 
@@ -105,16 +117,29 @@ def _input(self: Lowering, node: Node, encoding: Encoding, raw: Raw) -> str:
     return held.name
 
 
-def _clipped(self: Lowering, node: Node, op: Quantize, codes: str) -> str:
-    """The type has a code that the point leaves out, but the caller may not."""
+def _ends(self: Lowering, node: Node, op: Quantize, raw: Raw) -> tuple[int, int]:
+    """Least and greatest code of the point, given what clips its operand."""
+    if raw.bounds == UNBOUNDED:
+        return op.lo, op.hi
+    if op.dtype.kind == "bipolar":
+        return 1 if raw.bounds[0] >= 0 else -1, 1 if raw.bounds[1] >= 0 else -1
+    step, zero = (self.scalar(name, node) for name in node.inputs[1:])
+    target = Target(op, Fraction(step), int(zero))
+    return target.code(raw.bounds[0]), target.code(raw.bounds[1])
+
+
+def _clipped(self: Lowering, node: Node, op: Quantize, codes: str, ends: tuple[int, int]) -> str:
+    """The type has codes that the point never gives, but the caller may."""
     one, zero = np.ones(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
-    parameters = Parameters(one, zero, zero, op.lo, op.hi)
+    parameters = Parameters(one, zero, zero, *ends)
     proof = Certificate("exact", "clip", op.dtype.lo, op.dtype.hi)
     return emit_requantize(self, node, codes, op.dtype, node.name, parameters, proof)
 
 
 INPUT_RULES: dict[type[Any], Callable[[Lowering, Node, Raw], None]] = {
     Affine: input_affine,
+    Relu: input_clip,
+    Clip: input_clip,
     Reshape: input_move,
     Transpose: input_move,
     Slice: input_move,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 from ..errors import PassError
@@ -48,9 +47,6 @@ def _image(self: Lowering, name: str, meaning: Meaning | None) -> Image | None:
 
 def _with_encoding(self: Lowering, name: str, made: str, encoding: Encoding) -> str:
     """The integers ``made`` with this encoding; a copy where they have another, or are an input."""
-    taken = next((value.encoding for value in self.new.inputs if value.name == made), None)
-    if taken is not None and replace(taken, rounding=encoding.rounding) == encoding:
-        return made
     held = next((node for node in self.new.nodes if node.name == made), None)
     if held is not None and held.value.encoding in (None, encoding):
         self.encode(made, encoding)

@@ -12,12 +12,14 @@ from ..ir.graph import Node
 from ..ir.numeric import Array, Encoding, narrowest
 from ..ir.ops_layout import Concat, Pad
 from ..ir.ops_linear import Conv, Dense
-from ..ir.ops_pointwise import Add, Clip
+from ..ir.ops_pointwise import Add, Clip, Unary
 from ..ir.ops_quant import Dequantize, Quantize
 from ..ir.tensor import Tensor
 from .lower_channels import dequantized, settled
+from .lower_codes import rising
+from .lower_monotone import RISING
 from .lowering import Lowering, fractions, refuse
-from .meaning import UNBOUNDED, Codes, Function, Image, Joined, Meaning, Moved, Sum
+from .meaning import UNBOUNDED, Codes, Curve, Function, Image, Joined, Meaning, Moved, Sum
 from .rescale import round_fraction
 
 MAX_WEIGHT_BITS = 16
@@ -175,8 +177,14 @@ def exact_bound(end: float) -> Fraction:
 
 
 def lower_unary(self: Lowering, node: Node) -> None:
-    """A function of codes."""
-    self.meanings[node.name] = Function(self.codes(node), node.op.reference)
+    """A function of codes, or one that rises of an accumulator."""
+    meaning, op = settled(self, self.meanings.get(node.inputs[0])), node.op
+    curved = isinstance(op, Unary) and op.function in RISING
+    if curved and isinstance(meaning, Image) and meaning.bounds == UNBOUNDED:
+        image = rising(self, node, meaning) if min(meaning.scale) < 0 else meaning
+        self.meanings[node.name] = Curve(image, op.reference)
+        return
+    self.meanings[node.name] = Function(self.codes(node), op.reference)
 
 
 def lower_pass_through(self: Lowering, node: Node) -> None:
@@ -188,7 +196,7 @@ def lower_pass_through(self: Lowering, node: Node) -> None:
     if isinstance(meaning, Moved):
         self.meanings[node.name] = replace(meaning, moves=(*meaning.moves, node))
         return
-    if isinstance(meaning, Image | Sum | Function | Joined):
+    if isinstance(meaning, Image | Sum | Function | Curve | Joined):
         self.meanings[node.name] = Moved(meaning, (node,))
         return
     x, op = self.codes(node), node.op

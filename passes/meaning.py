@@ -4,6 +4,7 @@ Codes         scale * (code - zero_point): it is a tensor of codes
 Image         scale[c] * acc + offset[c], then clipped: an accumulator not yet rescaled
 Sum           scale_x * x + scale_y * y + offset, then clipped: two tensors of codes to be added
 Function      f(code): an arbitrary function of one tensor of codes
+Curve         f(scale[c] * acc + offset[c]) for a function that rises
 Joined        several tensors one after the other, each codes or on their way to them
 Moved         one of these, its elements moved by ops that wait until it is codes
 Raw           scale[c] * input + offset[c]: of an input of the network that is real still
@@ -79,6 +80,14 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
+class Curve:
+    """``apply(image)``: a rising function, float64, of a rising image without bounds."""
+
+    image: Image
+    apply: Callable[[Array], Array]
+
+
+@dataclass(frozen=True, slots=True)
 class Joined:
     """Tensors along ``axis``, each with a meaning of its own."""
 
@@ -90,18 +99,19 @@ class Joined:
 class Moved:
     """What ``before`` means, then ``moves``: ops that choose among values, to be done on codes."""
 
-    before: Image | Sum | Function | Joined
+    before: Image | Sum | Function | Curve | Joined
     moves: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """``scale[c] * input + offset[c]`` of a real input, then moved by ``moves``: not codes yet."""
+    """``clip(scale[c] * input + offset[c], bounds)``, moved by ``moves``: not codes yet."""
 
     name: str
     scale: tuple[Fraction, ...]
     offset: tuple[Fraction, ...]
     moves: tuple[Node, ...] = ()
+    bounds: Bounds = UNBOUNDED
 
     def affine(self, factor: tuple[Fraction, ...], shift: tuple[Fraction, ...]) -> Raw:
         """``factor[c] * self + shift[c]``."""
@@ -113,4 +123,4 @@ def _one(parameter: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
     return parameter[:1] if len(set(parameter)) == 1 else parameter
 
 
-Meaning = Codes | Image | Sum | Function | Joined | Moved | Raw
+Meaning = Codes | Image | Sum | Function | Curve | Joined | Moved | Raw

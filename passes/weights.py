@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from ..ir.numeric import BIPOLAR, Array, NumericType, int_type, short_scale
+from ..ir.numeric import BIPOLAR, LEAST_SCALE, Array, NumericType, int_type, short_scale
 from ..ir.tensor import Tensor, real
 
 WeightMethod = Literal["mse", "max"]
@@ -22,8 +22,9 @@ def weight_type(bits: int) -> NumericType:
 def weight_scale(weight: Array, bits: int, method: WeightMethod, *, per_channel: bool) -> Array:
     """float32 scales ``(co,)`` or ``(1,)``: the step between codes, always positive.
 
-    ``max`` spans the greatest magnitude; ``mse`` searches the span of least squared error. One bit:
-    the mean magnitude, which minimises the squared error of ``scale * sign(w)``.
+    ``max`` spans the greatest magnitude; ``mse`` searches the span of least squared error, which is
+    none for weights that are multiples of a power of two, as those of averages and of resizing. One
+    bit: the mean magnitude, which minimises the squared error of ``scale * sign(w)``.
     """
     rows = weight.reshape(len(weight) if per_channel else 1, -1).astype(np.float64)
     if bits == 1:
@@ -33,7 +34,18 @@ def weight_scale(weight: Array, bits: int, method: WeightMethod, *, per_channel:
     if method == "max":
         return _positive(full)
     errors = [_error(rows, full * shrink, top) for shrink in SHRINKS]
-    return _positive(full * SHRINKS[np.argmin(errors, axis=0)])
+    return _exact(rows, _positive(full * SHRINKS[np.argmin(errors, axis=0)]), top)
+
+
+def _exact(rows: Array, scale: Array, top: int) -> Array:
+    """The least power of two that reaches the greatest weight, where all are its multiples."""
+    greatest = np.abs(rows).max(axis=1)
+    with np.errstate(divide="ignore"):
+        power = 2.0 ** np.ceil(np.log2(greatest / top))
+    live = (greatest > 0) & (power > LEAST_SCALE)
+    steps = rows / np.where(live, power, 1.0)[:, None]
+    fits = live & (steps == np.rint(steps)).all(axis=1) & (np.abs(steps).max(axis=1) <= top)
+    return np.where(fits, power, scale).astype(np.float32)
 
 
 def _error(rows: Array, scale: Array, top: int) -> Array:

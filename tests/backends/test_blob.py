@@ -16,8 +16,10 @@ from intaglio.errors import ShapeError, VerifyError
 from intaglio.ir.certificate import Certificate, Difference
 from intaglio.ir.numeric import BIPOLAR, INT32, TERNARY, Encoding, NumericType, int_type
 from intaglio.ir.op import Op
+from intaglio.ir.ops_arg import ArgMax
 from intaglio.ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from intaglio.ir.ops_linear import Conv, Dense
+from intaglio.ir.ops_norm import LayerNorm
 from intaglio.ir.ops_pointwise import Add
 from intaglio.ir.ops_pool import MaxPool, SumPool
 from intaglio.ir.ops_product import MatMul, Multiply
@@ -179,6 +181,17 @@ class Maker:
         table = self.constant((self.number(1, 5),), int_type(9), 1, 255)
         return Softmax(axis, self.number(1, 30)), (x, table)
 
+    def layer_norm(self, x: int) -> tuple[Op, tuple[int, ...]]:
+        if self.slots[x].type.dtype.bits > 16:
+            raise ShapeError("Its sums would overflow.")
+        axis = self.number(1, len(self.slots[x].type.shape) - 1)
+        epsilon = self.constant((), int_type(40), 0, 2**30)
+        return LayerNorm(axis, self.number(0, 4)), (x, epsilon)
+
+    def arg_max(self, x: int) -> tuple[Op, tuple[int, ...]]:
+        axis = self.number(1, len(self.slots[x].type.shape) - 1)
+        return ArgMax(axis, self.number(0, 1)), (x,)
+
     def requantize(self, x: int) -> tuple[Op, tuple[int, ...]]:
         op, parameters = self.requantize_of(self.slots[x].type)
         return op, (x, *parameters)
@@ -213,7 +226,8 @@ class Maker:
 
     def lookup_of(self, x: TensorType) -> tuple[Op, tuple[int, ...]]:
         dtype, entries = self.codes(), x.dtype.hi - x.dtype.lo + 1
-        return Lookup(dtype, x.dtype.lo), (self.constant((entries,), dtype, -(2**31), 2**31),)
+        shape = self.pick([(entries,), (x.sample_shape[0], entries)])
+        return Lookup(dtype, x.dtype.lo), (self.constant(shape, dtype, -(2**31), 2**31),)
 
 
 OPS = sorted(op.name for op in LEGAL["integer"])
@@ -289,6 +303,14 @@ def small_program() -> Program:
     )
     proofs = {"y": Certificate("differs", "nearest", -5, 9, 2, 1, (Difference(0, 1, 2, 3),))}
     return Program("net", slots, steps, (0,), (6, 5), 192, "recipe", proofs)
+
+
+@pytest.mark.parametrize("encoding", [Encoding(0.1, 3, 0.5), Encoding(0.1, 3, 0.0, "floor")])
+def test_offset_and_rounding_of_an_input_are_kept(encoding: Encoding) -> None:
+    program = small_program()
+    slots = (replace(program.slots[0], encoding=encoding), *program.slots[1:])
+    changed = replace(program, slots=slots)
+    assert read_blob(write_blob(changed)).slots[0].encoding == encoding
 
 
 def test_every_byte_lies_where_the_document_says() -> None:
@@ -383,6 +405,8 @@ def test_opcodes_and_attribute_words_are_those_of_the_document() -> None:
         14: ("multiply", "zero_points"),
         15: ("matmul", "zero_points"),
         16: ("softmax", "axis", "bits", "division"),
+        17: ("arg_max", "axis", "last"),
+        18: ("layer_norm", "axis", "bits"),
     }
     assert set(OPCODES.values()) == LEGAL["integer"]
 

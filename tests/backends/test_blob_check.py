@@ -5,21 +5,24 @@ import pytest
 
 from intaglio.backends.blob_check import check
 from intaglio.errors import VerifyError
+from intaglio.ir.graph import Builder, Value
 from intaglio.ir.numeric import FLOAT32, INT32, TERNARY, Encoding, NumericType, int_type
 from intaglio.ir.op import Op
 from intaglio.ir.ops_layout import Pad, Reshape
 from intaglio.ir.ops_linear import Conv, Dense
+from intaglio.ir.ops_norm import LayerNorm
 from intaglio.ir.ops_pointwise import Add, Relu
 from intaglio.ir.ops_pool import MaxPool
 from intaglio.ir.ops_quant import Lookup, Requantize, Threshold
 from intaglio.ir.program import Program, Slot, Step
 from intaglio.ir.tensor import Tensor, TensorType
+from intaglio.passes.schedule import schedule
 
 UINT4, UINT8 = int_type(4, signed=False), int_type(8, signed=False)
 NODE = "Node '/conv' (conv): "
 SIZES = "A program has 1 to 65535 inputs, outputs and slots and an arena of at most 1 GiB."
 SHAPES = (
-    "An activation is n and 1 to 4 sizes of an integer type of at most 32 bits, a constant at "
+    "An activation is n and at most 4 sizes of an integer type of at most 32 bits, a constant at "
     "most 4 sizes of an integer type; neither has 2^31 elements."
 )
 STORED = "Activations lie in the arena at multiples of 64; a constant has its slot's type."
@@ -118,7 +121,6 @@ BROKEN = {
         "Tensor '/conv': its type is uint4[n,3,n]",
         SHAPES,
     ),
-    "no sizes": (with_type(5, UINT4, "n"), "Tensor '/conv': its type is uint4[n]", SHAPES),
     "five sizes": (
         with_type(5, UINT4, "n", 1, 3, 2, 2, 1),
         "Tensor '/conv': its type is uint4[n,1,3,2,2,1]",
@@ -377,3 +379,15 @@ def test_a_slot_that_covers_several_others_ends_them_all() -> None:
         assert str(error.value) == (
             f"Output 's{lost}': it does not hold a value at the end. Rule: {LIVES}"
         )
+
+
+def test_sums_of_layer_norm_must_fit() -> None:
+    b = Builder("g")
+    x = b.input(Value("x", TensorType(("n", 1 << 16), int_type(16))))
+    epsilon = b.constant("e", Tensor(np.asarray(1), int_type(8)))
+    program = schedule(b.build((b.node("y", LayerNorm(1), x, epsilon, origin="/norm"),)))
+    with pytest.raises(VerifyError) as caught:
+        check(program, VerifyError)
+    assert str(caught.value).startswith(
+        "Node '/norm' (layer_norm): its sums of int16[n,65536] overflow, epsilon is 1. Rule: "
+    )

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import NamedTemporaryFile
 
 import brevitas.nn as qnn
+import numpy as np
+import onnx
 import torch
 from brevitas.inject.enum import FloatToIntImplType
 from brevitas.quant import binary, fixed_point, scaled_int

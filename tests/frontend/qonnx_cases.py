@@ -49,7 +49,7 @@ class Built:
         return np.rint(steps).astype(np.int64)
 
 
-def build(layer: Layer, batch: int = 32) -> Built:
+def build(layer: Layer, batch: int = 16) -> Built:
     """The model of a layer, with inputs that reach every code."""
     rng = np.random.default_rng(layer.seed)
     conv = layer.operator == "Conv"
@@ -212,3 +212,25 @@ def compare(layer: Layer) -> Result:
         len(wrong),
         sum(edge_distance(layer, value) > NEAR for value in wrong),
     )
+
+
+def model_of(nodes, shape, constants, version=1):
+    """A model from float x of that shape to y; constants are float32 initializers."""
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [
+            numpy_helper.from_array(np.asarray(each, dtype=np.float32), name)
+            for name, each in constants.items()
+        ],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(DOMAIN, version)]
+    return helper.make_model(graph, opset_imports=opsets)
+
+
+def quant(x, scale, bits, y, *, zero="none", signed=1, narrow=0, mode="ROUND"):
+    """A Quant node named after its result."""
+    flags = {"signed": signed, "narrow": narrow, "rounding_mode": mode}
+    return helper.make_node("Quant", [x, scale, zero, bits], [y], f"/{y}", domain=DOMAIN, **flags)

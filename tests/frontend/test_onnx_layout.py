@@ -258,7 +258,10 @@ def refused(model):
     return str(caught.value)
 
 
-KEEP = "Each sample must keep its own rows: axis 0 is the batch, and nothing may merge or move it."
+KEEP = (
+    "Each sample must keep its own rows: axis 0 is the batch, and nothing may merge or move it. A "
+    "model whose axis 0 is no batch is imported with batch=False (--no-batch)."
+)
 WEIGHTS = {
     "merge": ints(-1, 4),
     "flat": ints(60),
@@ -352,8 +355,8 @@ WEIGHTS = {
             f"Node 's' (Slice): It slices the batch: 0:1:1. {KEEP}",
         ),
         (
-            make_node("Slice", ["x", "two", "zero", "one", "minus"], ["y"], name="s"),
-            "Node 's' (Slice): It slices with step -1. Only positive steps are supported.",
+            make_node("Slice", ["x", "zero", "two", "one", "minus"], ["y"], name="s"),
+            "Node 's' (Slice): Its slice 0:2:-1 is empty. Correct the bounds.",
         ),
         (
             make_node("Slice", ["x", "nine", "nine", "one"], ["y"], name="s"),
@@ -399,8 +402,9 @@ WEIGHTS = {
             "Node 'p' (Pad): It pads with inf. Pad with a finite number.",
         ),
         (
-            make_node("Pad", ["x", "side"], ["y"], name="p", mode="reflect"),
-            "Node 'p' (Pad): Attribute 'mode' = 'reflect' is not supported. Supported: 'constant'.",
+            make_node("Pad", ["x", "side"], ["y"], name="p", mode="mirror"),
+            "Node 'p' (Pad): Attribute 'mode' = 'mirror' is not supported. Supported: 'constant', "
+            "'edge', 'reflect', 'wrap'.",
         ),
     ],
 )

@@ -213,12 +213,14 @@ def refused(model):
         (
             make_node("Gemm", ["row", "m"], ["y"], name="gemm", transA=1),
             "Node 'gemm' (Gemm): Attribute 'transA' = 1 moves the batch of 'row' behind its "
-            "elements. Axis 0 is the batch and must stay first: transpose the weight instead.",
+            "elements. Each sample must keep its own rows: axis 0 is the batch, and nothing may "
+            "merge or move it. A model whose axis 0 is no batch is imported with batch=False "
+            "(--no-batch).",
         ),
         (
             make_node("Gemm", ["row", "m", "row"], ["y"], name="gemm"),
-            "Node 'gemm' (Gemm): Its operand 'row' is computed from the inputs of the network. "
-            "Only a constant is supported there.",
+            "Node 'gemm' (Gemm): It combines float32[n,5] and float32[n,4]. Sizes of an axis must "
+            "be equal, or one of them 1.",
         ),
         (
             make_node("Gemm", ["row", "m", "long"], ["y"], name="gemm"),
@@ -227,8 +229,8 @@ def refused(model):
         ),
         (
             make_node("MatMul", ["row", "row"], ["y"], name="attention"),
-            "Node 'attention' (MatMul): float32[n,4] and float32[n,4] are not (n, ..., m, k) and "
-            "(n, ..., k, p). Check the shapes of its operands in the model.",
+            "Node 'attention' (MatMul): It multiplies float32[n,4] and float32[n,4]. Both must "
+            "have equally many axes, at least 3 with the batch in front.",
         ),
         (
             make_node("MatMul", ["m", "row"], ["y"], name="left"),
@@ -237,8 +239,10 @@ def refused(model):
         ),
         (
             make_node("MatMul", ["row", "stack"], ["y"], name="batched"),
-            "Node 'batched' (MatMul): The weight 'stack' has the shape (2, 4, 5). Only matrices "
-            "are supported.",
+            "Node 'batched' (MatMul): The constant 'stack' of shape (2, 4, 5) has a matrix for "
+            "each sample of float32[n,4]. Each sample must keep its own rows: axis 0 is the "
+            "batch, and nothing may merge or move it. A model whose axis 0 is no batch is "
+            "imported with batch=False (--no-batch).",
         ),
         (
             make_node("BatchNormalization", NORM, ["y"], name="bn", training_mode=1),

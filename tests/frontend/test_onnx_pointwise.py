@@ -192,7 +192,7 @@ def test_a_constant_of_higher_rank_moves_the_batch_and_is_refused(model_of):
     node = make_node("Add", ["x", "c"], ["y"], name="add")
     assert refused(model_of([node], {"x": ["n", 3]}, {"c": weight(1, 1, 3)})) == (
         "Node 'add' (Add): The constant 'c' of shape (1, 1, 3) does not fit float32[n,3]. "
-        "Supported are scalars and constants that vary along one axis after the batch."
+        "A constant may vary along all axes but the batch."
     )
 
 
@@ -239,22 +239,24 @@ def refused(model):
         (
             [
                 make_node("GlobalAveragePool", ["x"], ["g"]),
-                make_node("Add", ["x", "g"], ["y"], name="add"),
+                make_node("Flatten", ["g"], ["f"]),
+                make_node("Add", ["x", "f"], ["y"], name="add"),
             ],
-            "Node 'add' (Add): It broadcasts float32[n,3,4,5] and float32[n,3,1,1]. Two "
-            "activations can be combined only when their shapes are equal.",
+            "Node 'add' (Add): It broadcasts float32[n,3,4,5] and float32[n,3]: the batch of one "
+            "meets another axis of the other. Insert axes of size 1 after the batch.",
         ),
         (
-            [make_node("Add", ["x", "plane"], ["y"], name="add")],
-            "Node 'add' (Add): The constant 'plane' of shape (4, 5) varies along more than one "
-            "axis of float32[n,3,4,5]. Supported are scalars and constants that vary along one "
-            "axis after the batch.",
+            [
+                make_node("Transpose", ["x"], ["t"], perm=[0, 1, 3, 2]),
+                make_node("Add", ["x", "t"], ["y"], name="add"),
+            ],
+            "Node 'add' (Add): It combines float32[n,3,4,5] and float32[n,3,5,4]. Sizes of an axis "
+            "must be equal, or one of them 1.",
         ),
         (
             [make_node("Add", ["x", "batch"], ["y"], name="add")],
             "Node 'add' (Add): The constant 'batch' of shape (2, 1, 1, 1) does not fit "
-            "float32[n,3,4,5]. Supported are scalars and constants that vary along one axis after "
-            "the batch.",
+            "float32[n,3,4,5]. A constant may vary along all axes but the batch.",
         ),
         (
             [make_node("HardSigmoid", ["half"], ["h"]), make_node("Add", ["x", "h"], ["y"])],
@@ -308,6 +310,5 @@ def test_a_constant_that_differs_between_samples_is_refused(model_of):
     )
     assert refused(model) == (
         "Node 'add' (Add): The constant 'c' of shape (2, 1) varies along the batch of "
-        "float32[n,3]. Supported are scalars and constants that vary along one axis after the "
-        "batch."
+        "float32[n,3]. A constant may vary along all axes but the batch."
     )

@@ -156,6 +156,37 @@ def test_layers_equal_exact_rationals(kind, per_channel, operator):
             assert got[o] == half_even(exact / Fraction(float(sy)), np.uint8, zy)
 
 
+@pytest.mark.parametrize("operator", ["Add", "Sub", "Mul"])
+@pytest.mark.parametrize("first", [False, True], ids=["second", "first"])
+@pytest.mark.parametrize("shape", [(), (5,), (3, 1)])
+def test_arithmetic_with_constants_that_are_codes_is_exact(operator, first, shape):
+    rng = np.random.default_rng(len(shape))
+    codes = rng.integers(1, 120, shape).astype(np.int8)
+    order = ["c", "r"] if first else ["r", "c"]
+    nodes = [
+        make_node("DequantizeLinear", ["x", "sx"], ["r"]),
+        make_node("DequantizeLinear", ["w", "sw", "zw"], ["c"]),
+        make_node(operator, order, ["p"]),
+        make_node("QuantizeLinear", ["p", "sy", "zy"], ["y"]),
+    ]
+    sx, sw, sy = F32(0.3711), F32(0.2173), F32(5.31 if operator == "Mul" else 0.4133)
+    weights = {"sx": sx, "sw": sw, "zw": np.int8(-9), "w": codes, "sy": sy, "zy": np.uint8(101)}
+    model = model_of(nodes, {"x": (TensorProto.INT8, ["n", 3, 5])}, weights)
+    graph = import_onnx(model)
+    held = {str(t.dtype) for name, t in graph.constants.items() if "codes" in name}
+    assert held == {"int9" if operator == "Sub" and not first else "int8"}
+    x = rng.integers(-128, 128, (20, 3, 5)).astype(np.int8)
+    (found,) = evaluate(lowered(graph), {"x": x}).values()
+    spread = np.broadcast_to(codes, (3, 5))
+    for (n, i, j), code in np.ndenumerate(x):
+        left = Fraction(float(sx)) * int(code)
+        right = Fraction(float(sw)) * (int(spread[i, j]) + 9)
+        if first:
+            left, right = right, left
+        exact = {"Add": left + right, "Sub": left - right, "Mul": left * right}[operator]
+        assert found[n, i, j] == half_even(exact / Fraction(float(sy)), np.uint8, 101)
+
+
 def test_packed_four_bit_initializers_are_read():
     packed = helper.make_tensor("w", TensorProto.INT4, [3, 3], list(range(-4, 5)))
     nodes = [
@@ -223,8 +254,18 @@ def test_what_cannot_be_imported_is_named():
         "Quantize the model again."
     )
     assert refused(dequantize_with(weights={"s": np.ones(4, F32), "z": np.zeros(3, np.int8)})) == (
-        "Node 'd' (DequantizeLinear): Its 4 scales and 3 zero points along axis 1 do not fit 2 axes. "
+        "Node 'd' (DequantizeLinear): Its 4 scales and 3 zero points along axis 1 do not fit "
+        "the shape (n, 4). "
         "Quantize the model again."
+    )
+    nodes = [
+        make_node("DequantizeLinear", ["w", "s", "z"], ["wr"], name="d", axis=0),
+        make_node("MatMul", ["x", "wr"], ["y"]),
+    ]
+    weights = {"w": np.ones((4, 2), np.int8), "s": np.ones(3, F32), "z": np.zeros(3, np.int8)}
+    assert refused(model_of(nodes, {"x": (TensorProto.FLOAT, ["n", 4])}, weights)) == (
+        "Node 'd' (DequantizeLinear): Its 3 scales and 3 zero points along axis 0 do not fit the "
+        "shape (4, 2). Quantize the model again."
     )
     node = make_node("QuantizeLinear", ["x", "s"], ["y"], name="q", precision=TensorProto.FLOAT16)
     model = model_of([node], {"x": REAL}, {"s": F32(1)}, NEWEST)

@@ -222,6 +222,16 @@ def test_binary_operators_with_a_constant(codes, operator, shape, first):
 
 
 @TYPES
+@pytest.mark.parametrize(
+    "shapes", [((4, 1, 1), (4, 6, 6)), ((4, 5, 6), (1, 5, 6)), ((4, 3), (4, 1))]
+)
+def test_a_sum_repeats_axes_of_size_one(codes, shapes):
+    draw = Draw(18, codes)
+    inputs = {name: draw.tensor(400, *shape) for name, shape in zip("xy", shapes, strict=True)}
+    check("QLinearAdd", inputs, parameters(draw, "xyr"), BINARY)
+
+
+@TYPES
 def test_a_product_repeats_axes_of_size_one(codes):
     draw = Draw(9, codes)
     weights = parameters(draw, "xyr", r=draw.scale() / 8)
@@ -294,16 +304,80 @@ def test_dynamic_quantization_is_refused():
     )
 
 
-def test_softmax_is_refused_with_its_reason():
+@TYPES
+@pytest.mark.parametrize("seed", range(6))
+def test_softmax(codes, seed):
+    draw = Draw(seed, codes)
+    length = int(draw.rng.integers(1, 40))
+    zero = codes(draw.ends.min if seed % 2 else draw.rng.integers(-100, 100) % 100)
+    weights = parameters(draw, "x", x=draw.scale(0.002, 0.3)) | {"r_s": F32(1 / 256), "r_z": zero}
+    x = draw.tensor(3000, length)
+    check("QLinearSoftmax", {"x": x}, weights, POOL, axis=-1, opset=13)
+    image = draw.tensor(50, 3, 5, 4)
+    check("QLinearSoftmax", {"x": image}, weights, POOL, axis=1, opset=13)
+    check("QLinearSoftmax", {"x": image}, weights, POOL, axis=2, opset=11)
+
+
+def test_a_softmax_with_another_scale_is_refused():
     draw = Draw(16, np.uint8)
-    weights = parameters(draw, "xr")
-    attributes = {"axis": 1, "opset": 13}
-    text = refused("QLinearSoftmax", {"x": draw.tensor(1, 4)}, weights, POOL, **attributes)
-    assert text == (
-        "Node 'node' (QLinearSoftmax): onnxruntime adds float32 exponentials one after the other, "
-        "and no integer sum rounds so. Stop before it with outputs=['x'] (--output-tensor 'x'), "
-        "whose order is the same, or quantize this operator in the format QDQ."
+    text = refused(
+        "QLinearSoftmax",
+        {"x": draw.tensor(1, 4)},
+        parameters(draw, "xr", r=F32(0.01)),
+        POOL,
+        opset=13,
     )
+    assert text == (
+        "Node 'node' (QLinearSoftmax): The scale of its result is 0.009999999776482582. Supported "
+        "is 1/256, as the quantizer writes."
+    )
+
+
+CONV = ["x", "x_s", "x_z", "w", "w_s", "w_z", "y_s", "y_z", "b"]
+BROKEN = {
+    "w": [
+        (np.int8(1), "The weight 'w' has the shape ()."),
+        (np.zeros((0, 3, 3, 3), np.int8), "The weight 'w' has the shape (0, 3, 3, 3)."),
+        (np.zeros((2, 3, 3, 3), np.int64), "'w' has elements of type int64."),
+    ],
+    "w_s": [
+        (np.zeros(2, F32), "Scale 'w_s' is not one positive number, nor one per channel."),
+        (np.ones((2, 1), F32), "Scale 'w_s' is not one positive number, nor one per channel."),
+        (np.ones(3, F32), "It has 3 scales for 2 channels of 'w'."),
+        (np.ones(2, np.int32), "Scale 'w_s' is not one positive number, nor one per channel."),
+    ],
+    "w_z": [
+        (np.zeros(0, np.int8), "Zero point 'w_z' is empty."),
+        (np.zeros(3, np.int8), "It has 3 zero points for 2 channels of 'w'."),
+    ],
+    "x_s": [(np.ones(3, F32), "'x_s' gives an activation one scale per channel.")],
+    "y_z": [
+        (np.int32(0), "Its result is int32."),
+        (np.zeros(2, np.uint8), "'y_s' gives an activation one scale per channel."),
+    ],
+    "b": [
+        (np.zeros(2, np.int64), "The bias 'b' is int64[2]."),
+        (np.zeros(3, np.int32), "The bias 'b' is int32[3]."),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [(name, array, message) for name, cases in BROKEN.items() for array, message in cases],
+)
+def test_malformed_parameters_are_named(name, array, message):
+    draw = Draw(17, np.uint8)
+    weights = {
+        **parameters(draw, "xy"),
+        "w": np.ones((2, 3, 3, 3), np.int8),
+        "w_s": np.ones(2, F32),
+        "w_z": np.zeros(2, np.int8),
+        "b": np.zeros(2, np.int32),
+        name: array,
+    }
+    text = refused("QLinearConv", {"x": draw.tensor(1, 3, 5, 5)}, weights, CONV, "")
+    assert text.startswith(f"Node 'node' (QLinearConv): {message} ")
 
 
 def test_codes_cannot_enter_an_operator_on_reals():

@@ -173,7 +173,8 @@ def refused(model):
 
 
 BATCH_ADVICE = (
-    "Each sample must keep its own rows: axis 0 is the batch, and nothing may merge or move it."
+    "Each sample must keep its own rows: axis 0 is the batch, and nothing may merge or move it. A "
+    "model whose axis 0 is no batch is imported with batch=False (--no-batch)."
 )
 
 
@@ -200,10 +201,16 @@ BATCH_ADVICE = (
         ),
         (
             make_node(
-                "AveragePool", ["x"], ["y"], name="pool", kernel_shape=[2, 2], dilations=[2, 1]
+                "AveragePool",
+                ["x"],
+                ["y"],
+                name="pool",
+                kernel_shape=[2, 2],
+                dilations=[2, 1],
+                pads=[1, 1, 1, 1],
             ),
-            "Node 'pool' (AveragePool): Attribute 'dilations' = (2, 1) is not supported. An "
-            "average pool reads neighboring elements only: dilations must be 1.",
+            "Node 'pool' (AveragePool): Its windows have dilations (2, 1) and a border that does "
+            "not count. Let the border count (count_include_pad = 1), or give no pads.",
         ),
         (
             make_node("ReduceMean", ["x"], ["y"], name="mean"),
@@ -221,7 +228,7 @@ BATCH_ADVICE = (
         (
             make_node("ReduceMax", ["x"], ["y"], name="max", axes=[2, 3]),
             "Node 'max' (ReduceMax): Operator 'ReduceMax' of domain 'ai.onnx', opset 17, is not "
-            "supported. Nearest supported operators: ReduceMean. Replace it.",
+            "supported. Nearest supported operators: ReduceMean, ReduceSum. Replace it.",
         ),
     ],
 )

@@ -11,6 +11,7 @@ from onnx.helper import make_node
 
 from intaglio.errors import ImportModelError
 from intaglio.frontend.onnx_import import import_onnx
+from intaglio.ir.ops_linear import Dense
 from intaglio.ir.ops_product import MatMul, Multiply
 from intaglio.ir.ops_softmax import Softmax
 
@@ -47,14 +48,27 @@ def test_a_constant_may_stand_on_the_left_of_a_product(model_of, check):
     check(model_of([make_node("MatMul", ["w", "x"], ["y"])], {"x": ["n", 4, 3]}, {"w": matrix}))
 
 
-def test_a_stack_of_constant_matrices_on_the_left_is_refused(model_of):
+@pytest.mark.parametrize("shape", [(1, 2, 4), (3, 2, 4), (1, 3, 2, 4), (4,)])
+@pytest.mark.parametrize("left", [True, False])
+def test_a_stack_of_constant_matrices_multiplies_matrix_by_matrix(model_of, check, shape, left):
+    weight = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    matrix = weight if left or weight.ndim == 1 else weight.swapaxes(-1, -2)
+    operands = ["w", "x"] if left else ["x", "w"]
+    inputs = {"x": ["n", 3, 4, 5] if left else ["n", 3, 5, 4]}
+    graph = check(model_of([make_node("MatMul", operands, ["y"])], inputs, {"w": matrix}))
+    assert sum(isinstance(node.op, Dense) for node in graph.nodes) in (1, 3)
+
+
+def test_a_stack_with_a_matrix_for_each_sample_is_refused(model_of):
     node = make_node("MatMul", ["w", "x"], ["y"], name="left")
-    model = model_of([node], {"x": ["n", 4, 3]}, {"w": np.ones((1, 2, 4), np.float32)})
+    model = model_of([node], {"x": ["n", 4, 3]}, {"w": np.ones((2, 2, 4), np.float32)})
     with pytest.raises(ImportModelError) as caught:
         import_onnx(model)
     assert str(caught.value) == (
-        "Node 'left' (MatMul): It multiplies 'w' of shape (1, 2, 4) with float32[n,4,3]. A "
-        "constant on the left must be a matrix, and axis 0 of the other operand the batch."
+        "Node 'left' (MatMul): The constant 'w' of shape (2, 2, 4) has a matrix for each sample of "
+        "float32[n,3,4]. Each sample must keep its own rows: axis 0 is the batch, and nothing may "
+        "merge or move it. A model whose axis 0 is no batch is imported with batch=False "
+        "(--no-batch)."
     )
 
 

@@ -339,8 +339,8 @@ ACTIVATION = "is computed from the inputs of the network. Only a constant is sup
         ),
         (
             lambda m, x: x @ x[:, 0],
-            "Module 'Call' (aten.matmul.default): float32[n,4,6,6] and float32[n,6,6] are not "
-            "(n, ..., m, k) and (n, ..., k, p). Check the shapes of its operands in the model.",
+            "Module 'Call' (aten.matmul.default): It multiplies float32[n,4,6,6] and "
+            "float32[n,6,6]. Both must have equally many axes, at least 3 with the batch in front.",
         ),
         (
             lambda m, x: F.conv2d(x, x[0:1]),
@@ -377,11 +377,6 @@ ACTIVATION = "is computed from the inputs of the network. Only a constant is sup
             "Module 'Call' (aten.conv_transpose3d.input): The ATen operator 'conv_transpose3d' is "
             "not supported. Nearest supported operators: conv_transpose2d, conv_transpose1d, "
             "transpose. Replace it in the module's forward.",
-        ),
-        (
-            lambda m, x: F.pad(x, (1, 1, 1, 1), mode="circular"),
-            "Module 'Call' (aten.pad.default): Argument 'mode' = 'circular' is not supported. "
-            "Supported: 'constant'.",
         ),
         (
             lambda m, x: F.max_pool2d(x, 2, return_indices=True)[1].float(),

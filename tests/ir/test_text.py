@@ -11,9 +11,11 @@ from intaglio.ir.certificate import Certificate, Difference
 from intaglio.ir.graph import Graph, Node, Value
 from intaglio.ir.numeric import BIPOLAR, FLOAT32, INT32, ROUNDINGS, TERNARY, Encoding, int_type
 from intaglio.ir.ops import ALL, BY_NAME
+from intaglio.ir.ops_arg import ArgMax
 from intaglio.ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from intaglio.ir.ops_linear import Conv, Dense
-from intaglio.ir.ops_pointwise import Add, Affine, Clip, Relu, Unary
+from intaglio.ir.ops_norm import LayerNorm
+from intaglio.ir.ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
 from intaglio.ir.ops_pool import AveragePool, MaxPool, SumPool
 from intaglio.ir.ops_product import MatMul, Multiply
 from intaglio.ir.ops_quant import Dequantize, Lookup, PairLookup, Quantize, Requantize, Threshold
@@ -37,6 +39,9 @@ OPS = {
     Multiply: st.builds(Multiply, pairs),
     MatMul: st.builds(MatMul, pairs),
     Softmax: st.builds(Softmax, whole, whole, whole),
+    LayerNorm: st.builds(LayerNorm, whole, whole),
+    ArgMax: st.builds(ArgMax, whole, whole),
+    PRelu: st.just(PRelu()),
     Affine: st.just(Affine()),
     Relu: st.just(Relu()),
     Clip: st.builds(Clip, reals, reals),
@@ -154,6 +159,15 @@ def test_text_looks_as_documented():
         'proved {"verdict": "exact", "hi": 3}\n'
         "  return fc\n"
     )
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("offset", [0.0, (0.5, -1.0)])
+def test_the_rounding_of_an_input_is_part_of_its_encoding(rounding, offset):
+    value = Value("x", TensorType((BATCH, 2), INT32), "", Encoding(0.5, 3, offset, rounding))
+    graph = Graph("net", (value,), {}, (), ("x",))
+    assert from_text(to_text(graph)) == graph
+    assert (f" {rounding})" in to_text(graph)) == (rounding != "half_up")
 
 
 def test_comments_blank_lines_and_indentation_do_not_matter():

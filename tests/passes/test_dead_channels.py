@@ -1,6 +1,7 @@
 """Removing dead channels changes no code of any output, for any input, borders included."""
 
 import dataclasses
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from intaglio.ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from intaglio.ir.ops_linear import Conv, Dense
 from intaglio.ir.ops_pointwise import Add
 from intaglio.ir.ops_pool import MaxPool, SumPool
-from intaglio.ir.ops_quant import Requantize, Threshold
+from intaglio.ir.ops_quant import Lookup, Requantize, Threshold
 from intaglio.ir.tensor import BATCH, Tensor, TensorType
 from intaglio.ir.verify import verify
 from intaglio.passes.base import Context
@@ -362,3 +363,24 @@ def test_lenet_loses_only_units_that_provably_never_matter():
     assert after.check(images[:4]) > 0
     assert len(after.blob) < len(before.blob)
     assert any(each.removal for each in after.certificates.values())
+
+
+def test_tables_of_channels_that_go_go_with_them():
+    """The second channel is read with zero weights only: its row of the table leaves."""
+    b = Builder("g")
+    codes = int_type(2, signed=False)
+    x = b.input(Value("x", TensorType((BATCH, 3), codes)))
+    rows = np.array([[0, 1, 2, 3], [3, 3, 0, 0], [1, 1, 2, 2]])
+    table = b.constant("table", Tensor(rows, codes))
+    acc = b.node("acc", Dense(), x, b.constant("same", Tensor(np.eye(3, dtype=int), codes)))
+    one, none = (b.constant(f"c{v}", Tensor(np.asarray(v), codes)) for v in (1, 0))
+    again = b.node("again", Requantize(codes, 0, 3), acc, one, none, none)
+    looked = b.node("looked", Lookup(codes, 0), again, table)
+    weight = b.constant("w", Tensor(np.array([[1, 0, 1], [2, 0, -1]]), int_type(8)))
+    graph = b.build((b.node("y", Dense(), looked, weight),))
+    smaller = DeadChannels().run(graph, Context())
+    every = np.array(list(product(range(4), repeat=3)), dtype=np.uint8)
+    one, two = (evaluate(each, {"x": every})["y"] for each in (graph, smaller))
+    assert np.array_equal(one, two)
+    (node,) = [node for node in smaller.nodes if isinstance(node.op, Lookup)]
+    assert smaller.constants[node.inputs[1]].array.shape == (2, 4)

@@ -176,9 +176,9 @@ FIX = "Quantise its operands, or replace it by operators that `intaglio ops` lis
             "Output 'r': It is real, not codes. Put a quantise point before every output.",
         ),
         (
-            'r: float32[n,2] = relu (x) from "/r"\n' + point("r"),
+            'r: float32[n,2] = unary {"function": "sigmoid"} (x) from "/r"\n' + point("r"),
             "2",
-            f"Node '/r' (relu): It reads 'x', which is not quantised. {FIX}",
+            f"Node '/r' (unary): It reads 'x', which is not quantised. {FIX}",
         ),
         (
             "r: float32[n,2] = relu (y)\n"
@@ -198,15 +198,10 @@ FIX = "Quantise its operands, or replace it by operators that `intaglio ops` lis
             f"Node '/d' (dense): It multiplies along the last of several axes. {FIX}",
         ),
         (
-            'a: float32[n,1,2,2] = average_pool {"kernel": [2, 2], "pads": [1, 1, 0, 0], '
-            '"count_border": 0} (y) from "/a"\n' + point("a", "1,2,2"),
-            "1,2,2",
-            f"Node '/a' (average_pool): It averages windows of different sizes at the border. {FIX}",
-        ),
-        (
-            'z: uint8[n,2] = quantize {"dtype": "uint8"} (y, rows, no) from "/q"\nreturn z',
+            "r: float32[n,2] = relu (y)\n"
+            'z: uint8[n,2] = quantize {"dtype": "uint8"} (r, rows, no) from "/q"\nreturn z',
             "2",
-            "Node '/q' (quantize): It has one scale per channel where one for the tensor is needed. "
+            "Node '/q' (quantize): It quantizes channel by channel what is not linear in codes. "
             + FIX,
         ),
         (
