@@ -32,7 +32,8 @@ FUSING = (*LINEAR, "add", "sub", "mul")
 
 def build(wishes: Sequence[Wish], dialect: Dialect) -> Network:
     """The network of these wishes; what does not fit becomes a layer that does."""
-    making = _Making(dialect, np.random.default_rng(len(wishes)))
+    seeds = (seed for kind, seed in wishes if kind != "none")
+    making = _Making(dialect, np.random.default_rng(next(seeds, 0)))
     for kind, seed in wishes:
         if kind not in ("none", "softmax"):
             making.add(kind, np.random.default_rng(seed))
@@ -171,7 +172,7 @@ def choose_grid(rng: Rng, dialect: Dialect, lo: float, hi: float, least: int = 1
     if plain:
         if lo < 0 and (bits, True) in dialect.activations:
             base = Grid(1.0, 0, bits, True)
-        span = max(hi / max(base.hi, 1), -lo / max(-base.lo, 1))
+        span = max(hi / max(base.hi, 1), -lo / -base.lo if base.signed else 0.0)
         return Grid(any_scale(rng, max(span, LEAST) * reach), 0, bits, base.signed)
     scale = any_scale(rng, max((hi - lo) / (base.hi - base.lo), LEAST) * reach)
     zero = round(base.lo - lo / scale) + int(rng.integers(-2, 3)) * (bits > 4)
