@@ -137,6 +137,12 @@ def _product(call: Call) -> Result:
             return _product_by_channel(call, place, factors, f, bounds)
         table = np.clip(f((all_codes(x) - x.zero_point) * factors[0]), *bounds)
         return lookup(call, call.site, call.result(place), x, table)
+    square = None
+    if call.operator.inputs[0] == call.operator.inputs[1]:
+        square = call.dialect.table("SQUARE", call.tensor(0), call.y, 0.0)
+    if square is not None:
+        table = np.clip(square, *bounds)
+        return lookup(call, call.site, call.result(), call.tensor(0), table)
     return _product_of_two(call, f, bounds)
 
 

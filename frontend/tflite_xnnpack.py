@@ -75,6 +75,8 @@ def table(kind: str, x: Tensor, y: Tensor, alpha: float) -> Array | None:
         made = _leaky(x, y, alpha, codes)
     elif kind in _FLOATS:
         made = _by_float(kind, x, y, codes)
+    elif kind == "SQUARE":
+        made = _square(x, y, codes)
     else:
         made = None
     return (
@@ -123,6 +125,14 @@ def _by_float(kind: str, x: Tensor, y: Tensor, codes: Array) -> Array:
     real = (codes - x.zero_point).astype(np.float32) * x.scale
     steps = _FLOATS[kind](np.clip(real, -100, 100)) * (np.float32(1) / y.scale)
     return _rounded(steps + np.float32(y.zero_point))
+
+
+def _square(x: Tensor, y: Tensor, codes: Array) -> Array | None:
+    """A product of a tensor with itself is a function of reals, the zero point added first."""
+    if x.dtype.bits != 8 or not np.float32(2.0**-16) <= x.scale * x.scale / y.scale < 256:
+        return None
+    real = (codes - x.zero_point).astype(np.float32) * x.scale
+    return _rounded(real * real * (np.float32(1) / y.scale) + np.float32(y.zero_point))
 
 
 def bounds(function: int, y: Tensor) -> tuple[int, int]:
