@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from typing import Any
 
-from ..errors import ImportModelError
+from ..errors import ImportModelError, UsageError
 from .brevitas_points import Point, points_of, refuse
 
 POINT = "intaglio::point"
@@ -24,6 +24,7 @@ def traceable(module: Any, examples: list[Any]) -> Iterator[tuple[Point, ...]]:
     ``examples`` are the arguments of one run. Raises ImportModelError for a quantizer that is not
     supported, naming its path.
     """
+    _check_settings(module)
     _define_operator()
     with ExitStack() as stack:
         _join_plainly(stack, module)
@@ -31,6 +32,18 @@ def traceable(module: Any, examples: list[Any]) -> Iterator[tuple[Point, ...]]:
         points = {proxy: point for proxy, point in found.items() if point is not None}
         _replace_forwards(stack, module, {proxy: n for n, proxy in enumerate(points)})
         yield tuple(points.values())
+
+
+def _check_settings(module: Any) -> None:
+    """Raise UsageError when Brevitas compiles its quantizers, which cannot be traced then."""
+    from brevitas import config
+
+    if config.JIT_ENABLED:
+        raise UsageError(
+            "Brevitas compiles its quantizers (BREVITAS_JIT=1).",
+            where=f"Module '{type(module).__name__}'",
+            fix="Import it in a process in which BREVITAS_JIT is 0; the weights are the same.",
+        )
 
 
 @cache
