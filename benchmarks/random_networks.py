@@ -1,9 +1,10 @@
 """Random networks in every dialect, compared exactly: a nightly run.
 
-    python benchmarks/random_networks.py [--count 2000] [--first 0] [--dialect NAME] [--json]
+    python benchmarks/random_networks.py [--count 2000] [--first 0] [--minutes 60] [--json]
 
-Hypothesis draws them in blocks of 25, numbered from ``--first``; a block repeats itself. What
-differs is shrunk and printed with the call that reproduces it; the run goes on and ends with 1.
+Hypothesis draws them in blocks of 25, numbered from ``--first``; a block repeats itself, so that a
+run that ends early goes on with ``--first``. What differs is shrunk and printed with the call that
+reproduces it; the run goes on and ends with 1.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count, cycle, islice
 
+import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from report import Figure, show
 from rich.console import Console
@@ -30,9 +33,9 @@ from intaglio.tests.networks.wishes import LEAST, wishes
 
 BLOCK = 25
 TURNS = (
-    *("qdq", "qonnx", "tflite", "qoperator uint8", "float", "qdq", "qoperator int8", "tflite"),
-    *("qonnx", "qdq", "qoperator uint8", "qdq 16 bits", "float", "qdq", "qoperator int8", "tflite"),
-    *("qonnx", "brevitas", "qdq", "qoperator uint8"),
+    *("qdq", "qonnx", "tflite", "qoperator uint8", "float", "qdq", "qoperator int8"),
+    *("tflite xnnpack", "qonnx", "qdq", "qoperator uint8", "qdq 16 bits", "float", "tflite"),
+    *("qdq", "qoperator int8", "tflite", "qonnx", "tflite xnnpack", "brevitas", "qdq"),
 )
 """Dialects in the order of their blocks: those that run slower less often."""
 
@@ -100,16 +103,18 @@ def blocks(first: int, only: str | None) -> Iterator[tuple[int, str]]:
     return zip(count(first), turns, strict=False)
 
 
-def search(wanted: int, first: int = 0, only: str | None = None) -> tuple[Run, int]:
+def search(
+    wanted: int, first: int = 0, only: str | None = None, minutes: float = np.inf
+) -> tuple[Run, int]:
     """Blocks until ``wanted`` networks are done; what was found, and the next block."""
-    run = Run()
+    run, start = Run(), time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task("networks", total=wanted)
         for number, name in blocks(first, only):
             done = sum(run.networks.values())
             progress.update(task, completed=done, description=f"block {number}, {name}")
-            if done >= wanted:
+            if done >= wanted or time.monotonic() - start > 60 * minutes:
                 return run, number
             before = len(run.failures)
             run_block(run, name, number)
@@ -146,11 +151,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Random networks in every dialect")
     parser.add_argument("--count", type=int, default=2000, help="how many networks")
     parser.add_argument("--first", type=int, default=0, help="the block to begin with")
+    parser.add_argument("--minutes", type=float, default=np.inf, help="begin no block after these")
     parser.add_argument("--dialect", choices=list(TRIALS), help="only this dialect")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
-    run, following = search(chosen.count, chosen.first, chosen.dialect)
+    run, following = search(chosen.count, chosen.first, chosen.dialect, chosen.minutes)
     if chosen.json:
         print(json.dumps({"next": following, "codes": run.tally.codes} | vars_of(run), indent=1))
     else:

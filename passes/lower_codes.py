@@ -27,6 +27,8 @@ from .steps import Steps
 
 MAX_THRESHOLDS = 255
 MAX_TABLE_BITS = 16
+BEYOND = 2.0**100
+"""A real that no code reaches, instead of infinity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +375,7 @@ def _move(self: Lowering, node: Node, moved: Moved, target: Target) -> str:
     for move in moved.moves:
         op = move.op
         if isinstance(op, Pad):
-            op = replace(op, value=int(target.encode(np.asarray(op.value, dtype=np.float64))))
+            border = np.clip(np.asarray(op.value, dtype=np.float64), -BEYOND, BEYOND)
+            op = replace(op, value=int(target.encode(border)))
         made = self.emit(move.name, op, made, node=move)
     return made

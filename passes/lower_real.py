@@ -190,7 +190,7 @@ def lower_unary(self: Lowering, node: Node) -> None:
 def lower_pass_through(self: Lowering, node: Node) -> None:
     """Ops that choose among values run on codes, now or once there are any.
 
-    A border holds the code nearest to its value.
+    A border that no code stands for waits for the codes that follow.
     """
     meaning = self.meanings.get(node.inputs[0])
     if isinstance(meaning, Moved):
@@ -201,15 +201,35 @@ def lower_pass_through(self: Lowering, node: Node) -> None:
         return
     x, op = self.codes(node), node.op
     if isinstance(op, Pad):
-        dtype = self.facts[x.name].type.dtype
-        steps = exact_bound(op.value) / x.scale
-        code = round_fraction(steps, "half_up") + x.zero_point
-        if dtype.kind == "bipolar" and code == 0:
-            raise refuse(node, "puts 0 around bipolar codes, which are -1 and +1")
-        op = replace(op, value=min(max(code, dtype.lo), dtype.hi))
+        code = _border(self, node, op, x)
+        if code is None:
+            image = Image(x.name, (x.scale,), (-x.scale * x.zero_point,))
+            self.meanings[node.name] = Moved(image, (node,))
+            return
+        op = replace(op, value=code)
     encoding = Encoding(float(x.scale), x.zero_point)
     made = self.emit(node.name, op, x.name, node=node, encoding=encoding)
     self.meanings[node.name] = Codes(made, x.scale, x.zero_point)
+
+
+def _border(self: Lowering, node: Node, op: Pad, x: Codes) -> int | None:
+    """The code of a pad's border: nearest to its value, as a weight is held.
+
+    None where no code is exactly that and nothing but quantize points reads the result. Without a
+    code for 0, which a model pads by without saying so, it is refused.
+    """
+    dtype = self.facts[x.name].type.dtype
+    exact = exact_bound(op.value) / x.scale + x.zero_point
+    code = round_fraction(exact, "half_up")
+    if code == exact and dtype.contains(np.array([code])):
+        return code
+    users = self.graph.users[node.name]
+    waits = users and all(isinstance(user.op, Quantize) for user in users)
+    if waits and node.name not in self.graph.outputs:
+        return None
+    if op.value == 0:
+        raise refuse(node, f"puts 0 around codes of {dtype}, none of which stands for 0")
+    return min(max(code, dtype.lo), dtype.hi)
 
 
 def lower_concat(self: Lowering, node: Node) -> None:

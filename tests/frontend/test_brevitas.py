@@ -15,8 +15,8 @@ from brevitas.quant.mx_quant_ocp import MXInt8Weight
 from torch import nn
 
 import intaglio
-from intaglio.errors import ImportModelError, PassError
-from intaglio.frontend.brevitas_points import is_brevitas
+from intaglio.errors import ImportModelError, PassError, UsageError
+from intaglio.frontend.brevitas.points import is_brevitas
 from intaglio.frontend.compare import compare_torch
 
 from .brevitas_cases import LAYERS, ROUNDINGS, Case, build, compare
@@ -270,6 +270,17 @@ def test_what_is_no_integer_quantizer_is_refused_with_its_path(layers, message):
     module = Net(lambda net, x: net.linear(net.first(x)), **layers).eval()
     with pytest.raises(ImportModelError, match=f"^{re.escape(message)}$"):
         intaglio.import_model(module, (torch.randn(1, 8),))
+
+
+def test_compiled_quantizers_are_refused(monkeypatch):
+    monkeypatch.setattr("brevitas.config.JIT_ENABLED", True)
+    message = (
+        "Module 'Layer': Brevitas compiles its quantizers (BREVITAS_JIT=1). Import it in a process "
+        "in which BREVITAS_JIT is 0; the weights are the same."
+    )
+    module, x = build(Case(4))
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        intaglio.import_model(module, (x,))
 
 
 @pytest.mark.parametrize("name", ["QuantSigmoid", "QuantTanh"])

@@ -8,8 +8,8 @@ from onnx import TensorProto
 from onnx.helper import make_node
 
 from intaglio.errors import PassError
-from intaglio.frontend.emit import Coded
-from intaglio.frontend.onnx_import import import_onnx
+from intaglio.frontend.emit.site import Coded
+from intaglio.frontend.onnx.importer import import_onnx
 from intaglio.ir.numeric import int_type
 
 from .test_onnx_qdq import F32, lowered, model_of

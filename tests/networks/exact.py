@@ -176,7 +176,7 @@ def unary(op: Any, x: Rational) -> Rational:
 
 
 def pad(op: Any, x: Rational) -> Rational:
-    value = Rational.of_floats(np.asarray(np.float32(op.value)))
+    value = Rational.of_floats(np.clip(np.float32(op.value), -(2.0**40), 2.0**40))
     unit, (num, border) = rational.common(x, value)
     widths = ((0, 0), *zip(op.before, op.after, strict=True))
     return Rational(np.pad(num, widths, constant_values=border.item()), unit)

@@ -1,0 +1,109 @@
+"""Emitting a dialect's functions: thresholds for accumulators, tables for codes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...ir.interval import Fact, Interval
+from ...ir.numeric import Array
+from ...ir.op import Op
+from ...ir.ops_quant import Lookup, Requantize, Threshold
+from ..emit.site import Site
+from ..steps import steps_of
+from .arithmetic import INT32_REACH, Multiplier
+from .call import Call, Result
+from .dialect import Codes
+from .read import Tensor
+
+MAX_STEPS = 1 << 26
+"""Steps times channels of one operator."""
+
+
+def accumulate(
+    site: Site, op: Op, x: str, weight: Array | None = None, within: Interval | None = None
+) -> tuple[str, Interval]:
+    """``op`` on codes and, if given, constant integers: the accumulator and where it lies.
+
+    ``within`` is where x lies, if that is known better than by its type.
+    """
+    facts = [fact_of(site, x) if within is None else Fact(site.type_of(x), within)]
+    operands = [x]
+    if weight is not None:
+        operands.append(site.integers(f"{site.name}.weight", weight))
+        facts.append(Fact(site.type_of(operands[1]), Interval.of(0, 0), weight))
+    reach = op.interval(*facts)
+    lo, hi = reach.bounds
+    if max(-lo, hi) > INT32_REACH:
+        raise site.fail(
+            f"Its sums reach {lo}..{hi}, beyond 32 bits.", "Split the layer, or narrow its weights."
+        )
+    return site.emit(op, *operands), reach
+
+
+def fact_of(site: Site, x: str) -> Fact:
+    """All that is known of a value: every code of its type may occur."""
+    type_ = site.type_of(x)
+    return Fact(type_, Interval.of_type(type_.dtype))
+
+
+def threshold(
+    call: Call,
+    site: Site,
+    acc: str,
+    reach: Interval,
+    f: Codes,
+    bounds: tuple[int, int],
+    offset: Array | int = 0,
+) -> str:
+    """The codes ``clip(f(acc + offset), *bounds)`` of the call's output, offset per channel.
+
+    f rises; its steps are found on f itself.
+    """
+    channels = max(reach.lo.size, np.size(offset))
+    lo, hi = (np.broadcast_to(end, (channels,)) + offset for end in (reach.lo, reach.hi))
+    first, last = bounds
+    if channels * (last - first) > MAX_STEPS:
+        raise site.fail(f"It has {channels} channels of {last - first} steps.", "Split the layer.")
+    try:
+        f(np.stack((lo, hi), axis=1))
+        steps = steps_of(f, channels, lo, hi, first, last)
+    except OverflowError as error:
+        raise site.fail(f"{error}", "Its scales do not fit its sums: convert again.") from error
+    table = site.integers(f"{site.name}.steps", steps - np.reshape(offset, (-1, 1)))
+    return site.emit(Threshold(call.y.dtype, first), acc, table, encoding=call.encoding)
+
+
+def requantize(
+    call: Call,
+    site: Site,
+    acc: str,
+    multipliers: tuple[Multiplier, ...],
+    bounds: tuple[int, int],
+    offset: Array,
+) -> str:
+    """TFLite's rule for int64 accumulators, which one requantize is: (acc + offset) M + r >> s."""
+    factors, addends, shifts = (
+        np.array(each, np.int64) for each in zip(*(m.narrow for m in multipliers), strict=True)
+    )
+    moved = [
+        int(o) * int(m) + int(r)
+        for o, m, r in zip(
+            *np.broadcast_arrays(offset.astype(object), factors, addends), strict=True
+        )
+    ]
+    if max(map(abs, moved)) >= 1 << 62 or shifts.min() < 0 or shifts.max() > 62:
+        raise site.fail(
+            "Its bias or its scales are out of the range of its multipliers.", "Convert it again."
+        )
+    operands = (
+        site.integers(f"{site.name}.{name}", np.asarray(array, np.int64))
+        for name, array in (("multiplier", factors), ("addend", moved), ("shift", shifts))
+    )
+    return site.emit(Requantize(call.y.dtype, *bounds), acc, *operands, encoding=call.encoding)
+
+
+def lookup(call: Call, site: Site, x: Result, source: Tensor, table: Array) -> Result:
+    """``table[code]`` for every code of ``source``."""
+    entries = site.integers(f"{site.name}.table", table)
+    made = site.emit(Lookup(call.y.dtype, source.dtype.lo), x.name, entries, encoding=call.encoding)
+    return Result(made, x.order)

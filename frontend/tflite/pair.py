@@ -1,0 +1,184 @@
+"""ADD, SUB and MUL of two tensors of codes, or of one and constants."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...ir.interval import Interval
+from ...ir.numeric import Array
+from ...ir.ops_linear import Conv
+from ...ir.ops_product import Multiply
+from ...ir.ops_quant import PairLookup
+from ..emit.layout import reshape
+from .call import Call, Order, Result, Translator
+from .codes import accumulate, fact_of, lookup, threshold
+from .dialect import Codes
+from .read import Tensor
+from .reference import all_codes
+
+_SIGNS = {"ADD": 1, "SUB": -1}
+
+
+def _sum(call: Call) -> Result:
+    check_bytes(call, 0, 1)
+    if call.is_constant(0) or call.is_constant(1):
+        return _sum_with_constant(call)
+    x, y = (call.tensor(index) for index in (0, 1))
+    if x.shape != y.shape:
+        raise call.site.fail(
+            f"It adds {list(x.shape)} and {list(y.shape)}.",
+            "Two computed tensors must have one shape.",
+        )
+    order = call.result(0).order
+    f = call.dialect.add(x, y, call.y, _SIGNS[call.kind])
+    bounds = call.dialect.bounds(call.options["fused_activation_function"], call.y)
+    table = np.clip(f(all_codes(x)[:, None], all_codes(y)[None, :]), *bounds)
+    op = PairLookup(
+        call.y.dtype,
+        (x.dtype.lo, y.dtype.lo),
+        float(x.scale / call.y.scale),
+        float(_SIGNS[call.kind] * y.scale / call.y.scale),
+    )
+    entries = call.site.integers(f"{call.site.name}.table", table)
+    operands = call.codes(0, order), call.codes(1, order), entries
+    return Result(call.site.emit(op, *operands, encoding=call.encoding), order)
+
+
+def check_bytes(call: Call, *indices: int) -> None:
+    """Raise ImportModelError unless these operands and the result are int8 with scales."""
+    tensors = [call.tensor(index) for index in indices] + [call.y]
+    if any(each.type_name != "int8" or not each.is_codes for each in tensors):
+        names = ", ".join(each.type_name for each in tensors)
+        raise call.site.fail(
+            f"Its operands and its result are {names}.",
+            "Only int8 with scales is supported there.",
+        )
+
+
+def _sum_with_constant(call: Call) -> Result:
+    """A function of one tensor, per channel: thresholds, or a table."""
+    place = 1 if call.is_constant(0) else 0
+    x = call.tensor(place)
+    f = call.dialect.add(call.tensor(0), call.tensor(1), call.y, _SIGNS[call.kind])
+    values = per_channel(call, 1 - place)
+    codes = all_codes(x)[None, :]
+    column = values.reshape(-1, 1)
+    made = f(codes, column) if place == 0 else f(column, codes)
+    bounds = call.dialect.bounds(call.options["fused_activation_function"], call.y)
+    return by_channel(call, place, x, np.clip(made, *bounds))
+
+
+def by_channel(call: Call, place: int, x: Tensor, tables: Array) -> Result:
+    """``tables[c, code]`` for operand ``place``: one table, or rising steps per channel."""
+    if len(tables) == 1:
+        return lookup(call, call.site, call.result(place), x, tables[0])
+    name, order = _with_channels(call, place)
+    lo = x.dtype.lo
+    if (tables[:, -1] < tables[:, 0]).any():
+        tables = tables[:, ::-1]
+        name, _ = accumulate(call.site.step("negated"), *_negated(call, name, x))
+        lo = -x.dtype.hi
+    rows = np.arange(len(tables))[:, None]
+    bounds = int(tables.min()), int(tables.max())
+    made = threshold(
+        call,
+        call.site,
+        name,
+        Interval.of(lo, lo + tables.shape[1] - 1),
+        lambda code: tables[rows, code - lo],
+        bounds,
+        np.zeros(len(tables), np.int64),
+    )
+    return Result(made, order)
+
+
+def _negated(call: Call, name: str, x: Tensor) -> tuple[Conv, str, Array]:
+    """What accumulates -1 times an image."""
+    if len(x.shape) != 4:
+        raise call.site.fail("It falls along a vector.", "Subtract from images only.")
+    channels = call.site.type_of(name).sample_shape[0]
+    return Conv(groups=channels), name, np.full((channels, 1, 1, 1), -1, np.int64)
+
+
+def _with_channels(call: Call, place: int) -> tuple[str, Order]:
+    """The operand with its last axis as axis 1: only images and vectors have it there."""
+    rank = len(call.tensor(place).shape)
+    if rank not in (2, 4):
+        raise call.site.fail(
+            f"It combines {rank} axes with one constant per channel.",
+            "Only images and vectors are supported there.",
+        )
+    return call.codes(place), "planes"
+
+
+def per_channel(call: Call, index: int) -> Array:
+    """A constant operand as one code, or one per element of the last axis."""
+    tensor, data = call.tensor(index), call.constant(index).astype(np.int64)
+    channels = call.y.shape[-1]
+    if data.size == 1:
+        return data.reshape(1)
+    if data.shape[-1:] != (channels,) or data.size != channels:
+        raise call.site.fail(
+            f"The constant '{tensor.name}' of shape {data.shape} is not one number per channel.",
+            f"It must have 1 or {channels} elements, along the last axis.",
+        )
+    return data.reshape(-1)
+
+
+def _product(call: Call) -> Result:
+    check_bytes(call, 0, 1)
+    f = call.dialect.multiply(call.tensor(0), call.tensor(1), call.y)
+    bounds = call.dialect.bounds(call.options["fused_activation_function"], call.y)
+    if call.is_constant(0) or call.is_constant(1):
+        place = 1 if call.is_constant(0) else 0
+        x, other = call.tensor(place), call.tensor(1 - place)
+        factors = per_channel(call, 1 - place).reshape(-1, 1) - other.zero_point
+        if len(factors) > 1:
+            return _product_by_channel(call, place, factors, f, bounds)
+        table = np.clip(f((all_codes(x) - x.zero_point) * factors[0]), *bounds)
+        return lookup(call, call.site, call.result(place), x, table)
+    square = None
+    if call.operator.inputs[0] == call.operator.inputs[1]:
+        square = call.dialect.table("SQUARE", call.tensor(0), call.y, 0.0)
+    if square is not None:
+        table = np.clip(square, *bounds)
+        return lookup(call, call.site, call.result(), call.tensor(0), table)
+    return _product_of_two(call, f, bounds)
+
+
+def _product_by_channel(
+    call: Call, place: int, factors: Array, f: Codes, bounds: tuple[int, int]
+) -> Result:
+    """A depthwise 1 x 1 convolution with ``factors``."""
+    x = call.tensor(place)
+    name, order = _with_channels(call, place)
+    if len(call.tensor(place).shape) == 2:
+        name = reshape(call.site.step("image"), name, (len(factors), 1, 1))
+    op = Conv(groups=len(factors), pad_value=x.zero_point)
+    acc, reach = accumulate(call.site.step("acc"), op, name, factors.reshape(-1, 1, 1, 1))
+    offset = -x.zero_point * factors.reshape(-1)
+    site = call.site if len(call.tensor(place).shape) == 4 else call.site.step("codes")
+    made = threshold(call, site, acc, reach, f, bounds, offset)
+    return Result(reshape(call.site, made, _sample(call)), order)
+
+
+def _sample(call: Call) -> tuple[int, ...]:
+    """The sample shape of the output in planes."""
+    shape = call.y.shape[1:]
+    return (shape[2], shape[0], shape[1]) if len(shape) == 3 else shape
+
+
+def _product_of_two(call: Call, f: Codes, bounds: tuple[int, int]) -> Result:
+    """The greater operand first; axes of size 1 of the other are repeated."""
+    x, y = (call.tensor(index) for index in (0, 1))
+    first, second = (0, 1) if np.prod(x.shape) >= np.prod(y.shape) else (1, 0)
+    points = (call.tensor(first).zero_point, call.tensor(second).zero_point)
+    order = call.result(first).order
+    names = call.codes(first, order), call.codes(second, order)
+    acc = call.site.step("acc").emit(Multiply(points), *names)
+    facts = [fact_of(call.site, name) for name in names]
+    reach = Multiply(points).interval(*facts)
+    return Result(threshold(call, call.site, acc, reach, f, bounds), order)
+
+
+TRANSLATORS: dict[str, Translator] = {"ADD": _sum, "SUB": _sum, "MUL": _product}

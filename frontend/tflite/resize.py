@@ -1,0 +1,67 @@
+"""RESIZE_BILINEAR: integer weights along one axis, then along the other, rounded once."""
+
+from __future__ import annotations
+
+from math import gcd
+
+import numpy as np
+
+from ...ir.interval import Interval
+from ...ir.numeric import Array
+from ...ir.ops_linear import Conv
+from ..emit.layout import reshape, transpose
+from ..emit.site import Site
+from .call import Call, Result, Translator
+from .codes import accumulate, threshold
+
+
+def _bilinear(call: Call) -> Result:
+    x, y = call.tensor(0), call.y
+    if x.type_name != "int8" or y.type_name != "int8" or len(x.shape) != 4:
+        raise call.site.fail(f"It resizes {x.type_name}.", "Only int8 images are supported.")
+    corners, half = call.options["align_corners"], call.options["half_pixel_centers"]
+    new = call.ints(1)
+    matrices = [
+        _matrix(call, size, wanted, corners, half)
+        for size, wanted in zip(x.shape[1:3], new, strict=True)
+    ]
+    factor = 1
+    for _, shared in matrices:
+        factor *= shared
+    f = call.dialect.resized
+    channels = x.shape[3]
+    rows, lies = _along(call.site.step("rows"), call.codes(0), matrices[0][0])
+    site = call.site.step("columns")
+    turned = transpose(site.step("turned"), rows, (0, 3, 2, 1))  # (w, c, h) after the batch
+    flat = reshape(site.step("flat"), turned, (x.shape[2], channels * new[0], 1))
+    weight = matrices[1][0][:, :, None, None]
+    acc, reach = accumulate(site.step("sum"), Conv(), flat, weight, lies)
+    bounds = y.dtype.lo, y.dtype.hi
+    codes = threshold(call, site, acc, reach.hull, lambda total: f(total * factor), bounds)
+    image = reshape(call.site.step("image"), codes, (new[1], channels, new[0]))
+    return Result(transpose(call.site, image, (0, 2, 3, 1)), "planes")
+
+
+def _along(site: Site, x: str, matrix: Array) -> tuple[str, Interval]:
+    """``matrix`` applied along the rows of (c, h, w): (h', c, w), and where that lies."""
+    turned = transpose(site.step("turned"), x, (0, 2, 1, 3))
+    height, channels, width = site.type_of(turned).sample_shape
+    flat = reshape(site.step("flat"), turned, (height, channels * width, 1))
+    acc, reach = accumulate(site.step("sum"), Conv(), flat, matrix[:, :, None, None])
+    return reshape(site.step("split"), acc, (len(matrix), channels, width)), reach.hull
+
+
+def _matrix(call: Call, size: int, new: int, corners: bool, half: bool) -> tuple[Array, int]:
+    """Weights ``(new, size)`` without the factor that all share, and that factor."""
+    first, second, weight = call.dialect.interpolate(size, new, corners, half)
+    matrix = np.zeros((new, size), np.int64)
+    rows = np.arange(new)
+    np.add.at(matrix, (rows, first), (1 << call.dialect.weight_bits) - weight)
+    np.add.at(matrix, (rows, second), weight)
+    shared = 0
+    for each in np.unique(matrix).tolist():
+        shared = gcd(shared, each)
+    return matrix // shared, shared
+
+
+TRANSLATORS: dict[str, Translator] = {"RESIZE_BILINEAR": _bilinear}

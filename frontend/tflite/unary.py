@@ -1,0 +1,91 @@
+"""Functions of one tensor of codes, softmax, and rescaling: tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...ir.ops_quant import Requantize
+from ...ir.ops_softmax import Softmax
+from .arithmetic import Multiplier
+from .call import Call, Result, Translator
+from .codes import lookup
+from .pair import by_channel, per_channel
+from .reference import all_codes
+from .sigmoid import wide_table
+
+SOFTMAX_BITS = 8
+
+
+def unary(call: Call) -> Result:
+    """The table of the dialect's function."""
+    x, y = call.tensor(0), call.y
+    call.codes(0, call.result().order)
+    wide = x.type_name == y.type_name == "int16"
+    known = x.type_name in ("int8", "uint8") and y.type_name in ("int8", "uint8", "int16")
+    table = None
+    if wide and call.kind in ("LOGISTIC", "TANH"):
+        table = wide_table(call.site, call.kind, x, y)
+    elif wide or known or call.kind == "QUANTIZE":
+        table = call.dialect.table(call.kind, x, y, float(call.options.get("alpha", 0.0)))
+    if table is None or x.dtype.bits > 16:
+        raise call.site.fail(
+            f"It maps {x.type_name} to {y.type_name}, which is not reproduced.",
+            "Use codes of 8 bits, or semantics='tflite'.",
+        )
+    return lookup(call, call.site, call.result(), x, table)
+
+
+def softmax(call: Call) -> Result:
+    """Along the last axis: exponentials from a table, and the dialect's division."""
+    x, y = call.tensor(0), call.y
+    right = x.type_name == y.type_name == "int8" and y.zero_point == -128
+    if not right or abs(float(y.scale) * 256 - 1) > 0.001:
+        raise call.site.fail(
+            f"It maps {x.type_name} to {y.type_name} with the scale {float(y.scale):g}.",
+            "Only int8 with the scale 1/256 and the zero point -128 is supported there.",
+        )
+    axis = 1 if len(x.shape) == 4 else len(x.shape) - 1
+    table, division = call.dialect.softmax(x, call.options["beta"], x.shape[-1])
+    site = call.site.step("shares")
+    entries = site.integers(f"{site.name}.exponentials", table)
+    op = Softmax(axis, SOFTMAX_BITS, division)
+    acc = site.emit(op, call.codes(0), entries)
+    numbers = (("multiplier", 1), ("addend", -128), ("shift", 0))
+    operands = (
+        site.integers(f"{call.site.name}.{name}", np.array([value])) for name, value in numbers
+    )
+    made = call.site.emit(Requantize(y.dtype, -128, 127), acc, *operands, encoding=call.encoding)
+    return Result(made, "planes")
+
+
+def prelu(call: Call) -> Result:
+    """Slopes per channel, constants (reference/prelu.h)."""
+    x, alpha, y = call.tensor(0), call.tensor(1), call.y
+    if any(each.type_name != "int8" for each in (x, alpha, y)):
+        raise call.site.fail(f"It maps {x.type_name}.", "Only int8 is supported there.")
+    rising = Multiplier.of(float(x.scale / y.scale))
+    falling = Multiplier.of(float(x.scale * alpha.scale / y.scale))
+    slopes = per_channel(call, 1).reshape(-1, 1) - alpha.zero_point
+    centered = all_codes(x)[None, :] - x.zero_point
+    made = np.where(centered >= 0, rising.times(centered), falling.times(centered * slopes))
+    tables = np.clip(made + y.zero_point, y.dtype.lo, y.dtype.hi)
+    return by_channel(call, 0, x, tables)
+
+
+TRANSLATORS: dict[str, Translator] = {
+    **dict.fromkeys(
+        (
+            "LOGISTIC",
+            "TANH",
+            "HARD_SWISH",
+            "LEAKY_RELU",
+            "RELU",
+            "RELU6",
+            "RELU_N1_TO_1",
+            "RELU_0_TO_1",
+        ),
+        unary,
+    ),
+    "SOFTMAX": softmax,
+    "PRELU": prelu,
+}
