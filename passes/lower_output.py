@@ -51,9 +51,16 @@ def _with_encoding(self: Lowering, name: str, made: str, encoding: Encoding) -> 
     if held is not None and held.value.encoding in (None, encoding):
         self.encode(made, encoding)
         return made
+    return repeated(self, name, made, encoding)
+
+
+def repeated(self: Lowering, name: str, made: str, encoding: Encoding | None = None) -> str:
+    """The integers ``made`` once more, for the output ``name``; with their own encoding if none."""
     copy = Reshape(self.facts[made].type.sample_shape)
+    values = (*self.new.inputs, *(node.value for node in self.new.nodes))
+    own = next(each.encoding for each in values if each.name == made)
     node = self.graph.producers[name]
-    return self.emit(name, copy, made, node=node, encoding=encoding)
+    return self.emit(name, copy, made, node=node, encoding=encoding or own)
 
 
 def _plain(parameter: tuple[Fraction, ...]) -> Numbers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -102,21 +103,24 @@ def _stacked(site: Site, x: str, matrix: Constant, rows: Callable[[Array], Array
 
     ``rows`` makes ``(..., co, k)`` of the stack.
     """
-    whole = rows(matrix.array)
+    whole = rows(matrix.array).shape
     own = site.type_of(x).sample_shape
     front = _front(site, x, matrix)
     stack = np.broadcast_shapes(front, own[:-2])
     x = broadcast(site.step("in"), x, (*stack, *own[-2:]))
     each = reshape(site.step("stack"), x, (prod(stack), *own[-2:]))
-    spread = np.broadcast_to(whole.reshape(*front, *whole.shape[-2:]), (*stack, *whole.shape[-2:]))
-    flat = spread.reshape(-1, *whole.shape[-2:])
+
+    def one(array: Array, index: int) -> Array:
+        spread = np.broadcast_to(rows(array).reshape(*front, *whole[-2:]), (*stack, *whole[-2:]))
+        return spread.reshape(-1, *whole[-2:])[index]
+
     parts = []
     for index in range(prod(stack)):
         part = cut(site.step(f"in{index}"), each, {1: (index, index + 1, 1)})
-        layer = rearrange(site, matrix, str(index), lambda _, index=index: flat[index])  # type: ignore[misc]
+        layer = rearrange(site, matrix, str(index), partial(one, index=index))
         parts.append(dense(site.step(f"part{index}"), part, layer, None))
     joined = parts[0] if len(parts) == 1 else site.step("joined").emit(Concat(1), *parts)
-    return reshape(site, joined, (*stack, own[-2], whole.shape[-2]))
+    return reshape(site, joined, (*stack, own[-2], whole[-2]))
 
 
 def _front(site: Site, x: str, matrix: Constant) -> Ints:

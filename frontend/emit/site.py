@@ -46,6 +46,29 @@ class Coded:
         op = Dequantize(self.axis)
         return op.reference(self.codes, self.scale.astype(np.float32), self.zero_point)
 
+    def moved(self, change: Callable[[Array], Array]) -> Coded | None:
+        """The codes after ``change``, which only moves elements; scales follow their channels.
+
+        None when channels with scales of their own no longer lie along one axis.
+        """
+        codes, count = change(self.codes), max(self.scale.size, self.zero_point.size)
+        if count == 1:
+            return replace(self, codes=codes, axis=0)
+        labels = np.arange(count).reshape(
+            [-1 if a == self.axis else 1 for a in range(self.codes.ndim)]
+        )
+        labels = change(np.broadcast_to(labels, self.codes.shape))
+        for axis in range(labels.ndim):
+            rows = np.moveaxis(labels, axis, 0).reshape(labels.shape[axis], -1)
+            if (rows == rows[:, :1]).all():
+                order = rows[:, 0]
+                scale, zero = (
+                    each.reshape(-1)[order] if each.size > 1 else each
+                    for each in (self.scale, self.zero_point)
+                )
+                return replace(self, codes=codes, scale=scale, zero_point=zero, axis=axis)
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Constant:
@@ -228,12 +251,18 @@ def derive(
 
 
 def rearrange(
-    site: Site, constant: Constant, suffix: str, change: Callable[[Array], Array], axis: int = 0
+    site: Site, constant: Constant, suffix: str, change: Callable[[Array], Array]
 ) -> Constant:
-    """A weight whose elements are those of another, moved; channels of codes end at ``axis``."""
+    """A weight whose elements are those of another, moved; codes keep their scales."""
     if constant.coded is None:
         return derive(site, constant, suffix, change)
-    coded = replace(constant.coded, codes=change(constant.coded.codes), axis=axis)
+    coded = constant.coded.moved(change)
+    if coded is None:
+        raise site.fail(
+            f"The weight '{constant.name}' has scales along axis {constant.coded.axis}, which it "
+            "spreads over several axes.",
+            "Use one scale per output, or one for the whole weight.",
+        )
     return Constant.of_codes(f"{constant.name}.{suffix}", coded)
 
 

@@ -86,8 +86,7 @@ def conv_transposed(
     if min(result) < 1:
         raise site.fail(f"Its result would have the sizes {result}.", "Reduce its pads.")
     if rank == 3:
-        axis = 0 if kernel.coded is None else kernel.coded.axis
-        kernel = rearrange(site, kernel, "2d", lambda array: array[:, :, None, :], axis)
+        kernel = rearrange(site, kernel, "2d", lambda array: array[:, :, None, :])
     height, width = _axes(kernel.array.shape[2:], sizes, window, result)
     operands = [site.constant(_filters(site, kernel, groups, height, width))]
     if bias is not None:

@@ -1,8 +1,13 @@
-"""Running ONNX models: onnxruntime where it is installed, else onnx's own reference."""
+"""Running ONNX models: onnxruntime where it is installed, else onnx's own reference.
+
+QONNX models are run by qonnx.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,8 @@ import onnx
 from onnx import helper
 
 from ...ir.numeric import Array
+from ..compare import NoExecutorError
+from ..qonnx.quant import DOMAINS
 from .read import read_model
 
 Run = Callable[[dict[str, Array]], list[Array]]
@@ -78,16 +85,61 @@ def _select(model: onnx.ModelProto, outputs: Sequence[str]) -> None:
 
 
 def _executor(model: onnx.ModelProto) -> tuple[str, Run]:
+    """Raises NoExecutorError when there is no executor for the model here."""
+    if any(node.domain in DOMAINS for node in model.graph.node):
+        return _qonnx(model)
     try:
         import onnxruntime
     except ImportError:
         return _reference(model)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return f"onnxruntime {onnxruntime.__version__}", lambda feed: list(session.run(None, feed))
+    name = f"onnxruntime {onnxruntime.__version__}"
+    with _reasons(name):
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def run(feed: dict[str, Array]) -> list[Array]:
+        with _reasons(name):
+            return list(session.run(None, feed))
+
+    return name, run
+
+
+@contextmanager
+def _reasons(name: str) -> Iterator[None]:
+    """Whatever an executor raises, by its first line: executors have no class of errors."""
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise NoExecutorError(f"{name} fails with '{reason}'") from error
+
+
+def _qonnx(model: onnx.ModelProto) -> tuple[str, Run]:
+    """The executor of the package qonnx."""
+    try:
+        from qonnx.core.modelwrapper import ModelWrapper
+        from qonnx.core.onnx_exec import execute_onnx
+        from qonnx.transformation.infer_shapes import InferShapes
+    except ImportError as error:
+        raise NoExecutorError("install qonnx to compare it with qonnx") from error
+    from importlib.metadata import version
+
+    executor = f"qonnx {version('qonnx')}"
+    names = [value.name for value in model.graph.output]
+
+    def run(feed: dict[str, Array]) -> list[Array]:
+        with warnings.catch_warnings(), _reasons(executor):
+            warnings.simplefilter("ignore")  # of shapes that it did not infer
+            wrapped = ModelWrapper(model, make_deepcopy=True)
+            for name, array in feed.items():
+                wrapped.set_tensor_shape(name, list(array.shape))
+            found = execute_onnx(wrapped.transform(InferShapes()), feed)
+            return [found[name] for name in names]
+
+    return executor, run
 
 
 def _reference(model: onnx.ModelProto) -> tuple[str, Run]:

@@ -143,3 +143,27 @@ def test_a_zero_point_may_be_added_before_rounding(b, first, codes):
     lowered = lower(b, out)
     ties = np.array([[2, 4], [6, 8]], np.uint8)  # -0.5, 0.5, 1.5, 2.5
     assert evaluate(lowered, {"x": ties})["q"].ravel().tolist() == codes
+
+
+def test_outputs_of_the_same_codes_are_all_there_under_their_names(b):
+    half, three = ("half", "three")
+    b.node("again", Dequantize(), "x.codes", half, three)
+    out = dense(b)
+    q = b.node("q", Quantize(UINT8), out, half, three)
+    reals = [b.node(name, Dequantize(), q, half, three) for name in ("first", "second")]
+    lowered = lower(b, "x.codes", "again", q, *reals)
+    assert lowered.outputs == ("x.codes", "again", "q", "first", "second")
+    found = evaluate(lowered, {"x": CODES})
+    assert np.array_equal(found["x.codes"], CODES)
+    assert np.array_equal(found["again"], CODES)
+    assert np.array_equal(found["q"], found["first"])
+    assert np.array_equal(found["q"], found["second"])
+    assert lowered.values["second"].encoding == Encoding(0.5, 3)
+
+
+def test_an_accumulator_that_is_an_output_takes_its_name_from_the_codes_that_it_becomes(b):
+    out = dense(b)
+    q = b.node("q", Quantize(UINT8), out, "half", "three")
+    lowered = lower(b, out, b.node("z", Dequantize(), q, "half", "three"))
+    assert lowered.outputs == ("y", "z")
+    assert [node.name for node in lowered.nodes] == ["y", "z"]
