@@ -11,7 +11,7 @@ from ..ir.ops_quant import Lookup, Requantize, Threshold
 from .emit import Site
 from .steps import steps_of
 from .tflite_arithmetic import INT32_REACH, Multiplier
-from .tflite_call import Call, Result
+from .tflite_call import Call, Order, Result
 from .tflite_dialect import Codes
 from .tflite_read import Tensor
 
@@ -107,3 +107,14 @@ def lookup(call: Call, site: Site, x: Result, source: Tensor, table: Array) -> R
     entries = site.integers(f"{site.name}.table", table)
     made = site.emit(Lookup(call.y.dtype, source.dtype.lo), x.name, entries, encoding=call.encoding)
     return Result(made, x.order)
+
+
+def with_channels(call: Call, place: int) -> tuple[str, Order]:
+    """The operand with its last axis as axis 1: only images and vectors have it there."""
+    rank = len(call.tensor(place).shape)
+    if rank not in (2, 4):
+        raise call.site.fail(
+            f"It combines {rank} axes with one constant per channel.",
+            "Only images and vectors are supported there.",
+        )
+    return call.codes(place), "planes"

@@ -86,12 +86,7 @@ def rescaled(
     offset = np.repeat(layer.bias, copies) - x.zero_point * sums
     scales = np.repeat(layer.scales, copies) if layer.scales.size > 1 else layer.scales
     bounds = call.dialect.bounds(call.options["fused_activation_function"], call.y)
-    if x.type_name == "int16":
-        if not layer.wide or call.kind == "FULLY_CONNECTED":
-            raise call.site.fail(
-                "Its 16-bit codes come from sums that the runtime rescales with more than 16 bits.",
-                "Give it an int64 bias, or import with semantics='onnx'.",
-            )
+    if call.is_wide and call.kind != "FULLY_CONNECTED":
         return requantize(call, site, acc, multipliers_of(x, scales, call.y), bounds, offset)
     f = call.dialect.linear(Linear(call.kind, x, call.y, scales))
     return threshold(call, site, acc, reach, f, bounds, offset)

@@ -10,17 +10,18 @@ from ..ir.ops_linear import Conv
 from ..ir.ops_product import Multiply
 from ..ir.ops_quant import PairLookup
 from .emit_layout import reshape
-from .tflite_call import Call, Order, Result, Translator
-from .tflite_codes import accumulate, fact_of, lookup, threshold
+from .tflite_call import Call, Result, Translator
+from .tflite_codes import accumulate, fact_of, lookup, threshold, with_channels
 from .tflite_dialect import Codes
 from .tflite_read import Tensor
 from .tflite_reference import all_codes
+from .tflite_wide import wide_sum, wide_sum_with_constant
 
 _SIGNS = {"ADD": 1, "SUB": -1}
 
 
 def _sum(call: Call) -> Result:
-    check_bytes(call, 0, 1)
+    check_codes(call, 0, 1)
     if call.is_constant(0) or call.is_constant(1):
         return _sum_with_constant(call)
     x, y = (call.tensor(index) for index in (0, 1))
@@ -29,6 +30,8 @@ def _sum(call: Call) -> Result:
             f"It adds {list(x.shape)} and {list(y.shape)}.",
             "Two computed tensors must have one shape.",
         )
+    if call.is_wide:
+        return wide_sum(call, _SIGNS[call.kind])
     order = call.result(0).order
     f = call.dialect.add(x, y, call.y, _SIGNS[call.kind])
     bounds = call.dialect.bounds(call.options["fused_activation_function"], call.y)
@@ -44,14 +47,26 @@ def _sum(call: Call) -> Result:
     return Result(call.site.emit(op, *operands, encoding=call.encoding), order)
 
 
-def check_bytes(call: Call, *indices: int) -> None:
-    """Raise ImportModelError unless these operands and the result are int8 with scales."""
+def check_codes(call: Call, *indices: int) -> None:
+    """Raise ImportModelError unless these operands and the result are int8, or int16, with scales.
+
+    TFLite takes no zero points of int16.
+    """
     tensors = [call.tensor(index) for index in indices] + [call.y]
-    if any(each.type_name != "int8" or not each.is_codes for each in tensors):
-        names = ", ".join(each.type_name for each in tensors)
+    names = [each.type_name for each in tensors]
+    if (
+        len(set(names)) > 1
+        or names[0] not in ("int8", "int16")
+        or not all(each.is_codes for each in tensors)
+    ):
         raise call.site.fail(
-            f"Its operands and its result are {names}.",
-            "Only int8 with scales is supported there.",
+            f"Its operands and its result are {', '.join(names)}.",
+            "Only int8, or int16, with scales is supported there.",
+        )
+    if call.is_wide and any(each.zero_point for each in tensors):
+        raise call.site.fail(
+            f"Its zero points are {', '.join(str(each.zero_point) for each in tensors)}.",
+            "Codes of 16 bits must have the zero point 0.",
         )
 
 
@@ -59,8 +74,10 @@ def _sum_with_constant(call: Call) -> Result:
     """A function of one tensor, per channel: thresholds, or a table."""
     place = 1 if call.is_constant(0) else 0
     x = call.tensor(place)
-    f = call.dialect.add(call.tensor(0), call.tensor(1), call.y, _SIGNS[call.kind])
     values = per_channel(call, 1 - place)
+    if call.is_wide:
+        return wide_sum_with_constant(call, _SIGNS[call.kind], place, values)
+    f = call.dialect.add(call.tensor(0), call.tensor(1), call.y, _SIGNS[call.kind])
     codes = all_codes(x)[None, :]
     column = values.reshape(-1, 1)
     made = f(codes, column) if place == 0 else f(column, codes)
@@ -72,7 +89,7 @@ def by_channel(call: Call, place: int, x: Tensor, tables: Array) -> Result:
     """``tables[c, code]`` for operand ``place``: one table, or rising steps per channel."""
     if len(tables) == 1:
         return lookup(call, call.site, call.result(place), x, tables[0])
-    name, order = _with_channels(call, place)
+    name, order = with_channels(call, place)
     lo = x.dtype.lo
     if (tables[:, -1] < tables[:, 0]).any():
         tables = tables[:, ::-1]
@@ -100,17 +117,6 @@ def _negated(call: Call, name: str, x: Tensor) -> tuple[Conv, str, Array]:
     return Conv(groups=channels), name, np.full((channels, 1, 1, 1), -1, np.int64)
 
 
-def _with_channels(call: Call, place: int) -> tuple[str, Order]:
-    """The operand with its last axis as axis 1: only images and vectors have it there."""
-    rank = len(call.tensor(place).shape)
-    if rank not in (2, 4):
-        raise call.site.fail(
-            f"It combines {rank} axes with one constant per channel.",
-            "Only images and vectors are supported there.",
-        )
-    return call.codes(place), "planes"
-
-
 def per_channel(call: Call, index: int) -> Array:
     """A constant operand as one code, or one per element of the last axis."""
     tensor, data = call.tensor(index), call.constant(index).astype(np.int64)
@@ -126,7 +132,7 @@ def per_channel(call: Call, index: int) -> Array:
 
 
 def _product(call: Call) -> Result:
-    check_bytes(call, 0, 1)
+    check_codes(call, 0, 1)
     f = call.dialect.multiply(call.tensor(0), call.tensor(1), call.y)
     bounds = call.dialect.bounds(call.options["fused_activation_function"], call.y)
     if call.is_constant(0) or call.is_constant(1):
@@ -151,14 +157,14 @@ def _product_by_channel(
 ) -> Result:
     """A depthwise 1 x 1 convolution with ``factors``."""
     x = call.tensor(place)
-    name, order = _with_channels(call, place)
+    name, order = with_channels(call, place)
     if len(call.tensor(place).shape) == 2:
         name = reshape(call.site.step("image"), name, (len(factors), 1, 1))
     op = Conv(groups=len(factors), pad_value=x.zero_point)
     acc, reach = accumulate(call.site.step("acc"), op, name, factors.reshape(-1, 1, 1, 1))
-    offset = -x.zero_point * factors.reshape(-1)
+    offset = 0 if call.is_wide else -x.zero_point * factors.reshape(-1)
     site = call.site if len(call.tensor(place).shape) == 4 else call.site.step("codes")
-    made = threshold(call, site, acc, reach, f, bounds, offset)
+    made = threshold(call, site, acc, reach.hull if call.is_wide else reach, f, bounds, offset)
     return Result(reshape(call.site, made, _sample(call)), order)
 
 

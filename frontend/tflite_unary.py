@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..ir.numeric import Array
 from ..ir.ops_quant import Requantize
-from ..ir.ops_softmax import Softmax
+from ..ir.ops_softmax import TABLE, Softmax
+from ..ir.reciprocal_table import SHARE_BITS
 from .tflite_arithmetic import Multiplier
 from .tflite_call import Call, Result, Translator
 from .tflite_codes import lookup
-from .tflite_pair import by_channel, per_channel
+from .tflite_pair import by_channel, check_codes, per_channel
+from .tflite_read import Tensor
 from .tflite_reference import all_codes
 from .tflite_sigmoid import wide_table
+from .tflite_wide_softmax import wide_exponentials
 
 SOFTMAX_BITS = 8
 
@@ -37,6 +41,8 @@ def unary(call: Call) -> Result:
 
 def softmax(call: Call) -> Result:
     """Along the last axis: exponentials from a table, and the dialect's division."""
+    if call.is_wide:
+        return _wide_softmax(call)
     x, y = call.tensor(0), call.y
     right = x.type_name == y.type_name == "int8" and y.zero_point == -128
     if not right or abs(float(y.scale) * 256 - 1) > 0.001:
@@ -44,17 +50,37 @@ def softmax(call: Call) -> Result:
             f"It maps {x.type_name} to {y.type_name} with the scale {float(y.scale):g}.",
             "Only int8 with the scale 1/256 and the zero point -128 is supported there.",
         )
-    axis = 1 if len(x.shape) == 4 else len(x.shape) - 1
     table, division = call.dialect.softmax(x, call.options["beta"], x.shape[-1])
+    return _shares(call, table, Softmax(_last_axis(x), SOFTMAX_BITS, division), (-128, 127))
+
+
+def _wide_softmax(call: Call) -> Result:
+    """By tables of exponentials and of reciprocals."""
+    check_codes(call, 0)
+    if float(call.y.scale) != 2.0**-15:
+        raise call.site.fail(
+            f"Its result has the scale {float(call.y.scale):g}.",
+            "A result of 16 bits must have the scale 1/32768.",
+        )
+    x = call.tensor(0)
+    table = wide_exponentials(x, call.options["beta"])
+    return _shares(call, table, Softmax(_last_axis(x), SHARE_BITS, TABLE), (0, call.y.dtype.hi))
+
+
+def _last_axis(x: Tensor) -> int:
+    return 1 if len(x.shape) == 4 else len(x.shape) - 1
+
+
+def _shares(call: Call, exponentials: Array, op: Softmax, bounds: tuple[int, int]) -> Result:
+    """The codes of a softmax: shares, and as many codes from the least one on."""
     site = call.site.step("shares")
-    entries = site.integers(f"{site.name}.exponentials", table)
-    op = Softmax(axis, SOFTMAX_BITS, division)
+    entries = site.integers(f"{site.name}.exponentials", exponentials)
     acc = site.emit(op, call.codes(0), entries)
-    numbers = (("multiplier", 1), ("addend", -128), ("shift", 0))
+    numbers = (("multiplier", 1), ("addend", bounds[0]), ("shift", 0))
     operands = (
         site.integers(f"{call.site.name}.{name}", np.array([value])) for name, value in numbers
     )
-    made = call.site.emit(Requantize(y.dtype, -128, 127), acc, *operands, encoding=call.encoding)
+    made = call.site.emit(Requantize(call.y.dtype, *bounds), acc, *operands, encoding=call.encoding)
     return Result(made, "planes")
 
 
