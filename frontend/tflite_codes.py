@@ -20,17 +20,17 @@ MAX_STEPS = 1 << 26
 
 
 def accumulate(
-    site: Site, op: Op, x: str, weight: Array | None = None, within: Interval | None = None
+    site: Site, op: Op, x: str, *constants: Array, within: Interval | None = None
 ) -> tuple[str, Interval]:
-    """``op`` on codes and, if given, constant integers: the accumulator and where it lies.
+    """``op`` on codes and constant integers, weight and bias: the accumulator and where it lies.
 
     ``within`` is where x lies, if that is known better than by its type.
     """
     facts = [fact_of(site, x) if within is None else Fact(site.type_of(x), within)]
     operands = [x]
-    if weight is not None:
-        operands.append(site.integers(f"{site.name}.weight", weight))
-        facts.append(Fact(site.type_of(operands[1]), Interval.of(0, 0), weight))
+    for name, array in zip(("weight", "bias"), constants, strict=False):
+        operands.append(site.integers(f"{site.name}.{name}", array))
+        facts.append(Fact(site.type_of(operands[-1]), Interval.of(0, 0), array))
     reach = op.interval(*facts)
     lo, hi = reach.bounds
     if max(-lo, hi) > INT32_REACH:

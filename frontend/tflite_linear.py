@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -15,11 +15,12 @@ from .emit import Site
 from .emit_layout import reshape, transpose
 from .emit_transposed import interleaved
 from .emit_window import window
-from .tflite_arithmetic import Multiplier
+from .tflite_arithmetic import INT32_REACH, Multiplier
 from .tflite_call import Call, Result, Translator
 from .tflite_codes import accumulate, requantize, threshold
 from .tflite_dialect import Linear
 from .tflite_read import Tensor
+from .tflite_reference import TFLITE
 from .tflite_window import pads_of
 
 
@@ -31,7 +32,6 @@ class Layer:
     weight: Array
     scales: Array
     bias: Array
-    wide: bool
 
     @property
     def filters(self) -> int:
@@ -40,10 +40,7 @@ class Layer:
 
 
 def layer_of(call: Call, filter_: int, bias: int, axis: int, *, x: int = 0) -> Layer:
-    """The constants of a layer whose filters lie along ``axis`` of operand ``filter_``.
-
-    ``wide``: the bias is int64, and the runtime rescales sums of 64 bits.
-    """
+    """The constants of a layer whose filters lie along ``axis`` of operand ``filter_``."""
     tensor, data = call.tensor(filter_), call.constant(filter_)
     source = call.tensor(x)
     fits = tensor.type_name in ("int8", "int4") and tensor.is_codes
@@ -70,10 +67,32 @@ def layer_of(call: Call, filter_: int, bias: int, axis: int, *, x: int = 0) -> L
         raise call.site.fail(
             f"Its bias has the shape {offsets.shape}.", f"It must have {count} elements."
         )
-    wide = source.type_name == "int16" and (
-        call.tensor(bias).type_name == "int64" if call.has(bias) else True
-    )
-    return Layer(source, weight, tensor.scales, offsets, wide)
+    if call.is_wide:
+        _check_wide(call, source, bias)
+    return Layer(source, weight, tensor.scales, offsets)
+
+
+def _check_wide(call: Call, x: Tensor, bias: int) -> None:
+    """Raise ImportModelError unless 16-bit codes are summed and rescaled as 64-bit integers are."""
+    if x.zero_point or call.y.zero_point:
+        raise call.site.fail(
+            f"Its zero points are {x.zero_point} and {call.y.zero_point}.",
+            "Codes of 16 bits must have the zero point 0.",
+        )
+    exact = call.state.dialect is None
+    if call.has(bias) and call.tensor(bias).type_name != "int64" and not exact:
+        raise call.site.fail(
+            f"Its bias is {call.tensor(bias).type_name}: the runtime then rescales 32-bit sums by "
+            "rules that depend on the machine.",
+            "Convert it with int64 biases, or import with semantics='onnx'.",
+        )
+    by_default = call.state.dialect is not None and call.state.dialect.name != TFLITE.name
+    if call.kind == "FULLY_CONNECTED" and by_default and not call.has(bias):
+        raise call.site.fail(
+            "It has no bias: LiteRT's default then rescales 32-bit sums by rules that depend on "
+            "the machine.",
+            "Give it an int64 bias, or import with semantics='tflite'.",
+        )
 
 
 def rescaled(
@@ -89,6 +108,8 @@ def rescaled(
     if call.is_wide and call.kind != "FULLY_CONNECTED":
         return requantize(call, site, acc, multipliers_of(x, scales, call.y), bounds, offset)
     f = call.dialect.linear(Linear(call.kind, x, call.y, scales))
+    if call.is_wide and scales.size == 1 and not offset.any():
+        return threshold(call, site, acc, reach.hull, f, bounds)
     return threshold(call, site, acc, reach, f, bounds, offset)
 
 
@@ -151,17 +172,30 @@ def _fully_connected(call: Call) -> Result:
     x = rows_of(call, layer.weight.shape)
     site = call.site
     if len(site.type_of(x).shape) == 2:
-        acc, reach = accumulate(site.step("acc"), Dense(), x, layer.weight)
+        constants, layer = _summed(call, layer)
+        acc, reach = accumulate(site.step("acc"), Dense(), x, layer.weight, *constants)
         inner = site if len(call.y.shape) == 2 else site.step("codes")
         return shaped(call, rescaled(call, inner, acc, reach, layer))
     rows, depth = site.type_of(x).sample_shape
     turned = transpose(site.step("columns"), x, (0, 2, 1))
     image = reshape(site.step("image"), turned, (depth, rows, 1))
     weight = layer.weight[:, :, None, None]
-    acc, reach = accumulate(site.step("acc"), Conv(), image, weight)
+    constants, layer = _summed(call, layer)
+    acc, reach = accumulate(site.step("acc"), Conv(), image, weight, *constants)
     codes = rescaled(call, site.step("codes"), acc, reach, layer)
     flat = reshape(site.step("flat"), codes, (layer.filters, rows))
     return shaped(call, transpose(site.step("rows"), flat, (0, 2, 1)))
+
+
+def _summed(call: Call, layer: Layer) -> tuple[tuple[Array, ...], Layer]:
+    """A bias to add to the sums of 16-bit codes, whose layer then has none.
+
+    65,535 steps per filter would be much to store: filters of one scale share them.
+    """
+    reach = np.abs(layer.weight).sum(axis=1) * -layer.x.dtype.lo + np.abs(layer.bias)
+    if not call.is_wide or layer.scales.size > 1 or int(reach.max()) > INT32_REACH:
+        return (), layer
+    return (layer.bias,), replace(layer, bias=np.zeros_like(layer.bias))
 
 
 def rows_of(call: Call, weight: tuple[int, ...]) -> str:

@@ -35,7 +35,7 @@ def _bilinear(call: Call) -> Result:
     turned = transpose(site.step("turned"), rows, (0, 3, 2, 1))  # (w, c, h) after the batch
     flat = reshape(site.step("flat"), turned, (x.shape[2], channels * new[0], 1))
     weight = matrices[1][0][:, :, None, None]
-    acc, reach = accumulate(site.step("sum"), Conv(), flat, weight, lies)
+    acc, reach = accumulate(site.step("sum"), Conv(), flat, weight, within=lies)
     bounds = y.dtype.lo, y.dtype.hi
     codes = threshold(call, site, acc, reach.hull, lambda total: f(total * factor), bounds)
     image = reshape(call.site.step("image"), codes, (new[1], channels, new[0]))
