@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..ir.interval import Fact, Interval
-from ..ir.numeric import Array
+from ..ir.numeric import Array, Encoding, NumericType
 from ..ir.op import Op
 from ..ir.ops_quant import Lookup, Requantize, Threshold
 from .emit import Site
@@ -100,6 +100,25 @@ def requantize(
         for name, array in (("multiplier", factors), ("addend", moved), ("shift", shifts))
     )
     return site.emit(Requantize(call.y.dtype, *bounds), acc, *operands, encoding=call.encoding)
+
+
+def shifted(
+    site: Site,
+    x: str,
+    dtype: NumericType,
+    bounds: tuple[int, int],
+    *,
+    addend: Array | int = 0,
+    shift: int = 0,
+    factor: int = 1,
+    encoding: Encoding | None = None,
+) -> str:
+    """``clip((factor * x + addend) >> shift, *bounds)``; the addend may be one per channel."""
+    operands = (
+        site.integers(f"{site.name}.{name}", np.atleast_1d(np.asarray(array, np.int64)))
+        for name, array in (("multiplier", factor), ("addend", addend), ("shift", shift))
+    )
+    return site.emit(Requantize(dtype, *bounds), x, *operands, encoding=encoding)
 
 
 def lookup(call: Call, site: Site, x: Result, source: Tensor, table: Array) -> Result:

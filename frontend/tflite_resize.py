@@ -13,12 +13,18 @@ from .emit import Site
 from .emit_layout import reshape, transpose
 from .tflite_call import Call, Result, Translator
 from .tflite_codes import accumulate, threshold
+from .tflite_pair import check_codes
+from .tflite_wide_resize import wide_codes
+
+MOST_BITS = 16
+"""Of the weights of 16-bit codes whose sums fit 32 bits."""
 
 
 def _bilinear(call: Call) -> Result:
-    x, y = call.tensor(0), call.y
-    if x.type_name != "int8" or y.type_name != "int8" or len(x.shape) != 4:
-        raise call.site.fail(f"It resizes {x.type_name}.", "Only int8 images are supported.")
+    check_codes(call, 0)
+    x = call.tensor(0)
+    if len(x.shape) != 4:
+        raise call.site.fail(f"It resizes {len(x.shape)} axes.", "Only images are supported.")
     corners, half = call.options["align_corners"], call.options["half_pixel_centers"]
     new = call.ints(1)
     matrices = [
@@ -35,9 +41,13 @@ def _bilinear(call: Call) -> Result:
     turned = transpose(site.step("turned"), rows, (0, 3, 2, 1))  # (w, c, h) after the batch
     flat = reshape(site.step("flat"), turned, (x.shape[2], channels * new[0], 1))
     weight = matrices[1][0][:, :, None, None]
-    acc, reach = accumulate(site.step("sum"), Conv(), flat, weight, within=lies)
-    bounds = y.dtype.lo, y.dtype.hi
-    codes = threshold(call, site, acc, reach.hull, lambda total: f(total * factor), bounds)
+    bounds = call.y.dtype.lo, call.y.dtype.hi
+    bits = 2 * call.dialect.weight_bits - (factor.bit_length() - 1)
+    if call.is_wide and bits > MOST_BITS:
+        codes = wide_codes(call, flat, weight, lies, bits)
+    else:
+        acc, reach = accumulate(site.step("sum"), Conv(), flat, weight, within=lies)
+        codes = threshold(call, site, acc, reach.hull, lambda total: f(total * factor), bounds)
     image = reshape(call.site.step("image"), codes, (new[1], channels, new[0]))
     return Result(transpose(call.site, image, (0, 2, 3, 1)), "planes")
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..ir.numeric import Array
-from ..ir.ops_quant import Requantize
 from ..ir.ops_softmax import TABLE, Softmax
 from ..ir.reciprocal_table import SHARE_BITS
 from .tflite_arithmetic import Multiplier
 from .tflite_call import Call, Result, Translator
-from .tflite_codes import lookup
+from .tflite_codes import lookup, shifted
 from .tflite_pair import by_channel, check_codes, per_channel
 from .tflite_read import Tensor
 from .tflite_reference import all_codes
@@ -76,11 +75,7 @@ def _shares(call: Call, exponentials: Array, op: Softmax, bounds: tuple[int, int
     site = call.site.step("shares")
     entries = site.integers(f"{site.name}.exponentials", exponentials)
     acc = site.emit(op, call.codes(0), entries)
-    numbers = (("multiplier", 1), ("addend", bounds[0]), ("shift", 0))
-    operands = (
-        site.integers(f"{call.site.name}.{name}", np.array([value])) for name, value in numbers
-    )
-    made = call.site.emit(Requantize(call.y.dtype, *bounds), acc, *operands, encoding=call.encoding)
+    made = shifted(call.site, acc, call.y.dtype, bounds, addend=bounds[0], encoding=call.encoding)
     return Result(made, "planes")
 
 

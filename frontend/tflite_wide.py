@@ -14,11 +14,11 @@ from ..ir.fixed_point import divide_by_power
 from ..ir.interval import Fact, Interval
 from ..ir.numeric import INT32, Array
 from ..ir.ops_pointwise import Add
-from ..ir.ops_quant import Lookup, Requantize
+from ..ir.ops_quant import Lookup
 from .emit import Site
 from .tflite_arithmetic import Multiplier
 from .tflite_call import Call, Result
-from .tflite_codes import lookup, threshold, with_channels
+from .tflite_codes import lookup, shifted, threshold, with_channels
 from .tflite_dialect import Codes
 from .tflite_read import Tensor
 from .tflite_reference import all_codes
@@ -48,11 +48,11 @@ def sum_of(call: Call) -> Sum:
         raise call.site.fail(
             "Its scales are so far apart that TFLite refuses to add them.", "Convert it again."
         )
-    tables = (
+    first, second = (
         Multiplier.of(float(each.scale) / twice).times(all_codes(each) << LEFT_SHIFT)
         for each in (x, y)
     )
-    return Sum(*tables, last.times)
+    return Sum(first, second, last.times)
 
 
 def _power(tensor: Tensor) -> int | None:
@@ -73,7 +73,8 @@ def _shifted(call: Call, x: int, y: int, z: int) -> Sum:
             "Convert it with pot_scale_int16 off.",
         )
     codes = all_codes(call.y)
-    return Sum(*(divide_by_power(codes, shift) for shift in shifts), lambda total: total)
+    first, second = (divide_by_power(codes, shift) for shift in shifts)
+    return Sum(first, second, lambda total: total)
 
 
 def wide_sum(call: Call, sign: int) -> Result:
@@ -105,11 +106,8 @@ def wide_sum_with_constant(call: Call, sign: int, place: int, values: Array) -> 
     factor = term.factor * (sign if place == 1 else 1)
     ends = np.sort(np.array(term.lies.bounds) * factor)
     site = call.site.step("acc")
-    operands = (
-        site.integers(f"{site.name}.{what}", np.asarray(array))
-        for what, array in (("multiplier", [factor]), ("addend", added), ("shift", [0]))
-    )
-    acc = site.emit(Requantize(INT32, INT32.lo, INT32.hi), term.name, *operands)
+    whole = INT32.lo, INT32.hi
+    acc = shifted(site, term.name, INT32, whole, addend=added, factor=factor)
     reach = Interval.of(ends[0] + int(added.min()), ends[1] + int(added.max()))
     return Result(_codes(call, acc, reach, parts.last, 1), order)
 
