@@ -15,6 +15,7 @@ from . import (
     tflite_move,
     tflite_pair,
     tflite_pool,
+    tflite_prelu,
     tflite_real,
     tflite_resize,
     tflite_unary,
@@ -31,6 +32,7 @@ TRANSLATORS: Final[dict[str, Translator]] = {
     **tflite_pair.TRANSLATORS,
     **tflite_pool.TRANSLATORS,
     **tflite_unary.TRANSLATORS,
+    **tflite_prelu.TRANSLATORS,
     **tflite_move.TRANSLATORS,
     **tflite_resize.TRANSLATORS,
 }

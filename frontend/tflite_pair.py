@@ -9,6 +9,7 @@ from ..ir.numeric import Array
 from ..ir.ops_linear import Conv
 from ..ir.ops_product import Multiply
 from ..ir.ops_quant import PairLookup
+from .emit import Site
 from .emit_layout import reshape
 from .tflite_call import Call, Result, Translator
 from .tflite_codes import accumulate, fact_of, lookup, threshold, with_channels
@@ -158,20 +159,24 @@ def _product_by_channel(
     """A depthwise 1 x 1 convolution with ``factors``."""
     x = call.tensor(place)
     name, order = with_channels(call, place)
-    if len(call.tensor(place).shape) == 2:
-        name = reshape(call.site.step("image"), name, (len(factors), 1, 1))
-    op = Conv(groups=len(factors), pad_value=x.zero_point)
-    acc, reach = accumulate(call.site.step("acc"), op, name, factors.reshape(-1, 1, 1, 1))
+    acc, reach = scaled_channels(call.site.step("acc"), name, factors)
     offset = 0 if call.is_wide else -x.zero_point * factors.reshape(-1)
     site = call.site if len(call.tensor(place).shape) == 4 else call.site.step("codes")
     made = threshold(call, site, acc, reach.hull if call.is_wide else reach, f, bounds, offset)
-    return Result(reshape(call.site, made, _sample(call)), order)
+    return Result(reshape(call.site, made, sample_of(call)), order)
 
 
-def _sample(call: Call) -> tuple[int, ...]:
+def sample_of(call: Call) -> tuple[int, ...]:
     """The sample shape of the output in planes."""
     shape = call.y.shape[1:]
     return (shape[2], shape[0], shape[1]) if len(shape) == 3 else shape
+
+
+def scaled_channels(site: Site, x: str, factors: Array) -> tuple[str, Interval]:
+    """Each channel of an image or of a vector times its factor, as an image, and where it lies."""
+    if len(site.type_of(x).shape) == 2:
+        x = reshape(site.step("image"), x, (len(factors), 1, 1))
+    return accumulate(site, Conv(groups=len(factors)), x, factors.reshape(-1, 1, 1, 1))
 
 
 def _product_of_two(call: Call, f: Codes, bounds: tuple[int, int]) -> Result:

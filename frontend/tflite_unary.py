@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..ir.numeric import Array
 from ..ir.ops_softmax import TABLE, Softmax
 from ..ir.reciprocal_table import SHARE_BITS
-from .tflite_arithmetic import Multiplier
 from .tflite_call import Call, Result, Translator
 from .tflite_codes import lookup, shifted
-from .tflite_pair import by_channel, check_codes, per_channel
+from .tflite_pair import check_codes
 from .tflite_read import Tensor
-from .tflite_reference import all_codes
 from .tflite_sigmoid import wide_table
 from .tflite_wide_softmax import wide_exponentials
 
@@ -79,20 +75,6 @@ def _shares(call: Call, exponentials: Array, op: Softmax, bounds: tuple[int, int
     return Result(made, "planes")
 
 
-def prelu(call: Call) -> Result:
-    """Slopes per channel, constants (reference/prelu.h)."""
-    x, alpha, y = call.tensor(0), call.tensor(1), call.y
-    if any(each.type_name != "int8" for each in (x, alpha, y)):
-        raise call.site.fail(f"It maps {x.type_name}.", "Only int8 is supported there.")
-    rising = Multiplier.of(float(x.scale / y.scale))
-    falling = Multiplier.of(float(x.scale * alpha.scale / y.scale))
-    slopes = per_channel(call, 1).reshape(-1, 1) - alpha.zero_point
-    centered = all_codes(x)[None, :] - x.zero_point
-    made = np.where(centered >= 0, rising.times(centered), falling.times(centered * slopes))
-    tables = np.clip(made + y.zero_point, y.dtype.lo, y.dtype.hi)
-    return by_channel(call, 0, x, tables)
-
-
 TRANSLATORS: dict[str, Translator] = {
     **dict.fromkeys(
         (
@@ -108,5 +90,4 @@ TRANSLATORS: dict[str, Translator] = {
         unary,
     ),
     "SOFTMAX": softmax,
-    "PRELU": prelu,
 }

@@ -277,7 +277,7 @@ def softmax(rng: Rng, dtype: str = "int8") -> Case:
 def prelu(rng: Rng, dtype: str = "int8") -> Case:
     w = Written()
     x = w.tensor((1, 3, 4, 5), dtype, scale(rng, dtype=dtype), zero(rng, dtype))
-    alpha = w.tensor((1, 1, 5), dtype, 0.01, 0, rng.integers(0, 128, (1, 1, 5)))
+    alpha = w.tensor((1, 1, 5), "int8", 0.01, 0, rng.integers(0, 128, (1, 1, 5)))
     y = w.tensor((1, 3, 4, 5), dtype, scale(rng, dtype=dtype), zero(rng, dtype))
     w.operator("PRELU", [x, alpha], [y])
     return w.model([x], [y]), [codes(rng, (1, 3, 4, 5), dtype, count=30)]
