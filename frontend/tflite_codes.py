@@ -122,7 +122,7 @@ def shifted(
 
 
 def lookup(call: Call, site: Site, x: Result, source: Tensor, table: Array) -> Result:
-    """``table[code]`` for every code of ``source``."""
+    """``table[code]`` for every code of ``source``, or ``table[c, code]`` per channel."""
     entries = site.integers(f"{site.name}.table", table)
     made = site.emit(Lookup(call.y.dtype, source.dtype.lo), x.name, entries, encoding=call.encoding)
     return Result(made, x.order)

@@ -14,7 +14,7 @@ from ..ir.windows import Pads, Pair
 from .emit import Site
 from .emit_layout import reshape, transpose
 from .emit_transposed import interleaved
-from .emit_window import window
+from .emit_window import Window, window
 from .tflite_arithmetic import INT32_REACH, Multiplier
 from .tflite_call import Call, Result, Translator
 from .tflite_codes import accumulate, requantize, threshold
@@ -223,16 +223,14 @@ def _transposed(call: Call) -> Result:
     layer = layer_of(call, 1, 3, 0, x=2)
     check_rank(call, layer)
     kernel = layer.weight.transpose(3, 0, 1, 2)
-    (sh, sw), (height, width) = planar(call)[0], call.y.shape[1:3]
-    sizes = (height, width)
+    (sh, sw), _ = planar(call)
     if call.dialect.name == "xnnpack" and (kernel.shape[2] < sh or kernel.shape[3] < sw):
         raise call.site.fail(
             f"Its kernel {kernel.shape[2:]} is smaller than its strides {(sh, sw)}: XNNPACK leaves "
             "it to a kernel that is not reproduced.",
             "Use semantics 'tflite'.",
         )
-    pads = pads_of(call.site, call.options["padding"], sizes, kernel.shape[2:4], (sh, sw), (1, 1))
-    given = window(call.site, x, kernel.shape[2:], (sh, sw), (1, 1), pads[:2], pads[2:])
+    given, sizes = transposed_window(call, x, kernel.shape[2:])
 
     def convolve(site: Site, image: str, filters: Array, border: Pads) -> str:
         op = Conv(pads=border, pad_value=layer.x.zero_point)
@@ -240,6 +238,15 @@ def _transposed(call: Call) -> Result:
         return rescaled(call, site, acc, reach, layer, filters)
 
     return Result(interleaved(call.site, x, kernel, given, sizes, convolve), "planes")
+
+
+def transposed_window(call: Call, x: str, kernel: Pair) -> tuple[Window, Pair]:
+    """The window of a TRANSPOSE_CONV and the sizes of its result."""
+    strides, _ = planar(call)
+    height, width = call.y.shape[1:3]
+    pads = pads_of(call.site, call.options["padding"], (height, width), kernel, strides, (1, 1))
+    made = window(call.site, x, kernel, strides, (1, 1), pads[:2], pads[2:])
+    return made, (height, width)
 
 
 TRANSLATORS: dict[str, Translator] = {

@@ -87,35 +87,26 @@ def _sum_with_constant(call: Call) -> Result:
 
 
 def by_channel(call: Call, place: int, x: Tensor, tables: Array) -> Result:
-    """``tables[c, code]`` for operand ``place``: one table, or rising steps per channel."""
+    """``tables[c, code]`` for operand ``place``: steps per channel if all rise, else tables."""
     if len(tables) == 1:
         return lookup(call, call.site, call.result(place), x, tables[0])
     name, order = with_channels(call, place)
-    lo = x.dtype.lo
-    if (tables[:, -1] < tables[:, 0]).any():
-        tables = tables[:, ::-1]
-        name, _ = accumulate(call.site.step("negated"), *_negated(call, name, x))
-        lo = -x.dtype.hi
+    lo, hi = x.dtype.lo, x.dtype.hi
+    if (np.diff(tables, axis=1) < 0).any():
+        return lookup(call, call.site, Result(name, order), x, tables)
     rows = np.arange(len(tables))[:, None]
     bounds = int(tables.min()), int(tables.max())
+    every = np.zeros(len(tables), np.int64)
     made = threshold(
         call,
         call.site,
         name,
-        Interval.of(lo, lo + tables.shape[1] - 1),
+        Interval.of(lo, hi),
         lambda code: tables[rows, code - lo],
         bounds,
-        np.zeros(len(tables), np.int64),
+        every,
     )
     return Result(made, order)
-
-
-def _negated(call: Call, name: str, x: Tensor) -> tuple[Conv, str, Array]:
-    """What accumulates -1 times an image."""
-    if len(x.shape) != 4:
-        raise call.site.fail("It falls along a vector.", "Subtract from images only.")
-    channels = call.site.type_of(name).sample_shape[0]
-    return Conv(groups=channels), name, np.full((channels, 1, 1, 1), -1, np.int64)
 
 
 def per_channel(call: Call, index: int) -> Array:

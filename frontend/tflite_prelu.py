@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 from ..ir.numeric import Array
@@ -15,9 +17,37 @@ from .tflite_pair import by_channel, per_channel, sample_of, scaled_channels
 from .tflite_reference import all_codes
 
 
-def prelu(call: Call) -> Result:
+def _prelu(call: Call) -> Result:
     """One table, or per channel a threshold; of 16-bit codes the sum of both sides of zero."""
+    slopes = _slopes(call)
     x, alpha, y = call.tensor(0), call.tensor(1), call.y
+    rising = Multiplier.of(float(x.scale / y.scale))
+    falling = Multiplier.of(float(x.scale * alpha.scale / y.scale))
+    if call.is_wide and len(slopes) > 1:
+        return _wide(call, rising, falling, slopes)
+    centered = all_codes(x)[None, :] - x.zero_point
+    made = np.where(centered >= 0, rising.times(centered), falling.times(centered * slopes))
+    tables = np.clip(made + y.zero_point, y.dtype.lo, y.dtype.hi)
+    return by_channel(call, 0, x, tables)
+
+
+def exact_prelu(call: Call) -> Result:
+    """Exact products, halves to even: a table for each slope."""
+    slopes = _slopes(call)
+    x, alpha, y = call.tensor(0), call.tensor(1), call.y
+    ratio = Fraction(float(x.scale)) / Fraction(float(y.scale))
+    falling = slopes.astype(object) * Fraction(float(alpha.scale))
+    centered = (all_codes(x) - x.zero_point).astype(object)[None, :]
+    reals = ratio * np.where(centered >= 0, centered, centered * falling)
+    made = np.array([round(each) for each in reals.reshape(-1)], dtype=object)
+    codes = np.clip(made + y.zero_point, y.dtype.lo, y.dtype.hi).astype(np.int64)
+    return by_channel(call, 0, x, codes.reshape(reals.shape))
+
+
+def _slopes(call: Call) -> Array:
+    """Integer slopes ``(1 or c, 1)``; raises ImportModelError for types that it does not take."""
+    x, alpha, y = call.tensor(0), call.tensor(1), call.y
+    call.codes(0)
     fits = x.type_name == y.type_name and x.type_name in ("int8", "int16")
     if not fits or alpha.type_name != "int8" or (call.is_wide and (x.zero_point or y.zero_point)):
         raise call.site.fail(
@@ -25,15 +55,7 @@ def prelu(call: Call) -> Result:
             f"{alpha.type_name}.",
             "Supported are int8, or int16 without zero points, with slopes of int8.",
         )
-    rising = Multiplier.of(float(x.scale / y.scale))
-    falling = Multiplier.of(float(x.scale * alpha.scale / y.scale))
-    slopes = per_channel(call, 1).reshape(-1, 1) - alpha.zero_point
-    if call.is_wide and len(slopes) > 1:
-        return _wide(call, rising, falling, slopes)
-    centered = all_codes(x)[None, :] - x.zero_point
-    made = np.where(centered >= 0, rising.times(centered), falling.times(centered * slopes))
-    tables = np.clip(made + y.zero_point, y.dtype.lo, y.dtype.hi)
-    return by_channel(call, 0, x, tables)
+    return per_channel(call, 1).reshape(-1, 1) - alpha.zero_point
 
 
 def _wide(call: Call, rising: Multiplier, falling: Multiplier, slopes: Array) -> Result:
@@ -52,4 +74,4 @@ def _wide(call: Call, rising: Multiplier, falling: Multiplier, slopes: Array) ->
     return Result(shifted(site, both, dtype, bounds, encoding=call.encoding), order)
 
 
-TRANSLATORS: dict[str, Translator] = {"PRELU": prelu}
+TRANSLATORS: dict[str, Translator] = {"PRELU": _prelu}

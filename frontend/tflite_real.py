@@ -20,13 +20,24 @@ from .emit import Coded, Constant, Site
 from .emit_layout import reshape
 from .emit_linear import affine, conv, dense
 from .emit_product import multiply
+from .emit_transposed import conv_transposed
 from .emit_window import window
 from .tflite_call import Call, Order, Result, Translator
-from .tflite_linear import Layer, check_rank, layer_of, rows_of, shaped, window_op
+from .tflite_linear import (
+    Layer,
+    check_rank,
+    layer_of,
+    rows_of,
+    shaped,
+    transposed_window,
+    window_op,
+)
 from .tflite_pair import per_channel
 from .tflite_pool import axes_of, window_of
+from .tflite_prelu import exact_prelu
 from .tflite_read import Tensor
 from .tflite_reference import RELUS
+from .tflite_resize import exact_bilinear
 
 
 def dequantized(call: Call, index: int, order: Order = "planes") -> str:
@@ -59,13 +70,15 @@ def clipped(site: Site, made: str, kind: str) -> str:
     return site.emit(Relu() if kind == "RELU" else Clip(lo, hi), made)
 
 
-def _constants(call: Call, layer: Layer, weight: Array, name: str) -> tuple[Constant, Constant]:
-    """Weights and bias as codes: the bias has the scale of the sums."""
+def _constants(
+    call: Call, layer: Layer, weight: Array, name: str, axis: int = 0
+) -> tuple[Constant, Constant]:
+    """Weights as codes, filters along ``axis``; the bias as the numbers that it stands for."""
     dtype = NumericType("int", 9 if np.abs(weight).max(initial=0) > 127 else 8)
     zero = np.zeros(layer.scales.size, np.int64)
     scales = layer.scales if layer.scales.size > 1 else layer.scales[0]
     zeros = zero if layer.scales.size > 1 else np.asarray(0)
-    coded = Coded(weight, dtype, np.asarray(scales), zeros, 0)
+    coded = Coded(weight, dtype, np.asarray(scales), zeros, axis)
     product = layer.x.scale.astype(np.float64) * layer.scales.astype(np.float64)
     bias = layer.bias * product
     return Constant.of_codes(f"{name}.weight", coded), Constant(f"{name}.bias", bias)
@@ -93,6 +106,18 @@ def _depthwise(call: Call) -> Result:
     check_rank(call, layer)
     op = window_op(call, layer.weight.shape[2:4], call.tensor(0).shape[3])
     return Result(quantized(call, _linear(call, layer.weight, layer, op)), "planes")
+
+
+def _transposed(call: Call) -> Result:
+    """Filters along axis 1, as those of a transposed convolution lie."""
+    layer = layer_of(call, 1, 3, 0, x=2)
+    check_rank(call, layer)
+    x, site = dequantized(call, 2), call.site.step("sum")
+    given, sizes = transposed_window(call, x, layer.weight.shape[1:3])
+    kernel, bias = _constants(call, layer, layer.weight.transpose(3, 0, 1, 2), call.site.name, 1)
+    return Result(
+        quantized(call, conv_transposed(site, x, kernel, bias, given, 1, sizes)), "planes"
+    )
 
 
 def _fully_connected(call: Call) -> Result:
@@ -223,6 +248,9 @@ TRANSLATORS: dict[str, Translator] = {
     "CONV_2D": _convolution,
     "DEPTHWISE_CONV_2D": _depthwise,
     "FULLY_CONNECTED": _fully_connected,
+    "TRANSPOSE_CONV": _transposed,
+    "PRELU": exact_prelu,
+    "RESIZE_BILINEAR": exact_bilinear,
     "ADD": _sum,
     "SUB": _sum,
     "MUL": _product,
@@ -233,5 +261,3 @@ TRANSLATORS: dict[str, Translator] = {
     "QUANTIZE": requantized,
     **dict.fromkeys((*_UNARY, *RELUS), _unary),
 }
-NOT_REAL = ("TRANSPOSE_CONV", "PRELU", "RESIZE_BILINEAR")
-"""Operators that have no form here yet."""

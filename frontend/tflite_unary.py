@@ -13,12 +13,19 @@ from .tflite_sigmoid import wide_table
 from .tflite_wide_softmax import wide_exponentials
 
 SOFTMAX_BITS = 8
+NARROW = frozenset(("HARD_SWISH", "RELU_N1_TO_1", "RELU_0_TO_1"))
+"""Functions of 8-bit codes alone."""
 
 
 def unary(call: Call) -> Result:
     """The table of the dialect's function."""
     x, y = call.tensor(0), call.y
     call.codes(0, call.result().order)
+    if call.kind in NARROW and "int16" in (x.type_name, y.type_name):
+        raise call.site.fail(
+            f"It maps {x.type_name} to {y.type_name}, which LiteRT does not run.",
+            "Use codes of 8 bits there.",
+        )
     wide = x.type_name == y.type_name == "int16"
     known = x.type_name in ("int8", "uint8") and y.type_name in ("int8", "uint8", "int16")
     table = None
@@ -29,7 +36,7 @@ def unary(call: Call) -> Result:
     if table is None or x.dtype.bits > 16:
         raise call.site.fail(
             f"It maps {x.type_name} to {y.type_name}, which is not reproduced.",
-            "Use codes of 8 bits, or semantics='tflite'.",
+            "Only codes of 8 bits are supported there, and of 16 bits where both are.",
         )
     return lookup(call, call.site, call.result(), x, table)
 

@@ -380,6 +380,7 @@ CASES: dict[str, Callable[[Rng], Case]] = {
     "relu": unary("RELU"),
     "relu6": unary("RELU6"),
     "relu_n1_to_1": unary("RELU_N1_TO_1"),
+    "relu_0_to_1": unary("RELU_0_TO_1"),
     "requantize": unary("QUANTIZE"),
     "softmax": softmax,
     "prelu": prelu,
@@ -417,12 +418,4 @@ CASES: dict[str, Callable[[Rng], Case]] = {
     "split": split,
     "nearest": resize("RESIZE_NEAREST_NEIGHBOR"),
     "bilinear": resize("RESIZE_BILINEAR"),
-}
-WIDE: dict[str, Callable[[Rng], Case]] = {
-    "conv": lambda rng: conv(rng, "int16"),
-    "depthwise": lambda rng: conv(rng, "int16", depthwise=True),
-    "logistic": unary("LOGISTIC", (2**-15, 0), "int16"),
-    "tanh": unary("TANH", (2**-15, 0), "int16"),
-    "leaky_relu": unary("LEAKY_RELU", dtype="int16", alpha=lambda rng: rng.uniform(0.01, 0.5)),
-    "relu": unary("RELU", dtype="int16"),
 }
