@@ -69,6 +69,13 @@ def round_away(x: Array) -> Array:
     return rounded
 
 
+def half_even(above: Array, below: int) -> Array:
+    """``above / below`` rounded once, halves to even; int64, or integers of any size as objects."""
+    whole, twice = above // below, 2 * (above % below)
+    up: Array = (twice > below) | ((twice == below) & (whole % 2 == 1))
+    return whole + up
+
+
 def activation_range(
     function: int, tensor: Tensor, round_: Callable[[Array], Array] = round_away
 ) -> tuple[int, int]:

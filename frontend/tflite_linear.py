@@ -26,12 +26,16 @@ from .tflite_window import pads_of
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Layer:
-    """Weights less their zero points, ``(co, ...)``, their scales, and the bias, ``(co,)``."""
+    """Weights less their zero points, ``(co, ...)``, their scales, and the bias, ``(co,)``.
+
+    ``bias_scales`` are those that the file states for the bias, none, one or ``(co,)``.
+    """
 
     x: Tensor
     weight: Array
     scales: Array
     bias: Array
+    bias_scales: Array
 
     @property
     def filters(self) -> int:
@@ -69,7 +73,8 @@ def layer_of(call: Call, filter_: int, bias: int, axis: int, *, x: int = 0) -> L
         )
     if call.is_wide:
         _check_wide(call, source, bias)
-    return Layer(source, weight, tensor.scales, offsets)
+    stated = call.tensor(bias).scales if call.has(bias) else np.zeros(0, np.float32)
+    return Layer(source, weight, tensor.scales, offsets, stated)
 
 
 def _check_wide(call: Call, x: Tensor, bias: int) -> None:

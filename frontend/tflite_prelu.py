@@ -10,7 +10,7 @@ from ..ir.numeric import Array
 from ..ir.ops_pointwise import Add
 from ..ir.ops_quant import Lookup
 from .emit_layout import reshape
-from .tflite_arithmetic import Multiplier
+from .tflite_arithmetic import Multiplier, half_even
 from .tflite_call import Call, Result, Translator
 from .tflite_codes import shifted, threshold, with_channels
 from .tflite_pair import by_channel, per_channel, sample_of, scaled_channels
@@ -35,13 +35,15 @@ def exact_prelu(call: Call) -> Result:
     """Exact products, halves to even: a table for each slope."""
     slopes = _slopes(call)
     x, alpha, y = call.tensor(0), call.tensor(1), call.y
-    ratio = Fraction(float(x.scale)) / Fraction(float(y.scale))
-    falling = slopes.astype(object) * Fraction(float(alpha.scale))
-    centered = (all_codes(x) - x.zero_point).astype(object)[None, :]
-    reals = ratio * np.where(centered >= 0, centered, centered * falling)
-    made = np.array([round(each) for each in reals.reshape(-1)], dtype=object)
-    codes = np.clip(made + y.zero_point, y.dtype.lo, y.dtype.hi).astype(np.int64)
-    return by_channel(call, 0, x, codes.reshape(reals.shape))
+    rising = Fraction(float(x.scale)) / Fraction(float(y.scale))
+    falling = rising * Fraction(float(alpha.scale))
+    centered = all_codes(x)[None, :] - x.zero_point
+    above, below = (
+        half_even(codes.astype(object) * ratio.numerator, ratio.denominator)
+        for codes, ratio in ((np.maximum(centered, 0), rising), (centered * slopes, falling))
+    )
+    codes = np.where(centered >= 0, above, below) + y.zero_point
+    return by_channel(call, 0, x, np.clip(codes, y.dtype.lo, y.dtype.hi).astype(np.int64))
 
 
 def _slopes(call: Call) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..ir.numeric import Array, NumericType
+from ..ir.numeric import Array, NumericType, narrowest
 from ..ir.ops_linear import Conv
 from ..ir.ops_pointwise import Add, Clip, Relu, Unary
 from ..ir.ops_pool import MaxPool
@@ -73,15 +73,23 @@ def clipped(site: Site, made: str, kind: str) -> str:
 def _constants(
     call: Call, layer: Layer, weight: Array, name: str, axis: int = 0
 ) -> tuple[Constant, Constant]:
-    """Weights as codes, filters along ``axis``; the bias as the numbers that it stands for."""
+    """Weights, filters along ``axis``, and the bias, as codes."""
     dtype = NumericType("int", 9 if np.abs(weight).max(initial=0) > 127 else 8)
     zero = np.zeros(layer.scales.size, np.int64)
     scales = layer.scales if layer.scales.size > 1 else layer.scales[0]
     zeros = zero if layer.scales.size > 1 else np.asarray(0)
     coded = Coded(weight, dtype, np.asarray(scales), zeros, axis)
-    product = layer.x.scale.astype(np.float64) * layer.scales.astype(np.float64)
-    bias = layer.bias * product
-    return Constant.of_codes(f"{name}.weight", coded), Constant(f"{name}.bias", bias)
+    return Constant.of_codes(f"{name}.weight", coded), _bias(layer, f"{name}.bias")
+
+
+def _bias(layer: Layer, name: str) -> Constant:
+    """The codes of a bias with the scale that the file states; without one, that of the sums."""
+    scales = layer.bias_scales if layer.bias_scales.size else layer.x.scale * layer.scales
+    if scales.size == 1:
+        scales = scales.reshape(())
+    dtype = narrowest(int(layer.bias.min(initial=0)), int(layer.bias.max(initial=0)))
+    zeros = np.zeros(scales.shape, np.int64)
+    return Constant.of_codes(name, Coded(layer.bias, dtype, scales, zeros, 0))
 
 
 def _linear(call: Call, weight: Array, layer: Layer, op: Conv) -> str:

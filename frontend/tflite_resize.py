@@ -13,6 +13,7 @@ from ..ir.numeric import Array
 from ..ir.ops_linear import Conv
 from .emit import Site
 from .emit_layout import reshape, transpose
+from .tflite_arithmetic import half_even
 from .tflite_call import Call, Result, Translator
 from .tflite_codes import accumulate, threshold
 from .tflite_dialect import Codes
@@ -52,13 +53,7 @@ def exact_bilinear(call: Call) -> Result:
     same_codes(call)
     rows, columns = (_exact_matrix(call, size, new) for size, new in _sizes(call))
     below = int(rows[0].sum()) * int(columns[0].sum())
-
-    def code(total: Array) -> Array:
-        whole, twice = total // below, 2 * (total % below)
-        up: Array = (twice > below) | ((twice == below) & (whole % 2 == 1))
-        return whole + up
-
-    return _mixed(call, Mix(rows, columns, code))
+    return _mixed(call, Mix(rows, columns, lambda total: half_even(total, below)))
 
 
 def _sizes(call: Call) -> list[tuple[int, int]]:
