@@ -14,7 +14,7 @@ import numpy as np
 
 from ..ir.fixed_point import ONE, divide_by_power, high_product
 from ..ir.numeric import Array, NumericType
-from .tflite_read import Tensor
+from .tflite_model import Tensor
 
 INT32_REACH = (1 << 31) - 1
 

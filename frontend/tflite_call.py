@@ -14,7 +14,7 @@ from ..ir.numeric import Array, Encoding
 from .emit import Draft, Site
 from .emit_layout import transpose
 from .tflite_dialect import Dialect
-from .tflite_read import Model, Operator, Tensor
+from .tflite_model import Model, Operator, Tensor
 from .tflite_reference import TFLITE
 
 Order = Literal["file", "planes"]

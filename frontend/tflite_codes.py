@@ -13,7 +13,7 @@ from .steps import steps_of
 from .tflite_arithmetic import INT32_REACH, Multiplier
 from .tflite_call import Call, Order, Result
 from .tflite_dialect import Codes
-from .tflite_read import Tensor
+from .tflite_model import Tensor
 
 MAX_STEPS = 1 << 26
 """Steps times channels of one operator."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..ir.numeric import Array
-from .tflite_read import Tensor
+from .tflite_model import Tensor
 
 Codes = Callable[[Array], Array]
 """int64 accumulators, ``(channels, n)`` where they have channels, to codes, elementwise."""

@@ -23,7 +23,8 @@ from . import (
 from .emit import Draft, Site, check_size, finish, nearest
 from .tflite_call import Call, Result, State, Translator
 from .tflite_dialect import Dialect
-from .tflite_read import Model, Operator, Tensor, read_model
+from .tflite_model import Model, Operator, Tensor
+from .tflite_read import read_model
 from .tflite_reference import TFLITE
 from .tflite_xnnpack import XNNPACK
 
@@ -48,12 +49,12 @@ SEMANTICS: Final[Mapping[str, Dialect | None]] = {
 LIMITS: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"),
-        "16-bit codes with int64 biases",
+        "16-bit codes need int64 biases",
     ),
     **dict.fromkeys(("ADD", "SUB"), "two tensors have one shape"),
     "PRELU": "constant slopes of int8",
     "SOFTMAX": "along the last axis",
-    **dict.fromkeys(tflite_unary.NARROW, "8-bit codes"),
+    **dict.fromkeys(tflite_unary.NARROW, "8-bit codes, of 16 bits by semantics onnx"),
 }
 """What else than the rest of this page is not taken, by operator."""
 _SHAPED: Final = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})

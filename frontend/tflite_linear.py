@@ -19,7 +19,7 @@ from .tflite_arithmetic import INT32_REACH, Multiplier
 from .tflite_call import Call, Result, Translator
 from .tflite_codes import accumulate, requantize, threshold
 from .tflite_dialect import Linear
-from .tflite_read import Tensor
+from .tflite_model import Tensor
 from .tflite_reference import TFLITE
 from .tflite_window import pads_of
 

@@ -14,7 +14,7 @@ from .emit_layout import reshape
 from .tflite_call import Call, Result, Translator
 from .tflite_codes import accumulate, fact_of, lookup, threshold, with_channels
 from .tflite_dialect import Codes
-from .tflite_read import Tensor
+from .tflite_model import Tensor
 from .tflite_reference import all_codes
 from .tflite_wide import wide_sum, wide_sum_with_constant
 

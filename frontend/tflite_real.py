@@ -32,10 +32,10 @@ from .tflite_linear import (
     transposed_window,
     window_op,
 )
+from .tflite_model import Tensor
 from .tflite_pair import per_channel
 from .tflite_pool import axes_of, window_of
 from .tflite_prelu import exact_prelu
-from .tflite_read import Tensor
 from .tflite_reference import RELUS
 from .tflite_resize import exact_bilinear
 

@@ -21,7 +21,7 @@ from .tflite_arithmetic import (
     times_each,
 )
 from .tflite_dialect import Codes, Dialect, Linear, Pairs
-from .tflite_read import Tensor
+from .tflite_model import Tensor
 from .tflite_swish import hard_swish
 
 

@@ -7,8 +7,8 @@ from ..ir.ops_softmax import TABLE, Softmax
 from ..ir.reciprocal_table import SHARE_BITS
 from .tflite_call import Call, Result, Translator
 from .tflite_codes import lookup, shifted
+from .tflite_model import Tensor
 from .tflite_pair import check_codes
-from .tflite_read import Tensor
 from .tflite_sigmoid import wide_table
 from .tflite_wide_softmax import wide_exponentials
 

@@ -20,7 +20,7 @@ from .tflite_arithmetic import Multiplier
 from .tflite_call import Call, Result
 from .tflite_codes import lookup, shifted, threshold, with_channels
 from .tflite_dialect import Codes
-from .tflite_read import Tensor
+from .tflite_model import Tensor
 from .tflite_reference import all_codes
 
 LEFT_SHIFT = 15

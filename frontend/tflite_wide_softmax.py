@@ -11,7 +11,7 @@ import numpy as np
 from ..ir.numeric import Array
 from ..ir.reciprocal_table import interpolated
 from .tflite_arithmetic import Multiplier, round_away
-from .tflite_read import Tensor
+from .tflite_model import Tensor
 
 _LEAST, _MOST, _STEPS = -(1 << 15), (1 << 15) - 1, 512
 _RANGE = float(_MOST - _LEAST)

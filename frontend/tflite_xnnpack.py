@@ -15,7 +15,7 @@ import numpy as np
 from ..ir.numeric import Array
 from ..ir.ops_softmax import EXACT
 from .tflite_dialect import Codes, Linear, Pairs
-from .tflite_read import Tensor
+from .tflite_model import Tensor
 from .tflite_reference import RELUS, TFLITE, all_codes
 
 SUM_BITS = 30
