@@ -52,7 +52,7 @@ def import_model(
         return model
     suffix = Path(model).suffix.lower() if isinstance(model, str | Path) else ""
     if suffix == ".tflite":
-        from .frontend.tflite_import import import_tflite
+        from .frontend.tflite.importer import import_tflite
 
         return import_tflite(model, outputs=outputs, semantics=semantics or "tflite")
     if semantics is not None:
@@ -66,11 +66,11 @@ def import_model(
                 where=f"'{model}'",
                 fix="Give an .onnx or .tflite file, or a torch.nn.Module from Python.",
             )
-        from .frontend.onnx_import import import_onnx
+        from .frontend.onnx.importer import import_onnx
 
         return import_onnx(model, outputs=outputs, batch=batch)
     if hasattr(model, "graph") and hasattr(model, "opset_import"):
-        from .frontend.onnx_import import import_onnx
+        from .frontend.onnx.importer import import_onnx
 
         return import_onnx(model, outputs=outputs, batch=batch)
     if not hasattr(model, "state_dict"):
@@ -83,7 +83,7 @@ def import_model(
             "A torch.nn.Module needs example inputs.",
             fix="Pass example_inputs=(torch.zeros(1, 3, 32, 32),) with your input's shape.",
         )
-    from .frontend.torch_import import import_torch
+    from .frontend.torch.importer import import_torch
 
     return import_torch(model, example_inputs)
 

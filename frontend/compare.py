@@ -70,7 +70,7 @@ def compare_onnx(
     so a graph that stops at inner tensors is compared there. Raises MismatchError when the shapes
     of an output differ.
     """
-    from .onnx_execute import Session
+    from .onnx.execute import Session
 
     session = Session.open(source, graph.outputs)
     given = random_inputs(graph, 2 * (session.batch or 1), seed) if inputs is None else inputs
@@ -84,7 +84,7 @@ def compare_tflite(
 
     Outputs are matched by their order. Raises MismatchError when their shapes differ.
     """
-    from .tflite_execute import execute, litert_is_there
+    from .tflite.execute import execute, litert_is_there
 
     if not litert_is_there():
         return None
@@ -100,7 +100,7 @@ def compare_torch(
 
     Outputs are matched by their order. Raises MismatchError when their shapes differ.
     """
-    from .torch_execute import execute
+    from .torch.execute import execute
 
     given = random_inputs(graph, 2, seed) if inputs is None else inputs
     name, results = execute(module, [given[value.name] for value in graph.inputs])

@@ -12,7 +12,7 @@ from onnx import TensorProto, ValueInfoProto, helper, numpy_helper
 from onnx.helper import make_node
 
 from intaglio.errors import ImportModelError
-from intaglio.frontend.onnx_import import import_onnx
+from intaglio.frontend.onnx.importer import import_onnx
 from intaglio.ir.evaluate import evaluate
 from intaglio.passes.base import Context
 from intaglio.passes.pipeline import default_pipeline
