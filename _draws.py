@@ -22,7 +22,8 @@ from .ir.ops_pointwise import Add
 from .ir.ops_pool import MaxPool, SumPool
 from .ir.ops_product import MatMul, Multiply
 from .ir.ops_quant import Lookup, Requantize, Threshold
-from .ir.ops_softmax import FLOAT, FRACTION_BITS, MAX_BITS, NEWTON, Softmax
+from .ir.ops_softmax import FLOAT, FRACTION_BITS, MAX_BITS, NEWTON, TABLE, Softmax
+from .ir.reciprocal_table import LARGEST, SHARE_BITS
 from .ir.tensor import BATCH, Tensor, TensorType
 
 
@@ -275,6 +276,10 @@ def _softmax(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
         patterns = _between(draw, 0, 0x7A000000, entries).array.copy()
         patterns[0] = max(1, patterns[0])
         return Softmax(axis, min(bits, FRACTION_BITS), FLOAT), (Tensor(patterns, INT32),)
+    if draw(st.booleans()):
+        table = _between(draw, 0, LARGEST, entries).array.copy()
+        table[0] = draw(st.integers(1 << 14, LARGEST))
+        return Softmax(axis, SHARE_BITS, TABLE), (Tensor(table, narrowest(0, LARGEST)),)
     most = INT32.hi // x.sample_shape[axis - 1]
     table = _between(draw, 0, draw(st.integers(1, most)), entries).array
     descending = np.sort(table)[::-1].copy()

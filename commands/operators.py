@@ -45,13 +45,12 @@ def _of_onnx(translators: Mapping[str, Any]) -> Iterator[Supported]:
 
 
 def _tflite() -> Iterator[Supported]:
-    from ..frontend.tflite.importer import REAL_TRANSLATORS, TRANSLATORS
+    from ..frontend.tflite.importer import LIMITS, TRANSLATORS
     from ..frontend.tflite.options import OPTIONS
 
     for name in sorted(TRANSLATORS):
         attributes = tuple(OPTIONS[name].defaults) if name in OPTIONS else ()
-        limits = "" if name in REAL_TRANSLATORS else "semantics tflite and xnnpack"
-        yield Supported(name, attributes, limits)
+        yield Supported(name, attributes, LIMITS.get(name, ""))
 
 
 def _torch() -> Iterator[Supported]:

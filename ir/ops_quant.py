@@ -152,10 +152,17 @@ class Threshold(Op):
         return x.with_dtype(self.dtype)
 
     def reference(self, x: Array, thresholds: Array) -> Array:
-        codes = np.full(x.shape, self.base, dtype=np.int64)
-        for level in range(thresholds.shape[1]):
-            codes += _exact(x) >= channel_shape(_exact(thresholds[:, level]), x.ndim)
-        return codes.astype(self.dtype.container)
+        rows, values = np.sort(_exact(thresholds), axis=1), _exact(x)
+        if len(rows) == 1:
+            return self._codes(rows[0], values)
+        parts = (values[:, channel] for channel in range(len(rows)))
+        found = [self._codes(row, part) for row, part in zip(rows, parts, strict=True)]
+        return np.stack(found, axis=1)
+
+    def _codes(self, row: Array, x: Array) -> Array:
+        """The base and how many of ``row``, which ascends, are at most x."""
+        passed = np.searchsorted(row, x, side="right")
+        return (self.base + passed).astype(self.dtype.container)
 
     def interval(self, x: Fact, thresholds: Fact) -> Interval:
         steps = known(thresholds).astype(np.int64)

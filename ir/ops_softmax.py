@@ -14,13 +14,24 @@ from .interval import Fact, Interval
 from .numeric import FLOAT32, INT32, Array
 from .op import Op, Work
 from .ops_linear import widen
+from .reciprocal_table import LARGEST as LARGEST_SHARE
+from .reciprocal_table import SHARE_BITS, table_shares
 from .tensor import TensorType
 
 FRACTION_BITS = 16
 """Integer results are shares of 2**16 unless the op says otherwise."""
-EXACT, NEWTON, FLOAT = 0, 1, 2
-"""Rules of division: rounded once; TFLite's fixed-point reciprocal; onnxruntime's float32 sum."""
+EXACT, NEWTON, FLOAT, TABLE = 0, 1, 2, 3
+"""Rules of division: rounded once; TFLite's fixed-point reciprocal; onnxruntime's float32 sum;
+TFLite's table of reciprocals for 16 bits.
+"""
 MAX_BITS = 30
+_BITS = {
+    EXACT: (1, MAX_BITS),
+    NEWTON: (1, MAX_BITS),
+    FLOAT: (1, FRACTION_BITS),
+    TABLE: (SHARE_BITS, SHARE_BITS),
+}
+"""The least and greatest number of bits of each rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +42,8 @@ class Softmax(Op):
     ``e = table[min(max(x) - x, entries - 1)]``, and the results are shares of ``2**bits``.
     ``division`` 0: ``2**bits * e / sum(e)``, rounded once, half up. ``division`` 1: e is Q0.31 and
     the quotient TFLite's (``fixed_point.softmax_shares``). ``division`` 2: entries are the bits of
-    float32 numbers, added in order (``float_sum.float_shares``). Entries are not negative, the
+    float32 numbers, added in order (``float_sum.float_shares``). ``division`` 3: e is Q0.15, the
+    quotient TFLite's for 15 bits (``reciprocal_table.table_shares``). Entries are not negative, the
     first is positive.
     """
 
@@ -48,8 +60,8 @@ class Softmax(Op):
             raise ShapeError(f"{x} {'needs a' if table is None else 'has no'} table.")
         if table is not None and (len(table.shape) != 1 or not table.sample_shape[0]):
             raise ShapeError(f"The table must be (entries,), got {table}.")
-        most = FRACTION_BITS if self.division == FLOAT else MAX_BITS
-        if not 1 <= self.bits <= most or self.division not in (EXACT, NEWTON, FLOAT):
+        least, most = _BITS.get(self.division, (1, 0))
+        if not least <= self.bits <= most:
             raise ShapeError(f"There are no {self.bits} bits by division {self.division}.")
         return x.with_dtype(FLOAT32 if table is None else INT32)
 
@@ -63,6 +75,8 @@ class Softmax(Op):
             return softmax_shares(powers, self.axis, self.bits)
         if self.division == FLOAT:
             return float_shares(powers, self.axis, self.bits)
+        if self.division == TABLE:
+            return table_shares(powers, self.axis)
         total = powers.sum(axis=self.axis, keepdims=True)
         return ((powers << (self.bits + 1)) + total) // (2 * total)
 
@@ -70,7 +84,7 @@ class Softmax(Op):
         return Interval.of(0, 1 << self.bits)
 
     def sums_fit(self, x: TensorType, table: Array) -> bool:
-        """Whether every sum of entries is positive and fits int32; by Newton at least 1/2.
+        """Whether every sum of entries is positive and fits int32; by TFLite's at least 1/2.
 
         Of float32 numbers: whether it is positive and finite.
         """
@@ -82,7 +96,10 @@ class Softmax(Op):
         most, least = int(table.max()), 0
         if self.division == NEWTON:
             most, least = (most + (1 << (SUM_BITS - 1))) >> SUM_BITS, ONE >> 1
-        fits = int(table.max()) <= ONE and most * longest <= INT32.hi
+        if self.division == TABLE:
+            least = LARGEST_SHARE >> 1
+        limit = LARGEST_SHARE if self.division == TABLE else ONE
+        fits = int(table.max()) <= limit and most * longest <= INT32.hi
         return bool(fits and table.min() >= 0 and int(table[0]) > least)
 
     def work(self, x: TensorType, table: TensorType | None = None) -> Work:

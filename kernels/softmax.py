@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..ir.fixed_point import softmax_shares
 from ..ir.layout import from_storage
 from ..ir.numeric import Array
-from ..ir.ops_softmax import EXACT, FLOAT, NEWTON, Softmax
+from ..ir.ops_softmax import EXACT, FLOAT, NEWTON, TABLE, Softmax
+from ..ir.reciprocal_table import table_shares
 from .kernel import Operands
 
 
@@ -37,4 +40,9 @@ def _float(powers: Array, axis: int, bits: int) -> Array:
     return shares
 
 
-DIVISIONS = {EXACT: _exact, NEWTON: softmax_shares, FLOAT: _float}
+DIVISIONS: dict[int, Callable[[Array, int, int], Array]] = {
+    EXACT: _exact,
+    NEWTON: softmax_shares,
+    FLOAT: _float,
+    TABLE: lambda powers, axis, _bits: table_shares(powers, axis),
+}

@@ -33,6 +33,8 @@ from .rescale import Parameters, Rescale, round_fraction
 from .steps import Steps
 
 MAX_THRESHOLDS = 255
+MAX_SHARED = (1 << 16) - 1
+"""Steps of a channel, and steps that all channels share: those of codes of 8 and of 16 bits."""
 BEYOND = 2.0**100
 """A real that no code reaches, instead of infinity."""
 
@@ -148,6 +150,8 @@ def _requantize(
             return emit_threshold(self, node, image.name, target.dtype, name, *steps)
         if f.channels == 1 and self.facts[image.name].type.dtype.bits <= MAX_TABLE_BITS:
             return _tabulate(self, node, image.name, f, target.dtype, name)
+        if f.channels == 1 and steps is not None and steps[0].shape[1] <= MAX_SHARED:
+            return emit_threshold(self, node, image.name, target.dtype, name, *steps)
         parameters = nearest_parameters(f, reach)
     certificate = prove(f, parameters, reach)
     return emit_requantize(self, node, image.name, target.dtype, name, parameters, certificate)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...ir.fixed_point import ONE, divide_by_power, high_product
 from ...ir.numeric import Array, NumericType
-from .read import Tensor
+from .model import Tensor
 
 INT32_REACH = (1 << 31) - 1
 
@@ -67,6 +67,13 @@ def round_away(x: Array) -> Array:
     whole = np.trunc(x)
     rounded: Array = whole + np.where(np.abs(x - whole) >= 0.5, np.sign(x), 0).astype(x.dtype)
     return rounded
+
+
+def half_even(above: Array, below: int) -> Array:
+    """``above / below`` rounded once, halves to even; int64, or integers of any size as objects."""
+    whole, twice = above // below, 2 * (above % below)
+    up: Array = (twice > below) | ((twice == below) & (whole % 2 == 1))
+    return whole + up
 
 
 def activation_range(

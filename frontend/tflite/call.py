@@ -14,7 +14,8 @@ from ...ir.numeric import Array, Encoding
 from ..emit.layout import transpose
 from ..emit.site import Draft, Site
 from .dialect import Dialect
-from .read import Model, Operator, Tensor
+from .model import Model, Operator, Tensor
+from .reference import TFLITE
 
 Order = Literal["file", "planes"]
 """Axes as in the file, or those of rank 4 as (n, c, h, w); the same for every other rank."""
@@ -67,9 +68,17 @@ class Call:
 
     @property
     def dialect(self) -> Dialect:
-        """The arithmetic; a translator of reals never asks."""
+        """The arithmetic; a translator of reals never asks.
+
+        XNNPACK takes no 16-bit codes: they are TFLite's everywhere.
+        """
         assert self.state.dialect is not None
-        return self.state.dialect
+        return TFLITE if self.is_wide else self.state.dialect
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it computes codes of 16 bits from codes."""
+        return self.y.type_name == "int16"
 
     @property
     def y(self) -> Tensor:

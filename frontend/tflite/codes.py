@@ -5,32 +5,32 @@ from __future__ import annotations
 import numpy as np
 
 from ...ir.interval import Fact, Interval
-from ...ir.numeric import Array
+from ...ir.numeric import Array, Encoding, NumericType
 from ...ir.op import Op
 from ...ir.ops_quant import Lookup, Requantize, Threshold
 from ..emit.site import Site
 from ..steps import steps_of
 from .arithmetic import INT32_REACH, Multiplier
-from .call import Call, Result
+from .call import Call, Order, Result
 from .dialect import Codes
-from .read import Tensor
+from .model import Tensor
 
 MAX_STEPS = 1 << 26
 """Steps times channels of one operator."""
 
 
 def accumulate(
-    site: Site, op: Op, x: str, weight: Array | None = None, within: Interval | None = None
+    site: Site, op: Op, x: str, *constants: Array, within: Interval | None = None
 ) -> tuple[str, Interval]:
-    """``op`` on codes and, if given, constant integers: the accumulator and where it lies.
+    """``op`` on codes and constant integers, weight and bias: the accumulator and where it lies.
 
     ``within`` is where x lies, if that is known better than by its type.
     """
     facts = [fact_of(site, x) if within is None else Fact(site.type_of(x), within)]
     operands = [x]
-    if weight is not None:
-        operands.append(site.integers(f"{site.name}.weight", weight))
-        facts.append(Fact(site.type_of(operands[1]), Interval.of(0, 0), weight))
+    for name, array in zip(("weight", "bias"), constants, strict=False):
+        operands.append(site.integers(f"{site.name}.{name}", array))
+        facts.append(Fact(site.type_of(operands[-1]), Interval.of(0, 0), array))
     reach = op.interval(*facts)
     lo, hi = reach.bounds
     if max(-lo, hi) > INT32_REACH:
@@ -102,8 +102,38 @@ def requantize(
     return site.emit(Requantize(call.y.dtype, *bounds), acc, *operands, encoding=call.encoding)
 
 
+def shifted(
+    site: Site,
+    x: str,
+    dtype: NumericType,
+    bounds: tuple[int, int],
+    *,
+    addend: Array | int = 0,
+    shift: int = 0,
+    factor: int = 1,
+    encoding: Encoding | None = None,
+) -> str:
+    """``clip((factor * x + addend) >> shift, *bounds)``; the addend may be one per channel."""
+    operands = (
+        site.integers(f"{site.name}.{name}", np.atleast_1d(np.asarray(array, np.int64)))
+        for name, array in (("multiplier", factor), ("addend", addend), ("shift", shift))
+    )
+    return site.emit(Requantize(dtype, *bounds), x, *operands, encoding=encoding)
+
+
 def lookup(call: Call, site: Site, x: Result, source: Tensor, table: Array) -> Result:
-    """``table[code]`` for every code of ``source``."""
+    """``table[code]`` for every code of ``source``, or ``table[c, code]`` per channel."""
     entries = site.integers(f"{site.name}.table", table)
     made = site.emit(Lookup(call.y.dtype, source.dtype.lo), x.name, entries, encoding=call.encoding)
     return Result(made, x.order)
+
+
+def with_channels(call: Call, place: int) -> tuple[str, Order]:
+    """The operand with its last axis as axis 1: only images and vectors have it there."""
+    rank = len(call.tensor(place).shape)
+    if rank not in (2, 4):
+        raise call.site.fail(
+            f"It combines {rank} axes with one constant per channel.",
+            "Only images and vectors are supported there.",
+        )
+    return call.codes(place), "planes"

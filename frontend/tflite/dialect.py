@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...ir.numeric import Array
-from .read import Tensor
+from .model import Tensor
 
 Codes = Callable[[Array], Array]
 """int64 accumulators, ``(channels, n)`` where they have channels, to codes, elementwise."""

@@ -11,10 +11,11 @@ from ...errors import ImportModelError, UsageError
 from ...ir.graph import Builder, Graph, Value
 from ...ir.tensor import BATCH, TensorType
 from ..emit.site import Draft, Site, check_size, finish, nearest
-from . import linear, move, pair, pool, real, resize, unary
+from . import linear, move, pair, pool, prelu, real, resize, unary
 from .call import Call, Result, State, Translator
 from .dialect import Dialect
-from .read import Model, Operator, Tensor, read_model
+from .model import Model, Operator, Tensor
+from .read import read_model
 from .reference import TFLITE
 from .xnnpack import XNNPACK
 
@@ -23,11 +24,12 @@ TRANSLATORS: Final[dict[str, Translator]] = {
     **pair.TRANSLATORS,
     **pool.TRANSLATORS,
     **unary.TRANSLATORS,
+    **prelu.TRANSLATORS,
     **move.TRANSLATORS,
     **resize.TRANSLATORS,
 }
 REAL_TRANSLATORS: Final[dict[str, Translator]] = {
-    **{k: v for k, v in TRANSLATORS.items() if k not in real.NOT_REAL},
+    **TRANSLATORS,
     **real.TRANSLATORS,
 }
 SEMANTICS: Final[Mapping[str, Dialect | None]] = {
@@ -35,6 +37,17 @@ SEMANTICS: Final[Mapping[str, Dialect | None]] = {
     "xnnpack": XNNPACK,
     "onnx": None,
 }
+LIMITS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"),
+        "16-bit codes need int64 biases",
+    ),
+    **dict.fromkeys(("ADD", "SUB"), "two tensors have one shape"),
+    "PRELU": "constant slopes of int8",
+    "SOFTMAX": "along the last axis",
+    **dict.fromkeys(unary.NARROW, "8-bit codes, of 16 bits by semantics onnx"),
+}
+"""What else than the rest of this page is not taken, by operator."""
 _SHAPED: Final = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 """Operators whose result has the shape that the file states: only their first operand is read."""
 
@@ -62,7 +75,7 @@ def import_tflite(
     state = State(model, Draft(Builder(model.name), _batch(model)), SEMANTICS[semantics])
     _add_inputs(state)
     for number, operator in operators:
-        _read(state, operator, number, semantics)
+        _read(state, operator, number)
     return finish(
         state.draft, {name: _result(state, name, index) for name, index in wanted.items()}
     )
@@ -133,18 +146,12 @@ def _add_inputs(state: State) -> None:
         state.hold(index, Result(name, "file"))
 
 
-def _read(state: State, operator: Operator, number: int, semantics: str) -> None:
+def _read(state: State, operator: Operator, number: int) -> None:
     """Translate one operator and note what its outputs stand for; every error names it."""
     origin = f"{operator.kind}:{number}"
     where = f"Operator {number} ({operator.kind})"
     translators = TRANSLATORS if state.dialect is not None else REAL_TRANSLATORS
     translator = translators.get(operator.kind)
-    if translator is None and operator.kind in TRANSLATORS:
-        raise ImportModelError(
-            f"The operator '{operator.kind}' is not supported with semantics '{semantics}'.",
-            where=where,
-            fix="Use semantics 'tflite' or 'xnnpack'.",
-        )
     if translator is None:
         raise ImportModelError(
             f"The operator '{operator.kind}' is not supported.",

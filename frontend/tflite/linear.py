@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -14,24 +14,28 @@ from ...ir.windows import Pads, Pair
 from ..emit.layout import reshape, transpose
 from ..emit.site import Site
 from ..emit.transposed import interleaved
-from ..emit.window import window
-from .arithmetic import Multiplier
+from ..emit.window import Window, window
+from .arithmetic import INT32_REACH, Multiplier
 from .call import Call, Result, Translator
 from .codes import accumulate, requantize, threshold
 from .dialect import Linear
-from .read import Tensor
+from .model import Tensor
+from .reference import TFLITE
 from .window import pads_of
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Layer:
-    """Weights less their zero points, ``(co, ...)``, their scales, and the bias, ``(co,)``."""
+    """Weights less their zero points, ``(co, ...)``, their scales, and the bias, ``(co,)``.
+
+    ``bias_scales`` are those that the file states for the bias, none, one or ``(co,)``.
+    """
 
     x: Tensor
     weight: Array
     scales: Array
     bias: Array
-    wide: bool
+    bias_scales: Array
 
     @property
     def filters(self) -> int:
@@ -40,10 +44,7 @@ class Layer:
 
 
 def layer_of(call: Call, filter_: int, bias: int, axis: int, *, x: int = 0) -> Layer:
-    """The constants of a layer whose filters lie along ``axis`` of operand ``filter_``.
-
-    ``wide``: the bias is int64, and the runtime rescales sums of 64 bits.
-    """
+    """The constants of a layer whose filters lie along ``axis`` of operand ``filter_``."""
     tensor, data = call.tensor(filter_), call.constant(filter_)
     source = call.tensor(x)
     fits = tensor.type_name in ("int8", "int4") and tensor.is_codes
@@ -70,10 +71,33 @@ def layer_of(call: Call, filter_: int, bias: int, axis: int, *, x: int = 0) -> L
         raise call.site.fail(
             f"Its bias has the shape {offsets.shape}.", f"It must have {count} elements."
         )
-    wide = source.type_name == "int16" and (
-        call.tensor(bias).type_name == "int64" if call.has(bias) else True
-    )
-    return Layer(source, weight, tensor.scales, offsets, wide)
+    if call.is_wide:
+        _check_wide(call, source, bias)
+    stated = call.tensor(bias).scales if call.has(bias) else np.zeros(0, np.float32)
+    return Layer(source, weight, tensor.scales, offsets, stated)
+
+
+def _check_wide(call: Call, x: Tensor, bias: int) -> None:
+    """Raise ImportModelError unless 16-bit codes are summed and rescaled as 64-bit integers are."""
+    if x.zero_point or call.y.zero_point:
+        raise call.site.fail(
+            f"Its zero points are {x.zero_point} and {call.y.zero_point}.",
+            "Codes of 16 bits must have the zero point 0.",
+        )
+    exact = call.state.dialect is None
+    if call.has(bias) and call.tensor(bias).type_name != "int64" and not exact:
+        raise call.site.fail(
+            f"Its bias is {call.tensor(bias).type_name}: the runtime then rescales 32-bit sums by "
+            "rules that depend on the machine.",
+            "Convert it with int64 biases, or import with semantics='onnx'.",
+        )
+    by_default = call.state.dialect is not None and call.state.dialect.name != TFLITE.name
+    if call.kind == "FULLY_CONNECTED" and by_default and not call.has(bias):
+        raise call.site.fail(
+            "It has no bias: LiteRT's default then rescales 32-bit sums by rules that depend on "
+            "the machine.",
+            "Give it an int64 bias, or import with semantics='tflite'.",
+        )
 
 
 def rescaled(
@@ -86,14 +110,11 @@ def rescaled(
     offset = np.repeat(layer.bias, copies) - x.zero_point * sums
     scales = np.repeat(layer.scales, copies) if layer.scales.size > 1 else layer.scales
     bounds = call.dialect.bounds(call.options["fused_activation_function"], call.y)
-    if x.type_name == "int16":
-        if not layer.wide or call.kind == "FULLY_CONNECTED":
-            raise call.site.fail(
-                "Its 16-bit codes come from sums that the runtime rescales with more than 16 bits.",
-                "Give it an int64 bias, or import with semantics='onnx'.",
-            )
+    if call.is_wide and call.kind != "FULLY_CONNECTED":
         return requantize(call, site, acc, multipliers_of(x, scales, call.y), bounds, offset)
     f = call.dialect.linear(Linear(call.kind, x, call.y, scales))
+    if call.is_wide and scales.size == 1 and not offset.any():
+        return threshold(call, site, acc, reach.hull, f, bounds)
     return threshold(call, site, acc, reach, f, bounds, offset)
 
 
@@ -156,17 +177,30 @@ def _fully_connected(call: Call) -> Result:
     x = rows_of(call, layer.weight.shape)
     site = call.site
     if len(site.type_of(x).shape) == 2:
-        acc, reach = accumulate(site.step("acc"), Dense(), x, layer.weight)
+        constants, layer = _summed(call, layer)
+        acc, reach = accumulate(site.step("acc"), Dense(), x, layer.weight, *constants)
         inner = site if len(call.y.shape) == 2 else site.step("codes")
         return shaped(call, rescaled(call, inner, acc, reach, layer))
     rows, depth = site.type_of(x).sample_shape
     turned = transpose(site.step("columns"), x, (0, 2, 1))
     image = reshape(site.step("image"), turned, (depth, rows, 1))
     weight = layer.weight[:, :, None, None]
-    acc, reach = accumulate(site.step("acc"), Conv(), image, weight)
+    constants, layer = _summed(call, layer)
+    acc, reach = accumulate(site.step("acc"), Conv(), image, weight, *constants)
     codes = rescaled(call, site.step("codes"), acc, reach, layer)
     flat = reshape(site.step("flat"), codes, (layer.filters, rows))
     return shaped(call, transpose(site.step("rows"), flat, (0, 2, 1)))
+
+
+def _summed(call: Call, layer: Layer) -> tuple[tuple[Array, ...], Layer]:
+    """A bias to add to the sums of 16-bit codes, whose layer then has none.
+
+    65,535 steps per filter would be much to store: filters of one scale share them.
+    """
+    reach = np.abs(layer.weight).sum(axis=1) * -layer.x.dtype.lo + np.abs(layer.bias)
+    if not call.is_wide or layer.scales.size > 1 or int(reach.max()) > INT32_REACH:
+        return (), layer
+    return (layer.bias,), replace(layer, bias=np.zeros_like(layer.bias))
 
 
 def rows_of(call: Call, weight: tuple[int, ...]) -> str:
@@ -194,16 +228,14 @@ def _transposed(call: Call) -> Result:
     layer = layer_of(call, 1, 3, 0, x=2)
     check_rank(call, layer)
     kernel = layer.weight.transpose(3, 0, 1, 2)
-    (sh, sw), (height, width) = planar(call)[0], call.y.shape[1:3]
-    sizes = (height, width)
+    (sh, sw), _ = planar(call)
     if call.dialect.name == "xnnpack" and (kernel.shape[2] < sh or kernel.shape[3] < sw):
         raise call.site.fail(
             f"Its kernel {kernel.shape[2:]} is smaller than its strides {(sh, sw)}: XNNPACK leaves "
             "it to a kernel that is not reproduced.",
             "Use semantics 'tflite'.",
         )
-    pads = pads_of(call.site, call.options["padding"], sizes, kernel.shape[2:4], (sh, sw), (1, 1))
-    given = window(call.site, x, kernel.shape[2:], (sh, sw), (1, 1), pads[:2], pads[2:])
+    given, sizes = transposed_window(call, x, kernel.shape[2:])
 
     def convolve(site: Site, image: str, filters: Array, border: Pads) -> str:
         op = Conv(pads=border, pad_value=layer.x.zero_point)
@@ -211,6 +243,15 @@ def _transposed(call: Call) -> Result:
         return rescaled(call, site, acc, reach, layer, filters)
 
     return Result(interleaved(call.site, x, kernel, given, sizes, convolve), "planes")
+
+
+def transposed_window(call: Call, x: str, kernel: Pair) -> tuple[Window, Pair]:
+    """The window of a TRANSPOSE_CONV and the sizes of its result."""
+    strides, _ = planar(call)
+    height, width = call.y.shape[1:3]
+    pads = pads_of(call.site, call.options["padding"], (height, width), kernel, strides, (1, 1))
+    made = window(call.site, x, kernel, strides, (1, 1), pads[:2], pads[2:])
+    return made, (height, width)
 
 
 TRANSLATORS: dict[str, Translator] = {

@@ -18,7 +18,7 @@ from .call import Call, Order, Result, Translator, channel_axis, counted
 from .unary import unary
 
 
-def _same_codes(call: Call, index: int = 0) -> None:
+def same_codes(call: Call, index: int = 0) -> None:
     """Raise ImportModelError unless the result has the type and scale of an operand."""
     x, y = call.tensor(index), call.y
     same = x.type_name == y.type_name and np.array_equal(x.scales, y.scales)
@@ -31,7 +31,7 @@ def _same_codes(call: Call, index: int = 0) -> None:
 
 def _reshape(call: Call) -> Result:
     """RESHAPE, SQUEEZE, EXPAND_DIMS: the shape is the one that the file states."""
-    _same_codes(call)
+    same_codes(call)
     x, y = call.tensor(0), call.y
     if not y.shape or y.shape[0] != x.shape[0] or prod(y.shape) != prod(x.shape):
         raise call.site.fail(
@@ -42,7 +42,7 @@ def _reshape(call: Call) -> Result:
 
 
 def _transpose(call: Call) -> Result:
-    _same_codes(call)
+    same_codes(call)
     return Result(transpose(call.site, call.value(0, "file"), call.ints(1)), "file")
 
 
@@ -62,7 +62,7 @@ def _concatenation(call: Call) -> Result:
     names = []
     order = call.result(0).order
     for index in range(len(call.operator.inputs)):
-        _same_codes(call, index)
+        same_codes(call, index)
         names.append(call.value(index, order))
     op = Concat(_axis(call, call.options["axis"], order))
     return Result(call.site.emit(op, *names, encoding=_encoding(call)), order)
@@ -74,7 +74,7 @@ def _encoding(call: Call) -> Encoding | None:
 
 
 def _pad(call: Call) -> Result:
-    _same_codes(call)
+    same_codes(call)
     x = call.result()
     rank = len(call.y.shape)
     sizes = call.constant(1)
@@ -198,7 +198,7 @@ def nearest_indices(size: int, new: int, *, corners: bool, half_pixels: bool) ->
 
 
 def _nearest(call: Call) -> Result:
-    _same_codes(call)
+    same_codes(call)
     x = call.value(0)
     sizes = call.tensor(0).shape[1:3]
     options = {

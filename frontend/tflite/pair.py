@@ -10,17 +10,19 @@ from ...ir.ops_linear import Conv
 from ...ir.ops_product import Multiply
 from ...ir.ops_quant import PairLookup
 from ..emit.layout import reshape
-from .call import Call, Order, Result, Translator
-from .codes import accumulate, fact_of, lookup, threshold
+from ..emit.site import Site
+from .call import Call, Result, Translator
+from .codes import accumulate, fact_of, lookup, threshold, with_channels
 from .dialect import Codes
-from .read import Tensor
+from .model import Tensor
 from .reference import all_codes
+from .wide import wide_sum, wide_sum_with_constant
 
 _SIGNS = {"ADD": 1, "SUB": -1}
 
 
 def _sum(call: Call) -> Result:
-    check_bytes(call, 0, 1)
+    check_codes(call, 0, 1)
     if call.is_constant(0) or call.is_constant(1):
         return _sum_with_constant(call)
     x, y = (call.tensor(index) for index in (0, 1))
@@ -29,6 +31,8 @@ def _sum(call: Call) -> Result:
             f"It adds {list(x.shape)} and {list(y.shape)}.",
             "Two computed tensors must have one shape.",
         )
+    if call.is_wide:
+        return wide_sum(call, _SIGNS[call.kind])
     order = call.result(0).order
     f = call.dialect.add(x, y, call.y, _SIGNS[call.kind])
     bounds = call.dialect.bounds(call.options["fused_activation_function"], call.y)
@@ -44,14 +48,26 @@ def _sum(call: Call) -> Result:
     return Result(call.site.emit(op, *operands, encoding=call.encoding), order)
 
 
-def check_bytes(call: Call, *indices: int) -> None:
-    """Raise ImportModelError unless these operands and the result are int8 with scales."""
+def check_codes(call: Call, *indices: int) -> None:
+    """Raise ImportModelError unless these operands and the result are int8, or int16, with scales.
+
+    TFLite takes no zero points of int16.
+    """
     tensors = [call.tensor(index) for index in indices] + [call.y]
-    if any(each.type_name != "int8" or not each.is_codes for each in tensors):
-        names = ", ".join(each.type_name for each in tensors)
+    names = [each.type_name for each in tensors]
+    if (
+        len(set(names)) > 1
+        or names[0] not in ("int8", "int16")
+        or not all(each.is_codes for each in tensors)
+    ):
         raise call.site.fail(
-            f"Its operands and its result are {names}.",
-            "Only int8 with scales is supported there.",
+            f"Its operands and its result are {', '.join(names)}.",
+            "Only int8, or int16, with scales is supported there.",
+        )
+    if call.is_wide and any(each.zero_point for each in tensors):
+        raise call.site.fail(
+            f"Its zero points are {', '.join(str(each.zero_point) for each in tensors)}.",
+            "Codes of 16 bits must have the zero point 0.",
         )
 
 
@@ -59,8 +75,10 @@ def _sum_with_constant(call: Call) -> Result:
     """A function of one tensor, per channel: thresholds, or a table."""
     place = 1 if call.is_constant(0) else 0
     x = call.tensor(place)
-    f = call.dialect.add(call.tensor(0), call.tensor(1), call.y, _SIGNS[call.kind])
     values = per_channel(call, 1 - place)
+    if call.is_wide:
+        return wide_sum_with_constant(call, _SIGNS[call.kind], place, values)
+    f = call.dialect.add(call.tensor(0), call.tensor(1), call.y, _SIGNS[call.kind])
     codes = all_codes(x)[None, :]
     column = values.reshape(-1, 1)
     made = f(codes, column) if place == 0 else f(column, codes)
@@ -69,46 +87,26 @@ def _sum_with_constant(call: Call) -> Result:
 
 
 def by_channel(call: Call, place: int, x: Tensor, tables: Array) -> Result:
-    """``tables[c, code]`` for operand ``place``: one table, or rising steps per channel."""
+    """``tables[c, code]`` for operand ``place``: steps per channel if all rise, else tables."""
     if len(tables) == 1:
         return lookup(call, call.site, call.result(place), x, tables[0])
-    name, order = _with_channels(call, place)
-    lo = x.dtype.lo
-    if (tables[:, -1] < tables[:, 0]).any():
-        tables = tables[:, ::-1]
-        name, _ = accumulate(call.site.step("negated"), *_negated(call, name, x))
-        lo = -x.dtype.hi
+    name, order = with_channels(call, place)
+    lo, hi = x.dtype.lo, x.dtype.hi
+    if (np.diff(tables, axis=1) < 0).any():
+        return lookup(call, call.site, Result(name, order), x, tables)
     rows = np.arange(len(tables))[:, None]
     bounds = int(tables.min()), int(tables.max())
+    every = np.zeros(len(tables), np.int64)
     made = threshold(
         call,
         call.site,
         name,
-        Interval.of(lo, lo + tables.shape[1] - 1),
+        Interval.of(lo, hi),
         lambda code: tables[rows, code - lo],
         bounds,
-        np.zeros(len(tables), np.int64),
+        every,
     )
     return Result(made, order)
-
-
-def _negated(call: Call, name: str, x: Tensor) -> tuple[Conv, str, Array]:
-    """What accumulates -1 times an image."""
-    if len(x.shape) != 4:
-        raise call.site.fail("It falls along a vector.", "Subtract from images only.")
-    channels = call.site.type_of(name).sample_shape[0]
-    return Conv(groups=channels), name, np.full((channels, 1, 1, 1), -1, np.int64)
-
-
-def _with_channels(call: Call, place: int) -> tuple[str, Order]:
-    """The operand with its last axis as axis 1: only images and vectors have it there."""
-    rank = len(call.tensor(place).shape)
-    if rank not in (2, 4):
-        raise call.site.fail(
-            f"It combines {rank} axes with one constant per channel.",
-            "Only images and vectors are supported there.",
-        )
-    return call.codes(place), "planes"
 
 
 def per_channel(call: Call, index: int) -> Array:
@@ -126,7 +124,7 @@ def per_channel(call: Call, index: int) -> Array:
 
 
 def _product(call: Call) -> Result:
-    check_bytes(call, 0, 1)
+    check_codes(call, 0, 1)
     f = call.dialect.multiply(call.tensor(0), call.tensor(1), call.y)
     bounds = call.dialect.bounds(call.options["fused_activation_function"], call.y)
     if call.is_constant(0) or call.is_constant(1):
@@ -151,21 +149,25 @@ def _product_by_channel(
 ) -> Result:
     """A depthwise 1 x 1 convolution with ``factors``."""
     x = call.tensor(place)
-    name, order = _with_channels(call, place)
-    if len(call.tensor(place).shape) == 2:
-        name = reshape(call.site.step("image"), name, (len(factors), 1, 1))
-    op = Conv(groups=len(factors), pad_value=x.zero_point)
-    acc, reach = accumulate(call.site.step("acc"), op, name, factors.reshape(-1, 1, 1, 1))
-    offset = -x.zero_point * factors.reshape(-1)
+    name, order = with_channels(call, place)
+    acc, reach = scaled_channels(call.site.step("acc"), name, factors)
+    offset = 0 if call.is_wide else -x.zero_point * factors.reshape(-1)
     site = call.site if len(call.tensor(place).shape) == 4 else call.site.step("codes")
-    made = threshold(call, site, acc, reach, f, bounds, offset)
-    return Result(reshape(call.site, made, _sample(call)), order)
+    made = threshold(call, site, acc, reach.hull if call.is_wide else reach, f, bounds, offset)
+    return Result(reshape(call.site, made, sample_of(call)), order)
 
 
-def _sample(call: Call) -> tuple[int, ...]:
+def sample_of(call: Call) -> tuple[int, ...]:
     """The sample shape of the output in planes."""
     shape = call.y.shape[1:]
     return (shape[2], shape[0], shape[1]) if len(shape) == 3 else shape
+
+
+def scaled_channels(site: Site, x: str, factors: Array) -> tuple[str, Interval]:
+    """Each channel of an image or of a vector times its factor, as an image, and where it lies."""
+    if len(site.type_of(x).shape) == 2:
+        x = reshape(site.step("image"), x, (len(factors), 1, 1))
+    return accumulate(site, Conv(groups=len(factors)), x, factors.reshape(-1, 1, 1, 1))
 
 
 def _product_of_two(call: Call, f: Codes, bounds: tuple[int, int]) -> Result:

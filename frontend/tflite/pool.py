@@ -14,7 +14,7 @@ from ..emit.layout import cut, pad, reshape, transpose
 from ..emit.site import Site
 from .call import Call, Result, Translator, counted
 from .codes import accumulate, lookup, threshold
-from .pair import check_bytes
+from .pair import check_codes
 from .reference import all_codes
 from .window import pads_of
 
@@ -50,7 +50,7 @@ def _max_pool(call: Call) -> Result:
 
 
 def _average_pool(call: Call) -> Result:
-    check_bytes(call, 0)
+    check_codes(call, 0)
     x = call.codes(0)
     kernel, strides, pads = window_of(call)
     top, left, bottom, right = pads
@@ -121,7 +121,7 @@ def axes_of(call: Call) -> set[int]:
 def _mean(call: Call) -> Result:
     axes = axes_of(call)
     x = call.tensor(0)
-    check_bytes(call, 0)
+    check_codes(call, 0)
     f = call.dialect.mean(x, call.y, prod(x.shape[axis] for axis in axes))
     bounds = call.y.dtype.lo, call.y.dtype.hi
     if len(x.shape) == 4 and axes <= {1, 2}:

@@ -1,12 +1,12 @@
 """Reading TFLite files that come from strangers: limits, checked indices, tensors as arrays.
 
-Everything that touches the flatbuffer is here; what leaves are plain values (schema.fbs).
+Everything that touches the flatbuffer is here (schema.fbs).
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -15,8 +15,9 @@ from typing import Any, Final
 import numpy as np
 
 from ...errors import ImportModelError, UsageError
-from ...ir.numeric import FLOAT32, INT32, Array, Encoding, NumericType, int_type
+from ...ir.numeric import FLOAT32, INT32, Array, NumericType, int_type
 from ..emit.site import MAX_ELEMENTS
+from .model import Model, Operator, Tensor
 from .options import OPTIONS
 
 MAX_BYTES: Final = 1 << 31  # of a file: offsets have 32 bits
@@ -33,75 +34,6 @@ _TYPES: Final[dict[int, tuple[str, NumericType, Any]]] = {
     9: ("int8", int_type(8), np.dtype("<i1")),
     17: ("int4", int_type(8), np.dtype("<i1")),
 }
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Tensor:
-    """A tensor of the file: ``scales`` and ``zero_points`` are empty, one or one per ``axis``.
-
-    ``data`` are the elements of a constant. ``type_name`` is the file's type.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    type_name: str
-    dtype: NumericType
-    scales: Array
-    zero_points: Array
-    axis: int
-    data: Array | None
-    where: str
-
-    @property
-    def is_codes(self) -> bool:
-        """Whether it holds codes with a scale."""
-        return self.dtype.is_integer and self.scales.size > 0
-
-    @property
-    def scale(self) -> np.float32:
-        """The scale of the whole tensor; raises ImportModelError when there is none."""
-        return np.float32(self._single(self.scales, "scale"))
-
-    @property
-    def zero_point(self) -> int:
-        """The zero point of the whole tensor; raises ImportModelError when there is none."""
-        return int(self._single(self.zero_points, "zero point"))
-
-    def _single(self, parameter: Array, what: str) -> Any:
-        if parameter.size != 1:
-            count = "no" if parameter.size == 0 else parameter.size
-            raise ImportModelError(
-                f"It has {count} {what}{'s' if parameter.size else ''} where it needs one.",
-                where=self.where,
-                fix="Convert the model with full integer quantization.",
-            )
-        return parameter[0]
-
-    @property
-    def encoding(self) -> Encoding:
-        """What its codes mean."""
-        return Encoding(float(self.scale), self.zero_point)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Operator:
-    """An operator: indices of tensors, -1 for an operand that is absent, and its options."""
-
-    kind: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    options: Mapping[str, Any]
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Model:
-    """The main graph of a file."""
-
-    name: str
-    tensors: tuple[Tensor, ...]
-    operators: tuple[Operator, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
 
 
 def read_model(source: str | Path | bytes) -> Model:
@@ -304,14 +236,3 @@ def _kind(package: Any, code: Any) -> str:
 
 def _text(raw: bytes | None) -> str:
     return (raw or b"").decode("utf-8", errors="replace")
-
-
-def constant_ints(tensor: Tensor) -> Sequence[int]:
-    """The elements of a constant list of integers."""
-    if tensor.data is None or tensor.data.dtype.kind != "i":
-        raise ImportModelError(
-            "It must be a constant list of integers.",
-            where=tensor.where,
-            fix="Convert the model with fixed shapes.",
-        )
-    return [int(each) for each in tensor.data.reshape(-1)]

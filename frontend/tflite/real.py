@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ir.numeric import Array, NumericType
+from ...ir.numeric import Array, NumericType, narrowest
 from ...ir.ops_linear import Conv
 from ...ir.ops_pointwise import Add, Clip, Relu, Unary
 from ...ir.ops_pool import MaxPool
@@ -20,13 +20,24 @@ from ..emit.layout import reshape
 from ..emit.linear import affine, conv, dense
 from ..emit.product import multiply
 from ..emit.site import Coded, Constant, Site
+from ..emit.transposed import conv_transposed
 from ..emit.window import window
 from .call import Call, Order, Result, Translator
-from .linear import Layer, check_rank, layer_of, rows_of, shaped, window_op
+from .linear import (
+    Layer,
+    check_rank,
+    layer_of,
+    rows_of,
+    shaped,
+    transposed_window,
+    window_op,
+)
+from .model import Tensor
 from .pair import per_channel
 from .pool import axes_of, window_of
-from .read import Tensor
+from .prelu import exact_prelu
 from .reference import RELUS
+from .resize import exact_bilinear
 
 
 def dequantized(call: Call, index: int, order: Order = "planes") -> str:
@@ -59,16 +70,26 @@ def clipped(site: Site, made: str, kind: str) -> str:
     return site.emit(Relu() if kind == "RELU" else Clip(lo, hi), made)
 
 
-def _constants(call: Call, layer: Layer, weight: Array, name: str) -> tuple[Constant, Constant]:
-    """Weights and bias as codes: the bias has the scale of the sums."""
+def _constants(
+    call: Call, layer: Layer, weight: Array, name: str, axis: int = 0
+) -> tuple[Constant, Constant]:
+    """Weights, filters along ``axis``, and the bias, as codes."""
     dtype = NumericType("int", 9 if np.abs(weight).max(initial=0) > 127 else 8)
     zero = np.zeros(layer.scales.size, np.int64)
     scales = layer.scales if layer.scales.size > 1 else layer.scales[0]
     zeros = zero if layer.scales.size > 1 else np.asarray(0)
-    coded = Coded(weight, dtype, np.asarray(scales), zeros, 0)
-    product = layer.x.scale.astype(np.float64) * layer.scales.astype(np.float64)
-    bias = layer.bias * product
-    return Constant.of_codes(f"{name}.weight", coded), Constant(f"{name}.bias", bias)
+    coded = Coded(weight, dtype, np.asarray(scales), zeros, axis)
+    return Constant.of_codes(f"{name}.weight", coded), _bias(layer, f"{name}.bias")
+
+
+def _bias(layer: Layer, name: str) -> Constant:
+    """The codes of a bias with the scale that the file states; without one, that of the sums."""
+    scales = layer.bias_scales if layer.bias_scales.size else layer.x.scale * layer.scales
+    if scales.size == 1:
+        scales = scales.reshape(())
+    dtype = narrowest(int(layer.bias.min(initial=0)), int(layer.bias.max(initial=0)))
+    zeros = np.zeros(scales.shape, np.int64)
+    return Constant.of_codes(name, Coded(layer.bias, dtype, scales, zeros, 0))
 
 
 def _linear(call: Call, weight: Array, layer: Layer, op: Conv) -> str:
@@ -93,6 +114,18 @@ def _depthwise(call: Call) -> Result:
     check_rank(call, layer)
     op = window_op(call, layer.weight.shape[2:4], call.tensor(0).shape[3])
     return Result(quantized(call, _linear(call, layer.weight, layer, op)), "planes")
+
+
+def _transposed(call: Call) -> Result:
+    """Filters along axis 1, as those of a transposed convolution lie."""
+    layer = layer_of(call, 1, 3, 0, x=2)
+    check_rank(call, layer)
+    x, site = dequantized(call, 2), call.site.step("sum")
+    given, sizes = transposed_window(call, x, layer.weight.shape[1:3])
+    kernel, bias = _constants(call, layer, layer.weight.transpose(3, 0, 1, 2), call.site.name, 1)
+    return Result(
+        quantized(call, conv_transposed(site, x, kernel, bias, given, 1, sizes)), "planes"
+    )
 
 
 def _fully_connected(call: Call) -> Result:
@@ -223,6 +256,9 @@ TRANSLATORS: dict[str, Translator] = {
     "CONV_2D": _convolution,
     "DEPTHWISE_CONV_2D": _depthwise,
     "FULLY_CONNECTED": _fully_connected,
+    "TRANSPOSE_CONV": _transposed,
+    "PRELU": exact_prelu,
+    "RESIZE_BILINEAR": exact_bilinear,
     "ADD": _sum,
     "SUB": _sum,
     "MUL": _product,
@@ -233,5 +269,3 @@ TRANSLATORS: dict[str, Translator] = {
     "QUANTIZE": requantized,
     **dict.fromkeys((*_UNARY, *RELUS), _unary),
 }
-NOT_REAL = ("TRANSPOSE_CONV", "PRELU", "RESIZE_BILINEAR")
-"""Operators that have no form here yet."""

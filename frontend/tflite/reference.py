@@ -21,7 +21,7 @@ from .arithmetic import (
     times_each,
 )
 from .dialect import Codes, Dialect, Linear, Pairs
-from .read import Tensor
+from .model import Tensor
 from .swish import hard_swish
 
 

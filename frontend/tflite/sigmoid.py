@@ -10,7 +10,7 @@ import numpy as np
 
 from ...ir.numeric import Array
 from ..emit.site import Site
-from .read import Tensor
+from .model import Tensor
 
 _ROWS = """
 32768 33451 34133 34813 35493 36169 36843 37513 38180 38841 39498 40149 40794 41432 42064 42688

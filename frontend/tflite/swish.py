@@ -7,7 +7,7 @@ import numpy as np
 from ...ir.fixed_point import divide_by_power
 from ...ir.numeric import Array
 from .arithmetic import Multiplier
-from .read import Tensor
+from .model import Tensor
 
 _LEAST, _MOST = -(1 << 15), (1 << 15) - 1
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from ...ir.ops_quant import Requantize
-from ...ir.ops_softmax import Softmax
-from .arithmetic import Multiplier
+from ...ir.numeric import Array
+from ...ir.ops_softmax import TABLE, Softmax
+from ...ir.reciprocal_table import SHARE_BITS
 from .call import Call, Result, Translator
-from .codes import lookup
-from .pair import by_channel, per_channel
-from .reference import all_codes
+from .codes import lookup, shifted
+from .model import Tensor
+from .pair import check_codes
 from .sigmoid import wide_table
+from .wide_softmax import wide_exponentials
 
 SOFTMAX_BITS = 8
+NARROW = frozenset(("HARD_SWISH", "RELU_N1_TO_1", "RELU_0_TO_1"))
+"""Functions of 8-bit codes alone."""
 
 
 def unary(call: Call) -> Result:
     """The table of the dialect's function."""
     x, y = call.tensor(0), call.y
     call.codes(0, call.result().order)
+    if call.kind in NARROW and "int16" in (x.type_name, y.type_name):
+        raise call.site.fail(
+            f"It maps {x.type_name} to {y.type_name}, which LiteRT does not run.",
+            "Use codes of 8 bits there.",
+        )
     wide = x.type_name == y.type_name == "int16"
     known = x.type_name in ("int8", "uint8") and y.type_name in ("int8", "uint8", "int16")
     table = None
@@ -30,13 +36,15 @@ def unary(call: Call) -> Result:
     if table is None or x.dtype.bits > 16:
         raise call.site.fail(
             f"It maps {x.type_name} to {y.type_name}, which is not reproduced.",
-            "Use codes of 8 bits, or semantics='tflite'.",
+            "Only codes of 8 bits are supported there, and of 16 bits where both are.",
         )
     return lookup(call, call.site, call.result(), x, table)
 
 
 def softmax(call: Call) -> Result:
     """Along the last axis: exponentials from a table, and the dialect's division."""
+    if call.is_wide:
+        return _wide_softmax(call)
     x, y = call.tensor(0), call.y
     right = x.type_name == y.type_name == "int8" and y.zero_point == -128
     if not right or abs(float(y.scale) * 256 - 1) > 0.001:
@@ -44,32 +52,34 @@ def softmax(call: Call) -> Result:
             f"It maps {x.type_name} to {y.type_name} with the scale {float(y.scale):g}.",
             "Only int8 with the scale 1/256 and the zero point -128 is supported there.",
         )
-    axis = 1 if len(x.shape) == 4 else len(x.shape) - 1
     table, division = call.dialect.softmax(x, call.options["beta"], x.shape[-1])
+    return _shares(call, table, Softmax(_last_axis(x), SOFTMAX_BITS, division), (-128, 127))
+
+
+def _wide_softmax(call: Call) -> Result:
+    """By tables of exponentials and of reciprocals."""
+    check_codes(call, 0)
+    if float(call.y.scale) != 2.0**-15:
+        raise call.site.fail(
+            f"Its result has the scale {float(call.y.scale):g}.",
+            "A result of 16 bits must have the scale 1/32768.",
+        )
+    x = call.tensor(0)
+    table = wide_exponentials(x, call.options["beta"])
+    return _shares(call, table, Softmax(_last_axis(x), SHARE_BITS, TABLE), (0, call.y.dtype.hi))
+
+
+def _last_axis(x: Tensor) -> int:
+    return 1 if len(x.shape) == 4 else len(x.shape) - 1
+
+
+def _shares(call: Call, exponentials: Array, op: Softmax, bounds: tuple[int, int]) -> Result:
+    """The codes of a softmax: shares, and as many codes from the least one on."""
     site = call.site.step("shares")
-    entries = site.integers(f"{site.name}.exponentials", table)
-    op = Softmax(axis, SOFTMAX_BITS, division)
+    entries = site.integers(f"{site.name}.exponentials", exponentials)
     acc = site.emit(op, call.codes(0), entries)
-    numbers = (("multiplier", 1), ("addend", -128), ("shift", 0))
-    operands = (
-        site.integers(f"{call.site.name}.{name}", np.array([value])) for name, value in numbers
-    )
-    made = call.site.emit(Requantize(y.dtype, -128, 127), acc, *operands, encoding=call.encoding)
+    made = shifted(call.site, acc, call.y.dtype, bounds, addend=bounds[0], encoding=call.encoding)
     return Result(made, "planes")
-
-
-def prelu(call: Call) -> Result:
-    """Slopes per channel, constants (reference/prelu.h)."""
-    x, alpha, y = call.tensor(0), call.tensor(1), call.y
-    if any(each.type_name != "int8" for each in (x, alpha, y)):
-        raise call.site.fail(f"It maps {x.type_name}.", "Only int8 is supported there.")
-    rising = Multiplier.of(float(x.scale / y.scale))
-    falling = Multiplier.of(float(x.scale * alpha.scale / y.scale))
-    slopes = per_channel(call, 1).reshape(-1, 1) - alpha.zero_point
-    centered = all_codes(x)[None, :] - x.zero_point
-    made = np.where(centered >= 0, rising.times(centered), falling.times(centered * slopes))
-    tables = np.clip(made + y.zero_point, y.dtype.lo, y.dtype.hi)
-    return by_channel(call, 0, x, tables)
 
 
 TRANSLATORS: dict[str, Translator] = {
@@ -87,5 +97,4 @@ TRANSLATORS: dict[str, Translator] = {
         unary,
     ),
     "SOFTMAX": softmax,
-    "PRELU": prelu,
 }

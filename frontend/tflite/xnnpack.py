@@ -15,7 +15,7 @@ import numpy as np
 from ...ir.numeric import Array
 from ...ir.ops_softmax import EXACT
 from .dialect import Codes, Linear, Pairs
-from .read import Tensor
+from .model import Tensor
 from .reference import RELUS, TFLITE, all_codes
 
 SUM_BITS = 30
@@ -62,13 +62,8 @@ def multiply(x: Tensor, y: Tensor, z: Tensor) -> Codes:
 
 
 def table(kind: str, x: Tensor, y: Tensor, alpha: float) -> Array | None:
-    """Logistic, tanh, leaky relu and rescaling are XNNPACK's, the rest is TFLite's.
-
-    None for a leaky relu of 16 bits: what TFLite's kernel makes of a code depends on its place.
-    """
+    """Logistic, tanh, leaky relu and rescaling are XNNPACK's, the rest is TFLite's."""
     codes = all_codes(x)
-    if kind == "LEAKY_RELU" and x.dtype.bits != 8:
-        return None
     if kind == "QUANTIZE":
         made = _convert(x, y, codes)
     elif kind == "LEAKY_RELU":
@@ -137,8 +132,6 @@ def _square(x: Tensor, y: Tensor, codes: Array) -> Array | None:
 
 def bounds(function: int, y: Tensor) -> tuple[int, int]:
     """The zero point is added before rounding, half to even (xnn_qs8_quantize)."""
-    if y.dtype.bits != 8:
-        return TFLITE.bounds(function, y)
     kind = {1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}.get(function)
     ends = (-np.inf, np.inf) if kind is None else RELUS[kind]
     steps = np.array(ends, np.float32) / y.scale + np.float32(y.zero_point)

@@ -13,17 +13,29 @@ Rng = np.random.Generator
 Case = tuple[bytes, list[Any]]
 
 
-def scale(rng: Rng, lo: float = 0.002, hi: float = 0.2) -> float:
-    return float(np.float32(np.exp(rng.uniform(np.log(lo), np.log(hi)))))
+def scale(rng: Rng, lo: float = 0.002, hi: float = 0.2, dtype: str = "int8") -> float:
+    """A scale between the ends for int8; of int16 a 256th of it."""
+    return float(np.float32(np.exp(rng.uniform(np.log(lo), np.log(hi))) / gain(dtype)))
 
 
-def zero(rng: Rng) -> int:
-    return int(rng.choice([-128, 0, 127, int(rng.integers(-128, 128))]))
+def zero(rng: Rng, dtype: str = "int8") -> int:
+    drawn = int(rng.choice([-128, 0, 127, int(rng.integers(-128, 128))]))
+    return 0 if dtype == "int16" else drawn
 
 
 def codes(rng: Rng, shape: tuple[int, ...], dtype: str = "int8", count: int = 6) -> Any:
     info = np.iinfo(dtype)
     return rng.integers(info.min, info.max + 1, (count, *shape[1:])).astype(dtype)
+
+
+def wide_bias(dtype: str) -> str:
+    """The type of a bias beside activations of ``dtype``."""
+    return "int64" if dtype == "int16" else "int32"
+
+
+def gain(dtype: str) -> int:
+    """How many steps of int16 one of int8 is, about."""
+    return 256 if dtype == "int16" else 1
 
 
 def activation(rng: Rng) -> int:
@@ -50,7 +62,7 @@ def conv(rng: Rng, dtype: str = "int8", depthwise: bool = False) -> Case:
     groups = 1 if depthwise or rng.random() < 0.8 else channels
     filters = channels * multiplier if depthwise or groups > 1 else int(rng.integers(1, 7))
     wide = dtype == "int16"
-    sx, zx = scale(rng), 0 if wide else zero(rng)
+    sx, zx = scale(rng, dtype=dtype), 0 if wide else zero(rng)
     per_channel = rng.random() < 0.8
     sw = np.array(
         [scale(rng, 0.001, 0.05) for _ in range(filters if per_channel else 1)], np.float32
@@ -87,7 +99,7 @@ def conv(rng: Rng, dtype: str = "int8", depthwise: bool = False) -> Case:
     return w.model([x], [y]), [codes(rng, (1, size, size, channels), dtype)]
 
 
-def fully_connected(rng: Rng) -> Case:
+def fully_connected(rng: Rng, dtype: str = "int8", per_channel: bool = False) -> Case:
     w = Written()
     depth, filters, rows = (
         int(rng.integers(1, 40)),
@@ -95,13 +107,18 @@ def fully_connected(rng: Rng) -> Case:
         int(rng.integers(1, 4)),
     )
     keep = rows > 1
-    sx, sw = scale(rng), scale(rng, 0.001, 0.05)
-    sy = float(np.float32(sx * sw * 70 * np.sqrt(depth) * rng.uniform(0.5, 3)))
+    sx = scale(rng, dtype=dtype)
+    sw = np.array(
+        [scale(rng, 0.001, 0.05) for _ in range(filters if per_channel else 1)], np.float32
+    )
+    sy = float(np.float32(sx * sw.mean() * 70 * np.sqrt(depth) * rng.uniform(0.5, 3)))
     shape = (1, rows, depth) if keep else (1, depth)
-    x = w.tensor(shape, "int8", sx, zero(rng))
+    x = w.tensor(shape, dtype, sx, zero(rng, dtype))
     weight = w.tensor((filters, depth), "int8", sw, 0, rng.integers(-127, 128, (filters, depth)))
-    bias = w.tensor((filters,), "int32", sx * sw, 0, rng.integers(-4000, 4000, filters))
-    y = w.tensor((*shape[:-1], filters), "int8", sy, zero(rng))
+    bias = w.tensor(
+        (filters,), wide_bias(dtype), sx * sw, 0, rng.integers(-4000, 4000, filters) * gain(dtype)
+    )
+    y = w.tensor((*shape[:-1], filters), dtype, sy, zero(rng, dtype))
     w.operator(
         "FULLY_CONNECTED",
         [x, weight, bias],
@@ -109,23 +126,28 @@ def fully_connected(rng: Rng) -> Case:
         keepNumDims=keep,
         fusedActivationFunction=activation(rng),
     )
-    return w.model([x], [y]), [codes(rng, shape, count=40)]
+    return w.model([x], [y]), [codes(rng, shape, dtype, count=40)]
 
 
-def transpose_conv(rng: Rng) -> Case:
+def transpose_conv(rng: Rng, dtype: str = "int8") -> Case:
     w = Written()
     size, stride = int(rng.integers(3, 6)), int(rng.integers(1, 4))
     kernel = int(rng.integers(stride, 5))
     padding = int(rng.choice([SAME, VALID]))
     out = size * stride if padding == SAME else (size - 1) * stride + kernel
     channels, filters = int(rng.integers(1, 5)), int(rng.integers(1, 5))
-    sx, sw = scale(rng), np.array([scale(rng, 0.001, 0.05) for _ in range(filters)], np.float32)
+    sx, sw = (
+        scale(rng, dtype=dtype),
+        np.array([scale(rng, 0.001, 0.05) for _ in range(filters)], np.float32),
+    )
     sy = float(np.float32(sx * sw.mean() * 100 * kernel * rng.uniform(0.5, 2)))
     shape = (filters, kernel, kernel, channels)
-    x = w.tensor((1, size, size, channels), "int8", sx, zero(rng))
+    x = w.tensor((1, size, size, channels), dtype, sx, zero(rng, dtype))
     weight = w.tensor(shape, "int8", sw, 0, rng.integers(-127, 128, shape))
-    bias = w.tensor((filters,), "int32", sx * sw, 0, rng.integers(-4000, 4000, filters))
-    y = w.tensor((1, out, out, filters), "int8", sy, zero(rng))
+    bias = w.tensor(
+        (filters,), wide_bias(dtype), sx * sw, 0, rng.integers(-4000, 4000, filters) * gain(dtype)
+    )
+    y = w.tensor((1, out, out, filters), dtype, sy, zero(rng, dtype))
     w.operator(
         "TRANSPOSE_CONV",
         [w.ints([1, out, out, filters]), weight, x, bias],
@@ -135,40 +157,46 @@ def transpose_conv(rng: Rng) -> Case:
         strideW=stride,
         fusedActivationFunction=activation(rng),
     )
-    return w.model([x], [y]), [codes(rng, (1, size, size, channels))]
+    return w.model([x], [y]), [codes(rng, (1, size, size, channels), dtype)]
 
 
-def pair(name: str, constant: str = "") -> Callable[[Rng], Case]:
+def pair(name: str, constant: str = "", dtype: str = "int8") -> Callable[[Rng], Case]:
     def draw(rng: Rng) -> Case:
         w = Written()
         shape = (1, 5, 4, 3)
-        sx, sy = scale(rng), scale(rng)
+        sx, sy = scale(rng, dtype=dtype), scale(rng, dtype=dtype)
         sz = max(sx, sy) * rng.uniform(0.5, 3) if name != "MUL" else sx * sy * rng.uniform(20, 200)
-        x = w.tensor(shape, "int8", sx, zero(rng))
+        if name == "MUL":
+            sz *= gain(dtype)
+        x = w.tensor(shape, dtype, sx, zero(rng, dtype))
         other = {"": shape, "scalar": (), "channels": (3,)}[constant]
-        data = None if constant == "" else rng.integers(-128, 128, other)
-        y = w.tensor(other, "int8", sy, zero(rng), data)
-        z = w.tensor(shape, "int8", sz, zero(rng))
+        data = None if constant == "" else codes(rng, (1, *other), dtype, 1)[0]
+        y = w.tensor(other, dtype, sy, zero(rng, dtype), data)
+        z = w.tensor(shape, dtype, sz, zero(rng, dtype))
         operands = [x, y] if constant == "" or rng.random() < 0.7 else [y, x]
         w.operator(name, operands, [z], fusedActivationFunction=activation(rng))
         if constant:
-            return w.model([x], [z]), [codes(rng, shape, count=30)]
-        return w.model([x, y], [z]), [codes(rng, shape, count=60), codes(rng, shape, count=60)]
+            return w.model([x], [z]), [codes(rng, shape, dtype, count=30)]
+        return w.model([x, y], [z]), [
+            codes(rng, shape, dtype, count=60),
+            codes(rng, shape, dtype, count=60),
+        ]
 
     return draw
 
 
-def gate(rng: Rng) -> Case:
+def gate(rng: Rng, dtype: str = "int8") -> Case:
     """A product with a channel's factor, as in squeeze and excitation."""
     w = Written()
-    x = w.tensor((1, 5, 4, 3), "int8", scale(rng), zero(rng))
-    y = w.tensor((1, 1, 1, 3), "int8", 1 / 256, -128)
-    z = w.tensor((1, 5, 4, 3), "int8", scale(rng), zero(rng))
+    x = w.tensor((1, 5, 4, 3), dtype, scale(rng, dtype=dtype), zero(rng, dtype))
+    sizes = (1 / 256, -128) if dtype == "int8" else (1 / 32768, 0)
+    y = w.tensor((1, 1, 1, 3), dtype, *sizes)
+    z = w.tensor((1, 5, 4, 3), dtype, scale(rng, dtype=dtype), zero(rng, dtype))
     w.operator("MUL", [x, y], [z])
-    return w.model([x, y], [z]), [codes(rng, (1, 5, 4, 3)), codes(rng, (1, 1, 1, 3))]
+    return w.model([x, y], [z]), [codes(rng, (1, 5, 4, 3), dtype), codes(rng, (1, 1, 1, 3), dtype)]
 
 
-def pool(name: str) -> Callable[[Rng], Case]:
+def pool(name: str, dtype: str = "int8") -> Callable[[Rng], Case]:
     def draw(rng: Rng) -> Case:
         w = Written()
         size, kernel, stride = (
@@ -178,9 +206,9 @@ def pool(name: str) -> Callable[[Rng], Case]:
         )
         padding = int(rng.choice([SAME, VALID]))
         out = -(-size // stride) if padding == SAME else (size - kernel) // stride + 1
-        s, z = scale(rng), zero(rng)
-        x = w.tensor((1, size, size, 3), "int8", s, z)
-        y = w.tensor((1, out, out, 3), "int8", s, z)
+        s, z = scale(rng, dtype=dtype), zero(rng, dtype)
+        x = w.tensor((1, size, size, 3), dtype, s, z)
+        y = w.tensor((1, out, out, 3), dtype, s, z)
         w.operator(
             name,
             [x],
@@ -192,23 +220,25 @@ def pool(name: str) -> Callable[[Rng], Case]:
             filterWidth=kernel,
             fusedActivationFunction=activation(rng),
         )
-        return w.model([x], [y]), [codes(rng, (1, size, size, 3))]
+        return w.model([x], [y]), [codes(rng, (1, size, size, 3), dtype)]
 
     return draw
 
 
-def mean(rng: Rng) -> Case:
+def mean(rng: Rng, dtype: str = "int8") -> Case:
     w = Written()
     shape = (1, int(rng.integers(1, 9)), int(rng.integers(1, 9)), 3)
     axes = [[1, 2], [1], [2], [3], [1, 2, 3]][int(rng.integers(0, 5))]
     keep = len(axes) == 3 or bool(rng.random() < 0.5)
     same = rng.random() < 0.5
-    sx, zx = scale(rng), zero(rng)
-    x = w.tensor(shape, "int8", sx, zx)
+    sx, zx = scale(rng, dtype=dtype), zero(rng, dtype)
+    x = w.tensor(shape, dtype, sx, zx)
     out = tuple(1 if a in axes else s for a, s in enumerate(shape) if keep or a not in axes)
-    y = w.tensor(out, "int8", *((sx, zx) if same else (sx * rng.uniform(0.3, 1.5), zero(rng))))
+    y = w.tensor(
+        out, dtype, *((sx, zx) if same else (sx * rng.uniform(0.3, 1.5), zero(rng, dtype)))
+    )
     w.operator("MEAN", [x, w.ints(axes)], [y], keepDims=keep)
-    return w.model([x], [y]), [codes(rng, shape, count=20)]
+    return w.model([x], [y]), [codes(rng, shape, dtype, count=20)]
 
 
 def unary(
@@ -232,90 +262,96 @@ def unary(
     return draw
 
 
-def softmax(rng: Rng) -> Case:
+def softmax(rng: Rng, dtype: str = "int8") -> Case:
     w = Written()
     length = int(rng.integers(2, 40))
-    x = w.tensor((1, length), "int8", scale(rng, 0.01, 0.5), zero(rng))
-    y = w.tensor((1, length), "int8", 1 / 256, -128)
+    steps, ends = (scale(rng, 0.01, 0.5), (1 / 256, -128))
+    if dtype == "int16":
+        steps, ends = scale(rng, 2e-5, 2e-3), (1 / 32768, 0)
+    x = w.tensor((1, length), dtype, steps, zero(rng, dtype))
+    y = w.tensor((1, length), dtype, *ends)
     w.operator("SOFTMAX", [x], [y], beta=1.0)
-    return w.model([x], [y]), [codes(rng, (1, length), count=100)]
+    return w.model([x], [y]), [codes(rng, (1, length), dtype, count=100)]
 
 
-def prelu(rng: Rng) -> Case:
+def prelu(rng: Rng, dtype: str = "int8") -> Case:
     w = Written()
-    x = w.tensor((1, 3, 4, 5), "int8", scale(rng), zero(rng))
+    x = w.tensor((1, 3, 4, 5), dtype, scale(rng, dtype=dtype), zero(rng, dtype))
     alpha = w.tensor((1, 1, 5), "int8", 0.01, 0, rng.integers(0, 128, (1, 1, 5)))
-    y = w.tensor((1, 3, 4, 5), "int8", scale(rng), zero(rng))
+    y = w.tensor((1, 3, 4, 5), dtype, scale(rng, dtype=dtype), zero(rng, dtype))
     w.operator("PRELU", [x, alpha], [y])
-    return w.model([x], [y]), [codes(rng, (1, 3, 4, 5), count=30)]
+    return w.model([x], [y]), [codes(rng, (1, 3, 4, 5), dtype, count=30)]
 
 
-def concatenation(rng: Rng) -> Case:
+def concatenation(rng: Rng, dtype: str = "int8") -> Case:
     w = Written()
     axis = int(rng.choice([1, 2, 3, -1]))
     shapes = [
         tuple(int(rng.integers(1, 4)) if a == axis % 4 else s for a, s in enumerate((1, 3, 4, 2)))
         for _ in range(3)
     ]
-    s, z = scale(rng), zero(rng)
-    parts = [w.tensor(shape, "int8", s, z) for shape in shapes]
+    s, z = scale(rng, dtype=dtype), zero(rng, dtype)
+    parts = [w.tensor(shape, dtype, s, z) for shape in shapes]
     total = sum(shape[axis] for shape in shapes)
-    y = w.tensor(
-        tuple(total if a == axis % 4 else d for a, d in enumerate(shapes[0])), "int8", s, z
-    )
+    y = w.tensor(tuple(total if a == axis % 4 else d for a, d in enumerate(shapes[0])), dtype, s, z)
     w.operator("CONCATENATION", parts, [y], axis=axis)
-    return w.model(parts, [y]), [codes(rng, shape) for shape in shapes]
+    return w.model(parts, [y]), [codes(rng, shape, dtype) for shape in shapes]
 
 
 def moved(
-    name: str, shape: tuple[int, ...], result: tuple[int, ...], *operands: Any, **options: Any
+    name: str,
+    shape: tuple[int, ...],
+    result: tuple[int, ...],
+    *operands: Any,
+    dtype: str = "int8",
+    **options: Any,
 ) -> Callable[[Rng], Case]:
     """An operator that moves codes of ``shape`` to ``result``; ``operands`` are lists of int32."""
 
     def draw(rng: Rng) -> Case:
         w = Written()
-        s, z = scale(rng), zero(rng)
-        x = w.tensor(shape, "int8", s, z)
-        y = w.tensor(result, "int8", s, z)
+        s, z = scale(rng, dtype=dtype), zero(rng, dtype)
+        x = w.tensor(shape, dtype, s, z)
+        y = w.tensor(result, dtype, s, z)
         w.operator(name, [x, *map(w.ints, operands)], [y], **options)
-        return w.model([x], [y]), [codes(rng, shape)]
+        return w.model([x], [y]), [codes(rng, shape, dtype)]
 
     return draw
 
 
-def pad_with(rng: Rng) -> Case:
+def pad_with(rng: Rng, dtype: str = "int8") -> Case:
     w = Written()
-    s, z = scale(rng), zero(rng)
-    x = w.tensor((1, 2, 3, 4), "int8", s, z)
-    y = w.tensor((1, 5, 4, 5), "int8", s, z)
-    value = w.tensor((1,), "int8", s, z, [int(rng.integers(-128, 128))])
+    s, z = scale(rng, dtype=dtype), zero(rng, dtype)
+    x = w.tensor((1, 2, 3, 4), dtype, s, z)
+    y = w.tensor((1, 5, 4, 5), dtype, s, z)
+    value = w.tensor((1,), dtype, s, z, [int(rng.integers(-128, 128))])
     w.operator("PADV2", [x, w.ints([[0, 0], [1, 2], [0, 1], [1, 0]]), value], [y])
-    return w.model([x], [y]), [codes(rng, (1, 2, 3, 4))]
+    return w.model([x], [y]), [codes(rng, (1, 2, 3, 4), dtype)]
 
 
-def split(rng: Rng) -> Case:
+def split(rng: Rng, dtype: str = "int8") -> Case:
     w = Written()
-    s, z = scale(rng), zero(rng)
+    s, z = scale(rng, dtype=dtype), zero(rng, dtype)
     axis = int(rng.choice([1, 2, 3, -1]))
-    x = w.tensor((1, 4, 6, 2), "int8", s, z)
+    x = w.tensor((1, 4, 6, 2), dtype, s, z)
     part = tuple(d // 2 if a == axis % 4 else d for a, d in enumerate((1, 4, 6, 2)))
-    parts = [w.tensor(part, "int8", s, z) for _ in range(2)]
+    parts = [w.tensor(part, dtype, s, z) for _ in range(2)]
     w.operator("SPLIT", [w.ints(axis), x], parts, numSplits=2)
-    return w.model([x], parts), [codes(rng, (1, 4, 6, 2))]
+    return w.model([x], parts), [codes(rng, (1, 4, 6, 2), dtype)]
 
 
-def resize(name: str) -> Callable[[Rng], Case]:
+def resize(name: str, dtype: str = "int8") -> Callable[[Rng], Case]:
     def draw(rng: Rng) -> Case:
         w = Written()
-        s, z = scale(rng), zero(rng)
+        s, z = scale(rng, dtype=dtype), zero(rng, dtype)
         shape = (1, int(rng.integers(2, 7)), int(rng.integers(2, 7)), 3)
         new = [int(rng.integers(1, 13)), int(rng.integers(1, 13))]
         corners = bool(rng.random() < 0.3)
         half = not corners and bool(rng.random() < 0.5)
-        x = w.tensor(shape, "int8", s, z)
-        y = w.tensor((1, *new, 3), "int8", s, z)
+        x = w.tensor(shape, dtype, s, z)
+        y = w.tensor((1, *new, 3), dtype, s, z)
         w.operator(name, [x, w.ints(new)], [y], alignCorners=corners, halfPixelCenters=half)
-        return w.model([x], [y]), [codes(rng, shape)]
+        return w.model([x], [y]), [codes(rng, shape, dtype)]
 
     return draw
 
@@ -344,6 +380,7 @@ CASES: dict[str, Callable[[Rng], Case]] = {
     "relu": unary("RELU"),
     "relu6": unary("RELU6"),
     "relu_n1_to_1": unary("RELU_N1_TO_1"),
+    "relu_0_to_1": unary("RELU_0_TO_1"),
     "requantize": unary("QUANTIZE"),
     "softmax": softmax,
     "prelu": prelu,
@@ -381,12 +418,4 @@ CASES: dict[str, Callable[[Rng], Case]] = {
     "split": split,
     "nearest": resize("RESIZE_NEAREST_NEIGHBOR"),
     "bilinear": resize("RESIZE_BILINEAR"),
-}
-WIDE: dict[str, Callable[[Rng], Case]] = {
-    "conv": lambda rng: conv(rng, "int16"),
-    "depthwise": lambda rng: conv(rng, "int16", depthwise=True),
-    "logistic": unary("LOGISTIC", (2**-15, 0), "int16"),
-    "tanh": unary("TANH", (2**-15, 0), "int16"),
-    "leaky_relu": unary("LEAKY_RELU", dtype="int16", alpha=lambda rng: rng.uniform(0.01, 0.5)),
-    "relu": unary("RELU", dtype="int16"),
 }
