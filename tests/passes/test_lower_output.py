@@ -90,7 +90,10 @@ def test_a_sum_leaves_in_the_common_unit_of_both_scales(b):
 
 def test_what_is_real_and_no_plain_accumulator_is_refused(b):
     out = b.node("r", Relu(), dense(b))
-    message = "Output 'r': It is real, not codes. Put a quantise point before every output."
+    message = (
+        "Output 'r': It is real, not codes. Put a quantise point before it, or stop before it with "
+        "outputs=['y'] (--output-tensor 'y')."
+    )
     with pytest.raises(PassError, match=f"^{re.escape(message)}$"):
         lower(b, out)
 
