@@ -19,7 +19,8 @@ from ..ir.numeric import Encoding, numbers
 from ..ir.ops_layout import Reshape, Slice, Transpose
 from ..ir.ops_pointwise import Affine, Clip, Relu
 from ..ir.ops_quant import Quantize
-from .lower_codes import Target, emit_requantize
+from .lower_codes import Target
+from .lower_emit import emit_requantize
 from .lower_real import exact_bound
 from .lowering import Lowering, refuse
 from .meaning import UNBOUNDED, Move, Raw

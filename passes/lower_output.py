@@ -8,7 +8,8 @@ from ..errors import PassError
 from ..ir.numeric import Encoding, Numbers
 from ..ir.ops_layout import Reshape
 from .lower_channels import settled
-from .lower_codes import rising, sum_image
+from .lower_codes import sum_image
+from .lower_emit import rising
 from .lowering import Lowering
 from .meaning import UNBOUNDED, Codes, Image, Meaning, Sum
 

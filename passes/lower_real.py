@@ -16,7 +16,7 @@ from ..ir.ops_pointwise import Add, Clip, Unary
 from ..ir.ops_quant import Dequantize, Quantize
 from ..ir.tensor import Tensor
 from .lower_channels import dequantized, settled
-from .lower_codes import rising
+from .lower_emit import rising
 from .lower_monotone import RISING
 from .lowering import Lowering, fractions, refuse
 from .meaning import UNBOUNDED, Codes, Curve, Function, Image, Joined, Meaning, Moved, Sum
