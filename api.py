@@ -51,6 +51,11 @@ def import_model(
     if isinstance(model, Graph):
         return model
     suffix = Path(model).suffix.lower() if isinstance(model, str | Path) else ""
+    is_module = hasattr(model, "state_dict")
+    if not batch and (is_module or suffix == ".tflite"):
+        raise UsageError(
+            "Only ONNX models may have no batch.", fix="Leave out 'batch' (--no-batch)."
+        )
     if suffix == ".tflite":
         from .frontend.tflite.importer import import_tflite
 
@@ -73,10 +78,16 @@ def import_model(
         from .frontend.onnx.importer import import_onnx
 
         return import_onnx(model, outputs=outputs, batch=batch)
-    if not hasattr(model, "state_dict"):
+    if not is_module:
         raise UsageError(
             f"A {type(model).__name__} cannot be imported.",
             fix="Give the path of an .onnx file, an onnx.ModelProto, a torch.nn.Module or a Graph.",
+        )
+    if outputs:
+        raise UsageError(
+            "A torch.nn.Module has no named tensors to stop at.",
+            where="outputs",
+            fix="Leave it out, and return what you want from the module's forward.",
         )
     if example_inputs is None:
         raise UsageError(

@@ -127,7 +127,7 @@ def to_codes(self: Lowering, node: Node, meaning: Meaning, target: Target, name:
     if isinstance(meaning, Joined):
         return _join(self, node, meaning, target, name)
     if isinstance(meaning, Moved):
-        return _move(self, node, meaning, target)
+        return _move(self, node, meaning, target, name)
     raise refuse(node, "quantizes an input after what only codes can go through")
 
 
@@ -271,13 +271,16 @@ def _join(self: Lowering, node: Node, joined: Joined, target: Target, name: str)
     return self.emit(name, Concat(joined.axis), *parts, node=node)
 
 
-def _move(self: Lowering, node: Node, moved: Moved, target: Target) -> str:
-    """Codes first, then the moves: a greater real has no smaller code."""
-    made = to_codes(self, node, moved.before, target, moved.moves[0].inputs[0])
-    for move in moved.moves:
+def _move(self: Lowering, node: Node, moved: Moved, target: Target, name: str) -> str:
+    """Codes first, then the moves: a greater real has no smaller code.
+
+    Only the last bears the name of a real, that which ``node`` rounds: others are not rounded.
+    """
+    made = to_codes(self, node, moved.before, target, f"{moved.moves[0].inputs[0]}.codes")
+    for index, move in enumerate(moved.moves, 1):
         op = move.op
         if isinstance(op, Pad):
-            border = np.clip(np.asarray(op.value, dtype=np.float64), -BEYOND, BEYOND)
-            op = replace(op, value=int(target.encode(border)))
-        made = self.emit(move.name, op, made, node=move)
+            op = replace(op, value=int(target.encode(np.asarray(op.value, dtype=np.float64))))
+        step = name if index == len(moved.moves) else f"{move.name}.codes"
+        made = self.emit(step, op, made, node=move)
     return made

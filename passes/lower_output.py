@@ -34,10 +34,20 @@ def output_of(self: Lowering, name: str) -> str:
         raise PassError(
             "It is real, not codes.",
             where=f"Output '{name}'",
-            fix="Put a quantise point before every output.",
+            fix=f"Put a quantise point before it{_cut(self, name)}.",
         )
     encoding = Encoding(_plain(image.scale), 0, _plain(image.offset))
     return _with_encoding(self, name, image.name, encoding)
+
+
+def _cut(self: Lowering, name: str) -> str:
+    """How to stop at what the last operator reads, if that can be an output."""
+    node = self.graph.producers.get(name)
+    read = [] if node is None else [each for each in node.inputs if each in self.meanings]
+    meaning = self.meanings[read[0]] if len(read) == 1 else None
+    if not isinstance(meaning, Codes) and getattr(meaning, "bounds", None) != UNBOUNDED:
+        return ""
+    return f", or stop before it with outputs=['{read[0]}'] (--output-tensor '{read[0]}')"
 
 
 def _image(self: Lowering, name: str, meaning: Meaning | None) -> Image | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 
-from ...ir.numeric import Array
+from ...ir.numeric import FLOAT32, Array
 from ...ir.ops_pointwise import Relu, Unary
 from ..emit.arithmetic import Arithmetic, clip, combine, hard_sigmoid
 from ..emit.site import Operand
@@ -74,18 +74,19 @@ def _dropout(call: Call) -> Operand:
 
 
 def _cast(call: Call) -> Operand:
-    found = call.operand(0)
-    target = call.attributes["to"]
+    """To reals, or of codes to the type that they have (torch writes it behind QuantizeLinear)."""
+    found, target = call.operand(0), call.attributes["to"]
+    dtype = call.site.type_of(found).dtype if isinstance(found, str) else FLOAT32
+    known = onnx.TensorProto.DataType.values()
+    name = onnx.TensorProto.DataType.Name(target) if target in known else str(target)
+    if dtype.is_integer and name.lower() == str(dtype):
+        return found
     if target not in fold.FLOATS:
-        known = onnx.TensorProto.DataType.values()
-        name = onnx.TensorProto.DataType.Name(target) if target in known else target
         raise call.site.fail(
             f"Attribute 'to' = {name} is not supported for activations.",
             "Supported are FLOAT, DOUBLE, FLOAT16 and BFLOAT16.",
         )
-    if isinstance(found, str) and call.site.type_of(found).dtype.is_integer:
-        return as_reals(call.site, found)
-    return found
+    return as_reals(call.site, str(found)) if dtype.is_integer else found
 
 
 TRANSLATORS: dict[str, Translator] = {
@@ -114,7 +115,11 @@ TRANSLATORS: dict[str, Translator] = {
     "Sqrt": _unary("sqrt", np.sqrt),
     "Neg": _unary("neg", np.negative),
     "Cast": Translator(
-        fold.CAST_ATTRIBUTES, _cast, fold.cast, "activations to float types only", codes=True
+        fold.CAST_ATTRIBUTES,
+        _cast,
+        fold.cast,
+        "activations to float types or their own",
+        codes=True,
     ),
     "Identity": Translator((), lambda call: call.operand(0), codes=True),
     "Dropout": Translator(

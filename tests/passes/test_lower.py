@@ -169,11 +169,12 @@ FIX = "Quantise its operands, or replace it by operators that `intaglio ops` lis
 @pytest.mark.parametrize(
     ("body", "shape", "message"),
     [
-        ("return x", "2", "Output 'x': It is real, not codes. Put a quantise point before every output."),
+        ("return x", "2", "Output 'x': It is real, not codes. Put a quantise point before it."),
         (
             'r: float32[n,2] = relu (y) from "/r"\nreturn r',
             "2",
-            "Output 'r': It is real, not codes. Put a quantise point before every output.",
+            "Output 'r': It is real, not codes. Put a quantise point before it, or stop before it "
+            "with outputs=['y'] (--output-tensor 'y').",
         ),
         (
             'r: float32[n,2] = unary {"function": "sigmoid"} (x) from "/r"\n' + point("r"),
