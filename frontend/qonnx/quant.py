@@ -10,7 +10,7 @@ import numpy as np
 
 from ...ir.numeric import Rounding
 from ..emit.quant import MAX_BITS, Grid, coded, grid, quantize
-from ..emit.site import Constant, Operand, Site
+from ..emit.site import Constant, Operand, Site, weight
 from ..emit.trunc import may_be_negative, truncate
 from ..onnx.call import Attribute, Call, Translator
 
@@ -80,7 +80,8 @@ def on_grid(call: Call, to: Grid) -> Operand:
     """The first operand quantized: a weight to codes now, an activation by a quantize point."""
     x = call.operand(0)
     if isinstance(x, Constant):
-        return coded(call.site, Constant(call.site.name, x.array), to.codes(x.array), to)
+        reals = weight(call.site, x).array
+        return coded(call.site, Constant(call.site.name, reals), to.codes(reals), to)
     return quantize(call.site, x, to)
 
 

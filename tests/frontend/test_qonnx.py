@@ -229,6 +229,16 @@ def test_what_is_no_quantizer_is_refused_with_the_node_and_a_way_out(node, const
         intaglio.import_model(model)
 
 
+def test_a_weight_that_is_not_finite_is_named():
+    model = model_of([quant("w", "one", "four", "y")], X.shape, CONSTANTS | {"w": [1.0, np.nan]})
+    with pytest.raises(IntaglioError) as caught:
+        intaglio.import_model(model)
+    assert str(caught.value) == (
+        "Node '/y' (Quant): Weight 'w' has 1 of 2 elements that are not finite in float32 (the "
+        "first, at [1], is nan). No integer stands for them: repair or retrain the weights."
+    )
+
+
 DATA = Path(os.environ.get("INTAGLIO_DATA", Path(intaglio.__file__).parent.parent / "shared/data"))
 
 
