@@ -225,7 +225,7 @@ class Network:
         return tuple(self.program.slots[index] for index in self.program.outputs)
 
     def encode(self, inputs: Inputs) -> dict[str, Array]:
-        """Codes by input name: integers are codes already, reals are quantised."""
+        """Codes by input name: integers are codes already, reals are quantized."""
         named = inputs if isinstance(inputs, Mapping) else self._name_only(inputs)
         slots = {slot.name: slot for slot in self.inputs}
         return {name: _codes(np.asarray(array), slots.get(name)) for name, array in named.items()}

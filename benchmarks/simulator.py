@@ -3,7 +3,7 @@
     python benchmarks/simulator.py [--json] [--line lenet|resnet20]
 
 Both run in one process, alternated, and only the ratio of a pair of neighbouring runs is used.
-onnxruntime gets the float network quantised by its own static quantiser (QDQ, u8 activations, s8
+onnxruntime gets the float network quantized by its own static quantizer (QDQ, u8 activations, s8
 weights per channel, calibrated on the same images).
 """
 
@@ -24,7 +24,7 @@ from report import Figure, main
 ROUNDS = 15
 
 
-def quantised_by_onnxruntime(case: Case, source: Path, target: Path) -> None:
+def quantized_by_onnxruntime(case: Case, source: Path, target: Path) -> None:
     """Write the int8 QDQ model that onnxruntime makes of a float one."""
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -56,12 +56,12 @@ def quantised_by_onnxruntime(case: Case, source: Path, target: Path) -> None:
 
 
 def onnxruntime_runner(case: Case, source: Path) -> Callable[[np.ndarray], object]:
-    """A function that runs the quantised model on one thread."""
+    """A function that runs the quantized model on one thread."""
     import onnxruntime
 
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "int8.onnx"
-        quantised_by_onnxruntime(case, source, target)
+        quantized_by_onnxruntime(case, source, target)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         session = onnxruntime.InferenceSession(

@@ -70,6 +70,9 @@ def compile_and_save(job: Job, progress: Progress) -> Compiled:
             where=f"'{job.model}'",
             fix="Give --data with a .npy or .npz file of 100 to 1000 real inputs.",
         )
+    if data is not None and stage_of(graph) == "quantized":
+        note("The model is quantized already: its scales are kept, and --data is not used.")
+        data = None
     samples = None if data is None else first_samples(graph, data)
     comparison = compare_with_owner(job, graph, samples)
     if isinstance(comparison, Comparison) and differs(comparison):

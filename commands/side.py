@@ -93,17 +93,22 @@ def given_to(value: Value | Slot, reals: Array) -> Array:
     """What an input takes for these reals: codes where it is codes."""
     dtype = value.type.dtype
     if not dtype.is_integer:
-        return reals.astype(np.float32)
+        return reals
     if value.encoding is None:
         return reals.astype(dtype.container)
     return value.encoding.encode(reals, dtype, "half_up")
 
 
 def walked(graph: Graph, inputs: Mapping[str, Array]) -> list[tuple[str, Output]]:
-    """Each input and node with its result."""
+    """Each input and node with its result.
+
+    A quantized model means exact arithmetic: it runs in float64, a float one in float32.
+    """
+    real = np.float32 if stage_of(graph) == "float" else np.float64
+    inputs = {name: a.astype(real) if a.dtype.kind == "f" else a for name, a in inputs.items()}
     given = [(value.name, Output(inputs[value.name], value.encoding)) for value in graph.inputs]
     results = [
-        (node.name, Output(array, node.value.encoding)) for node, array in walk(graph, inputs)
+        (node.name, Output(array, node.value.encoding)) for node, array in walk(graph, inputs, real)
     ]
     return given + results
 

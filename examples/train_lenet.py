@@ -2,7 +2,7 @@
 
 The network takes pixels divided by 255 (float32, 0..1, shape ``(n, 1, 28, 28)``) under the name
 ``image`` and gives ten class scores under the name ``logits``; there is no other normalisation.
-Training decays and bounds the weights, so that they stay easy to quantise to 8 or 4 bits.
+Training decays and bounds the weights, so that they stay easy to quantize to 8 or 4 bits.
 
     python examples/train_lenet.py --dataset fashion-mnist --out lenet5.onnx
 """

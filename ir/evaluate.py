@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +12,17 @@ from .interval import Fact, Interval
 from .numeric import Array
 
 
-def walk(graph: Graph, inputs: Mapping[str, Array]) -> Iterator[tuple[Node, Array]]:
-    """Yield each node with its result, in order; results are freed after their last use."""
+def walk(
+    graph: Graph, inputs: Mapping[str, Array], real: type[np.floating[Any]] = np.float32
+) -> Iterator[tuple[Node, Array]]:
+    """Yield each node with its result, in order; results are freed after their last use.
+
+    Reals are computed in ``real``; float64 for inputs that are float64 as well.
+    """
     live: dict[str, Array] = dict(inputs)
     for index, node in enumerate(graph.nodes):
         operands = [
-            live[name] if name in live else graph.constants[name].array for name in node.inputs
+            live[name] if name in live else _constant(graph, name, real) for name in node.inputs
         ]
         result = node.op.reference(*operands)
         live[node.name] = result
@@ -26,6 +32,11 @@ def walk(graph: Graph, inputs: Mapping[str, Array]) -> Iterator[tuple[Node, Arra
                 live.pop(name, None)
         if node.name not in graph.last_use:
             del live[node.name]
+
+
+def _constant(graph: Graph, name: str, real: type[np.floating[Any]]) -> Array:
+    array = graph.constants[name].array
+    return array.astype(real) if array.dtype.kind == "f" else array
 
 
 def evaluate(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -47,7 +47,7 @@ class Add(Op):
     def reference(self, x: Array, y: Array) -> Array:
         left, right = self.multipliers
         if x.dtype.kind == "f":
-            return (x * np.float32(left) + y * np.float32(right)).astype(np.float32)
+            return (x * x.dtype.type(left) + y * y.dtype.type(right)).astype(x.dtype)
         return left * widen(x) + right * widen(y)
 
     def interval(self, x: Fact, y: Fact) -> Interval:

@@ -65,7 +65,7 @@ class AveragePool(Op):
 
     def reference(self, x: Array) -> Array:
         sums = windows(pad_hw(x, self.pads, 0), self.kernel, self.strides, _ONE).sum(axis=(4, 5))
-        return (sums / self.counts(x.shape[2], x.shape[3])).astype(np.float32)
+        return (sums / self.counts(x.shape[2], x.shape[3])).astype(x.dtype)
 
     def counts(self, height: int, width: int) -> Array:
         """Elements that each window averages, ``(h', w')`` or one number for all."""

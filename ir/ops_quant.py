@@ -79,7 +79,7 @@ class Dequantize(Op):
 
     def reference(self, x: Array, scale: Array, zero_point: Array) -> Array:
         steps = widen(x) - channel_shape(widen(zero_point), x.ndim, self.axis)
-        return (steps * channel_shape(scale, x.ndim, self.axis)).astype(np.float32)
+        return (steps * channel_shape(scale, x.ndim, self.axis)).astype(scale.dtype)
 
     def work(self, x: TensorType, scale: TensorType, zero_point: TensorType) -> Work:
         return Work(adds=x.elements, multiplies=x.elements)

@@ -102,7 +102,7 @@ def _squared_error(histogram: Histogram, lo: float, hi: float, levels: int) -> f
 
 
 def _divergence(histogram: Histogram, lo: float, hi: float, levels: int) -> float:
-    """Kullback-Leibler divergence of the quantised histogram from the real one, in nats.
+    """Kullback-Leibler divergence of the quantized histogram from the real one, in nats.
 
     Each code's mass is spread evenly over the non-empty bins that map to it; what is cut off
     counts at the end codes. Source: the entropy calibration of TensorRT (S. Migacz, GTC 2017).

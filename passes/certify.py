@@ -1,4 +1,4 @@
-"""Certified requantisation: integers that equal a definition on every reachable input, with proof.
+"""Certified requantization: integers that equal a definition on every reachable input, with proof.
 
 A definition is a monotone function of an accumulator, given exactly by its steps: the least
 accumulator of each code. It is an exact rescaling (rescale.py) or the steps alone (steps.py).

@@ -1,4 +1,4 @@
-"""Bias correction: move each layer's mean error, caused by quantisation, into its bias.
+"""Bias correction: move each layer's mean error, caused by quantization, into its bias.
 
 Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction",
 ICCV 2019, section 4.2, in its empirical form and layer after layer: each layer is corrected with
@@ -19,8 +19,8 @@ from .base import Context
 SAMPLES = 256
 
 
-def correct_biases(graph: Graph, quantised: Graph, context: Context) -> Graph:
-    """``quantised`` with biases that give each layer the channel means of the float ``graph``."""
+def correct_biases(graph: Graph, quantized: Graph, context: Context) -> Graph:
+    """``quantized`` with biases that give each layer the channel means of the float ``graph``."""
     batch = first_samples(graph, context, SAMPLES)
     layers = {node.name for node in graph.nodes if isinstance(node.op, Conv | Dense)}
     truth = {
@@ -28,7 +28,7 @@ def correct_biases(graph: Graph, quantised: Graph, context: Context) -> Graph:
         for node, result in walk(graph, batch)
         if node.name in layers
     }
-    biases = _corrections(quantised, batch, truth, context)
+    biases = _corrections(quantized, batch, truth, context)
 
     def rule(r: Rewriter, node: Node) -> str | None:
         if node.name not in biases:
@@ -36,7 +36,7 @@ def correct_biases(graph: Graph, quantised: Graph, context: Context) -> Graph:
         bias = r.new.constant(f"{node.name}.bias", real(biases[node.name]))
         return r.copy(node, inputs=(*(r[name] for name in node.inputs[:2]), bias))
 
-    return rewrite(quantised, rule)
+    return rewrite(quantized, rule)
 
 
 def first_samples(graph: Graph, context: Context, count: int) -> dict[str, Array]:
@@ -61,13 +61,13 @@ def channel_means(result: Array) -> Array:
 
 
 def _corrections(
-    quantised: Graph, batch: dict[str, Array], truth: dict[str, Array], context: Context
+    quantized: Graph, batch: dict[str, Array], truth: dict[str, Array], context: Context
 ) -> dict[str, Array]:
     live: dict[str, Array] = dict(batch)
     biases: dict[str, Array] = {}
-    for index, node in enumerate(quantised.nodes):
+    for index, node in enumerate(quantized.nodes):
         operands = [
-            live[name] if name in live else quantised.constants[name].array for name in node.inputs
+            live[name] if name in live else quantized.constants[name].array for name in node.inputs
         ]
         result = node.op.reference(*operands)
         if node.name in truth:
@@ -78,7 +78,7 @@ def _corrections(
             result = result + (delta.reshape(-1, 1, 1) if result.ndim == 4 else delta)
         live[node.name] = result
         for name in node.inputs:
-            if quantised.last_use[name] <= index:
+            if quantized.last_use[name] <= index:
                 live.pop(name, None)
-        context.progress("Correct biases", index + 1, len(quantised.nodes))
+        context.progress("Correct biases", index + 1, len(quantized.nodes))
     return biases

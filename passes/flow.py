@@ -69,7 +69,7 @@ class Flow:
 
     @cached_property
     def points(self) -> tuple[str, ...]:
-        """The values that need a quantise point: inputs, and results that are not already codes."""
+        """The values that need a quantize point: inputs, and results that are not already codes."""
         inputs = [value.name for value in self.graph.inputs]
         return (*inputs, *(node.name for node in self.graph.nodes if self._needs_point(node)))
 

@@ -85,7 +85,7 @@ class Target:
 def lower_quantize(self: Lowering, node: Node) -> None:
     """Codes by the cheapest op that equals the definition."""
     if not isinstance(node.op, Quantize):
-        raise refuse(node, "is not a quantise point")
+        raise refuse(node, "is not a quantize point")
     source, scale, zero_point = node.inputs
     if max(self.array(scale).size, self.array(zero_point).size) > 1:
         _quantize_channels(self, node, node.op)
@@ -280,7 +280,8 @@ def _move(self: Lowering, node: Node, moved: Moved, target: Target, name: str) -
     for index, move in enumerate(moved.moves, 1):
         op = move.op
         if isinstance(op, Pad):
-            op = replace(op, value=int(target.encode(np.asarray(op.value, dtype=np.float64))))
+            border = np.clip(np.asarray(op.value, dtype=np.float64), -BEYOND, BEYOND)
+            op = replace(op, value=int(target.encode(border)))
         step = name if index == len(moved.moves) else f"{move.name}.codes"
         made = self.emit(step, op, made, node=move)
     return made

@@ -130,9 +130,9 @@ def _input(self: Lowering, node: Node, encoding: Encoding, raw: Raw) -> str:
         return self.input(codes)
     if held != codes:
         raise PassError(
-            f"It quantises the input '{value.name}' otherwise than another node does.",
+            f"It quantizes the input '{value.name}' otherwise than another node does.",
             where=node.where,
-            fix="Give each input of the network one quantise point.",
+            fix="Give each input of the network one quantize point.",
         )
     return held.name
 

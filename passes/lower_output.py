@@ -34,7 +34,7 @@ def output_of(self: Lowering, name: str) -> str:
         raise PassError(
             "It is real, not codes.",
             where=f"Output '{name}'",
-            fix=f"Put a quantise point before it{_cut(self, name)}.",
+            fix=f"Put a quantize point before it{_cut(self, name)}.",
         )
     encoding = Encoding(_plain(image.scale), 0, _plain(image.offset))
     return _with_encoding(self, name, image.name, encoding)

@@ -40,7 +40,7 @@ def lower_softmax(self: Lowering, node: Node) -> None:
         raise PassError(
             f"Its input takes {hi - lo + 1} codes, too many for a table of exponentials.",
             where=node.where,
-            fix="Quantise its input to at most 16 bits.",
+            fix="Quantize its input to at most 16 bits.",
         )
     bits = exponent_bits(int(fact.type.shape[node.op.axis]))
     powers = exponentials(float(x.scale), hi - lo + 1, bits)

@@ -51,7 +51,7 @@ def weight_of(self: Lowering, node: Node) -> tuple[Tensor, tuple[Fraction, ...]]
         return integers_of(self, node)
     source = self.graph.producers.get(name)
     if source is None or not isinstance(source.op, Dequantize):
-        raise refuse(node, "has a weight that is not quantised")
+        raise refuse(node, "has a weight that is not quantized")
     codes, scale, zero_point = source.inputs
     if codes not in self.graph.constants:
         raise refuse(node, "has a weight that is not constant codes")
@@ -82,7 +82,7 @@ def integers_of(self: Lowering, node: Node) -> tuple[Tensor, tuple[Fraction, ...
             integers = steps.astype(np.int64)
             span = narrowest(int(integers.min()), int(integers.max()))
             return Tensor(integers, span), (Fraction(1, 1 << bits),) * len(weight)
-    raise refuse(node, "has a weight that is not quantised")
+    raise refuse(node, "has a weight that is not quantized")
 
 
 def lower_linear(self: Lowering, node: Node) -> None:

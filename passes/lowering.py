@@ -78,7 +78,7 @@ class Lowering:
         """The operand as codes; refused when it is anything else."""
         meaning = self.meanings.get(node.inputs[position])
         if not isinstance(meaning, Codes):
-            raise refuse(node, f"reads '{node.inputs[position]}', which is not quantised")
+            raise refuse(node, f"reads '{node.inputs[position]}', which is not quantized")
         return meaning
 
     def array(self, name: str) -> Array:
@@ -118,7 +118,7 @@ def refuse(node: Node, why: str) -> PassError:
     return PassError(
         f"It {why}.",
         where=node.where,
-        fix="Quantise its operands, or replace it by operators that `intaglio ops` lists.",
+        fix="Quantize its operands, or replace it by operators that `intaglio ops` lists.",
     )
 
 

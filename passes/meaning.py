@@ -1,4 +1,4 @@
-"""What a real value of a quantised graph means in integers, while lowering walks over it.
+"""What a real value of a quantized graph means in integers, while lowering walks over it.
 
 Codes         scale * (code - zero_point): it is a tensor of codes
 Image         scale[c] * acc + offset[c], then clipped: an accumulator not yet rescaled

@@ -1,4 +1,4 @@
-"""Quantise after training: put explicit quantise points into a float graph.
+"""Quantize after training: put explicit quantize points into a float graph.
 
 A point is a ``quantize`` followed by a ``dequantize``. Weights become constant codes behind a
 ``dequantize``; biases stay real, for lowering folds them exactly.
@@ -90,8 +90,8 @@ class Quantize(Pass):
         flow = Flow(graph)
         histograms = observe(graph, set(flow.points), context)
         encodings = {name: self._encoding(flow, name, histograms[name]) for name in flow.points}
-        quantised = insert_points(graph, encodings, self)
-        return correct_biases(graph, quantised, context) if self.bias_correction else quantised
+        quantized = insert_points(graph, encodings, self)
+        return correct_biases(graph, quantized, context) if self.bias_correction else quantized
 
     def _check_layers(self, graph: Graph) -> None:
         for layer in self.layers:
@@ -151,7 +151,7 @@ def symmetric(
 def insert_points(
     graph: Graph, encodings: dict[str, tuple[Encoding, NumericType]], options: Quantize
 ) -> Graph:
-    """The graph with a quantise point at each encoding and codes for every weight."""
+    """The graph with a quantize point at each encoding and codes for every weight."""
 
     def rule(r: Rewriter, node: Node) -> str:
         for name in node.inputs:
@@ -181,7 +181,7 @@ def _point(
 
 
 def real_name(name: str) -> str:
-    """The name that a value has behind its quantise point; its codes keep the name itself."""
+    """The name that a value has behind its quantize point; its codes keep the name itself."""
     return f"{name}.real"
 
 

@@ -31,7 +31,7 @@ CONSTANTS = {
 
 
 def graph_of(body, shape="2", inputs=""):
-    """A graph whose input x is quantised to q and read as y; ``body`` uses the CONSTANTS."""
+    """A graph whose input x is quantized to q and read as y; ``body`` uses the CONSTANTS."""
     used = [f"  const {k}: {t.type} = #{t.digest}" for k, t in CONSTANTS.items() if k in body]
     used += [
         f"  const {k}: {CONSTANTS[k].type} = #{CONSTANTS[k].digest}"
@@ -56,7 +56,7 @@ def lower(body, shape="2", inputs=""):
 
 
 def point(name, shape="2"):
-    """The quantise point of a value and its return."""
+    """The quantize point of a value and its return."""
     return (
         f'z.q: uint8[n,{shape}] = {QUANTIZE} ({name}, half, three) from "/out"\n'
         f"z.r: float32[n,{shape}] = dequantize (z.q, half, three)\nreturn z.r"
@@ -142,7 +142,7 @@ def test_parts_of_a_concat_are_brought_to_its_scale():
     assert evaluate(lowered, {"x": codes})["z.r"].tolist() == [[0, 9, 3, 9]]
 
 
-def test_two_equal_quantise_points_of_an_input_are_one():
+def test_two_equal_quantize_points_of_an_input_are_one():
     lowered = lower(
         f"p: uint8[n,2] = {QUANTIZE} (x, half, three)\n"
         "pr: float32[n,2] = dequantize (p, half, three)\n"
@@ -163,34 +163,34 @@ def test_an_input_of_codes_is_taken_as_it_is():
     assert lowered.inputs[0].encoding == Encoding(0.5, 0)
 
 
-FIX = "Quantise its operands, or replace it by operators that `intaglio ops` lists."
+FIX = "Quantize its operands, or replace it by operators that `intaglio ops` lists."
 
 
 @pytest.mark.parametrize(
     ("body", "shape", "message"),
     [
-        ("return x", "2", "Output 'x': It is real, not codes. Put a quantise point before it."),
+        ("return x", "2", "Output 'x': It is real, not codes. Put a quantize point before it."),
         (
             'r: float32[n,2] = relu (y) from "/r"\nreturn r',
             "2",
-            "Output 'r': It is real, not codes. Put a quantise point before it, or stop before it "
+            "Output 'r': It is real, not codes. Put a quantize point before it, or stop before it "
             "with outputs=['y'] (--output-tensor 'y').",
         ),
         (
             'r: float32[n,2] = unary {"function": "sigmoid"} (x) from "/r"\n' + point("r"),
             "2",
-            f"Node '/r' (unary): It reads 'x', which is not quantised. {FIX}",
+            f"Node '/r' (unary): It reads 'x', which is not quantized. {FIX}",
         ),
         (
             "r: float32[n,2] = relu (y)\n"
             's: float32[n,2] = add (y, r) from "/s"\n' + point("s"),
             "2",
-            f"Node '/s' (add): It reads 'r', which is not quantised. {FIX}",
+            f"Node '/s' (add): It reads 'r', which is not quantized. {FIX}",
         ),
         (
             'd: float32[n,2] = dense (y, reals) from "/d"\n' + point("d"),
             "2",
-            f"Node '/d' (dense): It has a weight that is not quantised. {FIX}",
+            f"Node '/d' (dense): It has a weight that is not quantized. {FIX}",
         ),
         (
             "w: float32[1,2] = dequantize {\"axis\": 0} (line, half, no)\n"
@@ -208,8 +208,8 @@ FIX = "Quantise its operands, or replace it by operators that `intaglio ops` lis
         (
             f'p: uint8[n,2] = {QUANTIZE} (x, half, no) from "/p"\nreturn q, p',
             "2",
-            "Node '/p' (quantize): It quantises the input 'x' otherwise than another node does. "
-            "Give each input of the network one quantise point.",
+            "Node '/p' (quantize): It quantizes the input 'x' otherwise than another node does. "
+            "Give each input of the network one quantize point.",
         ),
     ],
 )  # fmt: skip

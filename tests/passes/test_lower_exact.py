@@ -1,6 +1,6 @@
-"""Lowering against the slow truth: quantised graphs evaluated in rationals, element by element.
+"""Lowering against the slow truth: quantized graphs evaluated in rationals, element by element.
 
-Random networks; every quantise point of every network is an output, so equality holds everywhere.
+Random networks; every quantize point of every network is an output, so equality holds everywhere.
 """
 
 from fractions import Fraction
@@ -161,11 +161,11 @@ def pad_code(graph, node):
     return scale * (min(max(code, dtype.lo), dtype.hi) - zero)
 
 
-# Random quantised networks ------------------------------------------------------------------------
+# Random quantized networks ------------------------------------------------------------------------
 
 
 class Network:
-    """Grows a quantised graph; ``points`` are the real values that have just been dequantised."""
+    """Grows a quantized graph; ``points`` are the real values that have just been dequantized."""
 
     def __init__(self, rng, max_bits):
         self.rng, self.max_bits = rng, max_bits
@@ -356,7 +356,7 @@ def check(made, seed):
 
 @settings(max_examples=150)
 @given(st.integers(0, 2**32), st.integers(1, 6))
-def test_integers_equal_the_exact_network_at_every_quantise_point(seed, layers):
+def test_integers_equal_the_exact_network_at_every_quantize_point(seed, layers):
     check(network(seed, 8, layers), seed)
 
 

@@ -58,7 +58,7 @@ def reals_of(graph, lowered, codes):
 CODES = np.arange(256).astype(np.uint8).reshape(-1, 2)
 
 
-def test_a_layer_without_quantise_point_leaves_its_accumulator_with_an_encoding_per_channel(b):
+def test_a_layer_without_quantize_point_leaves_its_accumulator_with_an_encoding_per_channel(b):
     out = dense(b)
     lowered = lower(b, out)
     assert [(node.name, node.op.name) for node in lowered.nodes] == [("y", "dense")]
@@ -92,7 +92,7 @@ def test_a_sum_leaves_in_the_common_unit_of_both_scales(b):
 def test_what_is_real_and_no_plain_accumulator_is_refused(b):
     out = b.node("r", Relu(), dense(b))
     message = (
-        "Output 'r': It is real, not codes. Put a quantise point before it, or stop before it with "
+        "Output 'r': It is real, not codes. Put a quantize point before it, or stop before it with "
         "outputs=['y'] (--output-tensor 'y')."
     )
     with pytest.raises(PassError, match=f"^{re.escape(message)}$"):

@@ -55,7 +55,7 @@ def quantized(graph=None, data=DATA, **options):
 
 
 def points(graph):
-    """The value behind each quantise point, with the type of its codes."""
+    """The value behind each quantize point, with the type of its codes."""
     found = [node for node in graph.nodes if isinstance(node.op, QuantizeOp)]
     return {node.inputs[0]: str(node.type.dtype) for node in found}
 
@@ -97,7 +97,7 @@ def test_a_point_stands_before_a_relu_that_follows_a_table_or_a_concat():
     assert Flow(graph).points == ("x", "u", "r", "c", "s")
 
 
-def test_an_output_behind_moves_is_quantised_as_an_output():
+def test_an_output_behind_moves_is_quantized_as_an_output():
     new = Builder("g")
     x = new.input(Value("x", TensorType((BATCH, 2, 3))))
     y = new.node("y", Unary("tanh"), x)
