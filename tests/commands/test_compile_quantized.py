@@ -78,3 +78,13 @@ def test_a_model_that_its_executor_refuses_is_compiled_and_not_compared(
     onnx.save(model, file)
     reason = call("compile", file, "--json").json["import"]["reason"]
     assert reason.startswith(f"onnxruntime {ort.__version__} fails with '")
+
+
+def test_calibration_data_of_a_quantized_model_is_not_used(call: Call, file: Path) -> None:
+    pytest.importorskip("qonnx", reason="the executor of QONNX models")
+    np.save("x.npy", np.zeros((2, 3), np.int8))
+    result = call("compile", file, "--data", "x.npy")
+    assert result.code == 0
+    assert result.err == (
+        "The model is quantized already: its scales are kept, and --data is not used.\n"
+    )

@@ -91,3 +91,13 @@ def test_an_input_that_is_moved_and_scaled_is_compared_where_it_is_codes(
         *point("t", "fine", "three", "z"),
     ]
     assert layers(call, saved(path, nodes, "z")) == ["m", "z"]
+
+
+def test_a_function_beside_ties_does_not_part_for_the_rounding_of_float32(
+    call: Call, path: Path
+) -> None:
+    nodes = [
+        make("LeakyRelu", ["r"], ["leaky"], "leaky", alpha=0.1),
+        *point("leaky", "fine", "zero", "end"),
+    ]
+    assert "leaky" in layers(call, saved(path, nodes, "a", "end"))
