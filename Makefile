@@ -9,7 +9,7 @@
 PYTHON ?= python3
 VENV ?= .venv-test
 DEMO_VENV ?= .venv-demo
-SOURCES = pyproject.toml $(wildcard *.py */*.py backends/templates/* examples/assets/*)
+SOURCES = pyproject.toml $(wildcard *.py */*.py frontend/*/*.py backends/templates/* examples/assets/*)
 PYTEST ?=
 
 # PyPI's torch for Linux brings gigabytes of CUDA; PyTorch's own index has the CPU build. Where it

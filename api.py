@@ -51,8 +51,13 @@ def import_model(
     if isinstance(model, Graph):
         return model
     suffix = Path(model).suffix.lower() if isinstance(model, str | Path) else ""
+    is_module = hasattr(model, "state_dict")
+    if not batch and (is_module or suffix == ".tflite"):
+        raise UsageError(
+            "Only ONNX models may have no batch.", fix="Leave out 'batch' (--no-batch)."
+        )
     if suffix == ".tflite":
-        from .frontend.tflite_import import import_tflite
+        from .frontend.tflite.importer import import_tflite
 
         return import_tflite(model, outputs=outputs, semantics=semantics or "tflite")
     if semantics is not None:
@@ -66,24 +71,30 @@ def import_model(
                 where=f"'{model}'",
                 fix="Give an .onnx or .tflite file, or a torch.nn.Module from Python.",
             )
-        from .frontend.onnx_import import import_onnx
+        from .frontend.onnx.importer import import_onnx
 
         return import_onnx(model, outputs=outputs, batch=batch)
     if hasattr(model, "graph") and hasattr(model, "opset_import"):
-        from .frontend.onnx_import import import_onnx
+        from .frontend.onnx.importer import import_onnx
 
         return import_onnx(model, outputs=outputs, batch=batch)
-    if not hasattr(model, "state_dict"):
+    if not is_module:
         raise UsageError(
             f"A {type(model).__name__} cannot be imported.",
             fix="Give the path of an .onnx file, an onnx.ModelProto, a torch.nn.Module or a Graph.",
+        )
+    if outputs:
+        raise UsageError(
+            "A torch.nn.Module has no named tensors to stop at.",
+            where="outputs",
+            fix="Leave it out, and return what you want from the module's forward.",
         )
     if example_inputs is None:
         raise UsageError(
             "A torch.nn.Module needs example inputs.",
             fix="Pass example_inputs=(torch.zeros(1, 3, 32, 32),) with your input's shape.",
         )
-    from .frontend.torch_import import import_torch
+    from .frontend.torch.importer import import_torch
 
     return import_torch(model, example_inputs)
 

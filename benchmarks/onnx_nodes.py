@@ -37,7 +37,7 @@ if __name__ == "__main__":  # run as a file: the package is the folder above
 
 from intaglio import api
 from intaglio.errors import IntaglioError
-from intaglio.frontend.onnx_import import import_onnx
+from intaglio.frontend.onnx.importer import import_onnx
 from intaglio.ir.evaluate import evaluate
 from intaglio.ir.numeric import Array
 

@@ -24,7 +24,7 @@ from quantized_networks import Format, Source, quantized, sources
 from report import Figure, main
 
 import intaglio
-from intaglio.frontend.onnx_import import import_onnx
+from intaglio.frontend.onnx.importer import import_onnx
 
 IMAGES = 1000
 BATCH = 100

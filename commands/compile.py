@@ -10,7 +10,7 @@ from typing import Any
 from .. import api
 from ..backends.summary import layers, sizes
 from ..errors import UsageError
-from ..frontend.compare import Comparison, compare_onnx, compare_tflite
+from ..frontend.compare import Comparison, NoExecutorError, compare_onnx, compare_tflite
 from ..ir.graph import Graph
 from ..ir.numeric import Array
 from ..ir.text import to_text
@@ -41,12 +41,19 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class NotCompared:
+    """Why an import was not compared with the executor of its format."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """What came of a Job."""
 
     job: Job
     network: api.Network
-    comparison: Comparison | None
+    comparison: Comparison | NotCompared
     runs: tuple[PassRun, ...]
 
 
@@ -65,7 +72,7 @@ def compile_and_save(job: Job, progress: Progress) -> Compiled:
         )
     samples = None if data is None else first_samples(graph, data)
     comparison = compare_with_owner(job, graph, samples)
-    if comparison is not None and differs(comparison):
+    if isinstance(comparison, Comparison) and differs(comparison):
         note(f"Warning: the imported network differs from the model; {comparison}.")
     runs: list[PassRun] = []
 
@@ -83,11 +90,14 @@ def compile_and_save(job: Job, progress: Progress) -> Compiled:
 
 def compare_with_owner(
     job: Job, graph: Graph, samples: Mapping[str, Array] | None
-) -> Comparison | None:
-    """The graph beside the executor that the model's format trusts; None where there is none."""
-    if job.model.suffix.lower() == ".tflite":
-        return compare_tflite(job.model, graph, job.semantics or "tflite", samples)
-    return compare_onnx(job.model, graph, samples)
+) -> Comparison | NotCompared:
+    """The graph beside the executor that the model's format trusts."""
+    try:
+        if job.model.suffix.lower() == ".tflite":
+            return compare_tflite(job.model, graph, job.semantics or "tflite", samples)
+        return compare_onnx(job.model, graph, samples)
+    except NoExecutorError as reason:
+        return NotCompared(str(reason))
 
 
 def _check(job: Job) -> None:
@@ -122,16 +132,16 @@ def differs(comparison: Comparison) -> bool:
     return comparison.worst.relative > IMPORT_TOLERANCE
 
 
-def comparison_text(comparison: Comparison | None) -> str:
+def comparison_text(comparison: Comparison | NotCompared) -> str:
     """How far the imported network is from its own executor."""
-    if comparison is None:
-        return "not compared: install ai-edge-litert to compare it with LiteRT"
+    if isinstance(comparison, NotCompared):
+        return f"not compared: {comparison.reason}"
     return f"as {comparison}"
 
 
-def comparison_json(comparison: Comparison | None) -> dict[str, Any] | None:
+def comparison_json(comparison: Comparison | NotCompared) -> dict[str, Any]:
     """The comparison as JSON values."""
-    return None if comparison is None else asdict(comparison)
+    return asdict(comparison)
 
 
 def to_json(compiled: Compiled) -> dict[str, Any]:

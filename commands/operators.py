@@ -21,19 +21,19 @@ class Supported:
 
 
 def _onnx() -> Iterator[Supported]:
-    from ..frontend.onnx_import import TRANSLATORS
+    from ..frontend.onnx.importer import TRANSLATORS
 
     yield from _of_onnx(TRANSLATORS)
 
 
 def _microsoft() -> Iterator[Supported]:
-    from ..frontend.onnx_import import MICROSOFT
+    from ..frontend.onnx.importer import MICROSOFT
 
     yield from _of_onnx(MICROSOFT)
 
 
 def _qonnx() -> Iterator[Supported]:
-    from ..frontend.onnx_import import QONNX
+    from ..frontend.onnx.importer import QONNX
 
     yield from _of_onnx(QONNX)
 
@@ -45,8 +45,8 @@ def _of_onnx(translators: Mapping[str, Any]) -> Iterator[Supported]:
 
 
 def _tflite() -> Iterator[Supported]:
-    from ..frontend.tflite_import import LIMITS, TRANSLATORS
-    from ..frontend.tflite_options import OPTIONS
+    from ..frontend.tflite.importer import LIMITS, TRANSLATORS
+    from ..frontend.tflite.options import OPTIONS
 
     for name in sorted(TRANSLATORS):
         attributes = tuple(OPTIONS[name].defaults) if name in OPTIONS else ()
@@ -54,7 +54,7 @@ def _tflite() -> Iterator[Supported]:
 
 
 def _torch() -> Iterator[Supported]:
-    from ..frontend.torch_import import TRANSLATORS
+    from ..frontend.torch.importer import TRANSLATORS
 
     for name, each in sorted(TRANSLATORS.items()):
         yield Supported(f"aten.{name}", tuple(each.arguments))

@@ -109,12 +109,20 @@ def walked(graph: Graph, inputs: Mapping[str, Array]) -> list[tuple[str, Output]
 
 
 def named_codes(graph: Graph, results: dict[str, Output]) -> dict[str, Output]:
-    """Results in which a real that becomes codes once is these codes, as in a blob."""
+    """Results in which a real that becomes codes is these codes, as in a blob.
+
+    One that becomes codes in several ways is left out; an output is real in a blob, too.
+    """
     points = [node for node in graph.nodes if isinstance(node.op, Quantize)]
     sources = [node.inputs[0] for node in points]
     for node in points:
-        if sources.count(node.inputs[0]) == 1:
-            results[node.inputs[0]] = Output(results[node.name].codes, encoding_of(graph, node))
+        source = node.inputs[0]
+        if source in graph.outputs:
+            continue
+        if sources.count(source) == 1:
+            results[source] = Output(results[node.name].codes, encoding_of(graph, node))
+        else:
+            results.pop(source, None)
     return results
 
 

@@ -17,6 +17,10 @@ from ..ir.numeric import Array, NumericType
 Inputs = Mapping[str, Array]
 
 
+class NoExecutorError(Exception):
+    """Why there is no executor to compare a model with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """How far one output is from the executor's: at most, and as a part of its range."""
@@ -66,11 +70,11 @@ def compare_onnx(
 ) -> Comparison:
     """Run ``graph`` and the ONNX model it was imported from, on random inputs if none are given.
 
-    The executor is onnxruntime where installed, else onnx.reference; tensors are matched by name,
-    so a graph that stops at inner tensors is compared there. Raises MismatchError when the shapes
-    of an output differ.
+    The executor is onnxruntime where installed, else onnx.reference, and qonnx of QONNX models;
+    tensors are matched by name, so a graph that stops at inner tensors is compared there. Raises
+    MismatchError when the shapes of an output differ, NoExecutorError when the executor refuses.
     """
-    from .onnx_execute import Session
+    from .onnx.execute import Session
 
     session = Session.open(source, graph.outputs)
     given = random_inputs(graph, 2 * (session.batch or 1), seed) if inputs is None else inputs
@@ -79,15 +83,16 @@ def compare_onnx(
 
 def compare_tflite(
     path: Path, graph: Graph, semantics: str, inputs: Inputs | None = None, *, seed: int = 0
-) -> Comparison | None:
-    """Run ``graph`` and the TFLite model it was imported from with LiteRT; None without LiteRT.
+) -> Comparison:
+    """Run ``graph`` and the TFLite model it was imported from with LiteRT.
 
-    Outputs are matched by their order. Raises MismatchError when their shapes differ.
+    Outputs are matched by their order. Raises MismatchError when their shapes differ,
+    NoExecutorError without LiteRT.
     """
-    from .tflite_execute import execute, litert_is_there
+    from .tflite.execute import execute, litert_is_there
 
     if not litert_is_there():
-        return None
+        raise NoExecutorError("install ai-edge-litert to compare it with LiteRT")
     given = random_inputs(graph, 2, seed) if inputs is None else inputs
     name, results = execute(path, semantics, {each.name: given[each.name] for each in graph.inputs})
     return compare(name, graph, given, dict(zip(graph.outputs, results, strict=True)))
@@ -100,7 +105,7 @@ def compare_torch(
 
     Outputs are matched by their order. Raises MismatchError when their shapes differ.
     """
-    from .torch_execute import execute
+    from .torch.execute import execute
 
     given = random_inputs(graph, 2, seed) if inputs is None else inputs
     name, results = execute(module, [given[value.name] for value in graph.inputs])

@@ -27,7 +27,7 @@ from .lower_axis import lower_arg_max, lower_layer_norm, lower_prelu
 from .lower_codes import lower_quantize
 from .lower_input import INPUT_RULES, raw_of
 from .lower_integer import lower_integer, lower_pair, lower_threshold
-from .lower_output import output_of
+from .lower_output import output_of, repeated
 from .lower_pool import lower_average_pool
 from .lower_product import lower_product, lower_softmax
 from .lower_real import (
@@ -77,18 +77,23 @@ def lower_node(lowering: Lowering, node: Node) -> None:
 
 
 def finish(lowering: Lowering) -> Graph:
-    """The integer graph; every output is codes or an accumulator, under the model's name for it."""
-    outputs = {output_of(lowering, name): name for name in lowering.graph.outputs}
-    graph = prune_unused(lowering.new.build(tuple(outputs)))
-    taken = {*graph.constants, *graph.values}
-    return rename(
-        graph,
-        {
-            made: name
-            for made, name in outputs.items()
-            if name not in taken and name != real_name(made) and made in graph.producers
-        },
-    )
+    """The integer graph; every output is codes or an accumulator, under the model's name for it.
+
+    What several outputs mean, or an input, is repeated; another value of that name gets a new one.
+    """
+    made: dict[str, str] = {}
+    for name in lowering.graph.outputs:
+        value = output_of(lowering, name)
+        input_ = any(each.name == value for each in lowering.new.inputs)
+        if value in made or (input_ and value != name):
+            value = repeated(lowering, name, value)
+        made[value] = name
+    graph = prune_unused(lowering.new.build(tuple(made)))
+    new = {value: name for value, name in made.items() if name != real_name(value)}
+    for name in tuple(new.values()):
+        if name in lowering.new and name not in new:
+            new[name] = lowering.new.fresh(f"{name}.codes")
+    return rename(graph, new)
 
 
 RULES: dict[type[Any], Callable[[Lowering, Node], None]] = {

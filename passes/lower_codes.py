@@ -9,16 +9,23 @@ from math import gcd, lcm
 import numpy as np
 
 from ..errors import NumericError, PassError
-from ..ir.certificate import Certificate
 from ..ir.graph import Node
-from ..ir.numeric import INT32, Array, Encoding, NumericType, int_type
+from ..ir.numeric import INT32, Array, Encoding, NumericType
 from ..ir.ops_layout import Concat, Pad
-from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_pointwise import Add
-from ..ir.ops_quant import Lookup, Quantize, Requantize, Threshold
+from ..ir.ops_quant import Quantize
 from .add import find_sum, pairs, sum_table
 from .certify import find_parameters, nearest_parameters, prove, thresholds
 from .lower_channels import ChannelTarget, channel_target, settled, unbounded_image
+from .lower_emit import (
+    MAX_TABLE_BITS,
+    emit_code,
+    emit_lookup,
+    emit_pair_table,
+    emit_requantize,
+    emit_threshold,
+    rising,
+)
 from .lower_monotone import curve_steps
 from .lowering import Lowering, refuse
 from .meaning import Codes, Curve, Function, Image, Joined, Meaning, Moved, Sum
@@ -28,7 +35,6 @@ from .steps import Steps
 MAX_THRESHOLDS = 255
 MAX_SHARED = (1 << 16) - 1
 """Steps of a channel, and steps that all channels share: those of codes of 8 and of 16 bits."""
-MAX_TABLE_BITS = 16
 BEYOND = 2.0**100
 """A real that no code reaches, instead of infinity."""
 
@@ -121,7 +127,7 @@ def to_codes(self: Lowering, node: Node, meaning: Meaning, target: Target, name:
     if isinstance(meaning, Joined):
         return _join(self, node, meaning, target, name)
     if isinstance(meaning, Moved):
-        return _move(self, node, meaning, target)
+        return _move(self, node, meaning, target, name)
     raise refuse(node, "quantizes an input after what only codes can go through")
 
 
@@ -164,78 +170,9 @@ def _sign(
     if found is None:
         raise refuse(node, "takes the sign of a value that falls")
     if not found[0].size:
-        return _always(self, node, image.name, target.dtype, name, 2 * found[1] + 1)
+        return emit_code(self, node, image.name, target.dtype, name, 2 * found[1] + 1)
     steps, base = np.repeat(found[0], 2, axis=1), 2 * found[1] + 1
     return emit_threshold(self, node, image.name, target.dtype, name, steps, base)
-
-
-def _always(
-    self: Lowering, node: Node, source: str, dtype: NumericType, name: str, code: int
-) -> str:
-    """One code, whatever the accumulator is."""
-    zero = np.zeros(1, dtype=np.int64)
-    parameters = Parameters(zero, zero + code, zero, code, code)
-    proof = Certificate("exact", "constant", *self.facts[source].interval.bounds)
-    return emit_requantize(self, node, source, dtype, name, parameters, proof)
-
-
-def rising(self: Lowering, node: Node, image: Image) -> Image:
-    """The image of an accumulator whose falling channels are negated: in its weights if any."""
-    signs = np.array([-1 if scale < 0 else 1 for scale in image.scale], dtype=np.int64)
-    upward = replace(image, scale=tuple(map(abs, image.scale)))
-    name = f"{image.name}.rising"
-    made = next((each for each in self.new.nodes if each.name == image.name), None)
-    if made is not None and isinstance(made.op, Conv | Dense) and len(made.inputs) == 2:
-        weight = self.new.constants[made.inputs[1]]
-        rows = np.broadcast_to(signs, len(weight.array)).reshape(
-            -1, *(1,) * (weight.array.ndim - 1)
-        )
-        dtype = weight.dtype if weight.dtype.kind in ("bipolar", "ternary") else None
-        negated = weight.array.astype(np.int64) * rows
-        held = self.constant(f"{made.inputs[1]}.rising", negated, dtype)
-        return replace(upward, name=self.emit(name, made.op, made.inputs[0], held, node=node))
-    none = np.zeros(1, dtype=np.int64)
-    flip = Parameters(signs, none, none, INT32.lo, INT32.hi)
-    proof = Certificate("exact", "negation", *self.facts[image.name].interval.bounds)
-    flipped = emit_requantize(self, node, image.name, INT32, name, flip, proof)
-    return replace(upward, name=flipped)
-
-
-def emit_requantize(
-    self: Lowering,
-    node: Node,
-    source: str,
-    dtype: NumericType,
-    name: str,
-    parameters: Parameters,
-    certificate: Certificate,
-) -> str:
-    """Append a requantize with these parameters."""
-    operands = (
-        self.constant(f"{name}.multiplier", parameters.multiplier),
-        self.constant(f"{name}.addend", parameters.addend),
-        self.constant(f"{name}.shift", parameters.shift),
-    )
-    op = Requantize(dtype, parameters.lo, parameters.hi)
-    return self.emit(name, op, source, *operands, node=node, certificate=certificate)
-
-
-def emit_threshold(
-    self: Lowering,
-    node: Node,
-    source: str,
-    dtype: NumericType,
-    name: str,
-    steps: Array,
-    base: int,
-) -> str:
-    """Append a threshold with these steps ``(c, levels)``: exact by definition."""
-    lo, hi = self.facts[source].interval.bounds
-    shared = steps[:1] if (steps == steps[:1]).all() else steps
-    table = self.constant(f"{name}.thresholds", shared)
-    certificate = Certificate("exact", "threshold", lo, hi)
-    op = Threshold(dtype, base)
-    return self.emit(name, op, source, table, node=node, certificate=certificate)
 
 
 def _add(self: Lowering, node: Node, total: Sum, target: Target, name: str) -> str:
@@ -271,34 +208,6 @@ def _add(self: Lowering, node: Node, total: Sum, target: Target, name: str) -> s
     return emit_requantize(self, node, acc, target.dtype, name, parameters, found.certificate)
 
 
-def emit_pair_table(
-    self: Lowering,
-    node: Node,
-    table: Array,
-    operands: tuple[str, str],
-    dtype: NumericType,
-    name: str,
-) -> str:
-    """Append ``table[x, y]``, rows and columns for all codes that occur: the number of the pair,
-    and one lookup at it.
-    """
-    columns, size = table.shape[1], table.size
-    if size > 1 << MAX_TABLE_BITS:
-        raise refuse(node, f"would need a table of {size} pairs of codes")
-    (row, _), (column, _) = (self.facts[each].interval.bounds for each in operands)
-    acc = self.emit(f"{node.name}.acc", Add((columns, 1)), *operands, node=node)
-    bits = max(1, (size - 1).bit_length())
-    none = np.zeros(1, dtype=np.int64)
-    number = Parameters(none + 1, none - (row * columns + column), none, 0, size - 1)
-    proof = Certificate("exact", "number of the pair", 0, size - 1)
-    unsigned = int_type(bits, signed=False)
-    pair = emit_requantize(self, node, acc, unsigned, f"{node.name}.pair", number, proof)
-    entries = np.pad(table.reshape(-1), (0, (1 << bits) - size), mode="edge")
-    held = self.constant(f"{node.name}.table", entries, dtype)
-    certificate = Certificate("table", "pairs of codes", 0, size - 1)
-    return self.emit(name, Lookup(dtype, 0), pair, held, node=node, certificate=certificate)
-
-
 def sum_image(self: Lowering, node: Node, total: Sum, name: str) -> Image | None:
     """A sum as an image of one accumulator; None where its scales have no common unit in int32."""
     left, right = total.scales
@@ -329,7 +238,7 @@ def _lookup(self: Lowering, node: Node, function: Function, target: Target, name
                 fix="Clip its input to where it is defined.",
             )
         outputs = target.encode(results)
-    return _emit_lookup(self, node, codes.name, outputs, target.dtype, name)
+    return emit_lookup(self, node, codes.name, outputs, target.dtype, name)
 
 
 def _tabulate(
@@ -338,18 +247,7 @@ def _tabulate(
     """The definition of every code of ``source``."""
     own = self.facts[source].type.dtype
     every = np.arange(own.lo, own.hi + 1, dtype=np.int64)
-    return _emit_lookup(self, node, source, f.codes(every.tolist(), 0), dtype, name)
-
-
-def _emit_lookup(
-    self: Lowering, node: Node, source: str, outputs: Array, dtype: NumericType, name: str
-) -> str:
-    """Append a table with the code of each code of ``source``."""
-    own = self.facts[source].type.dtype
-    table = self.constant(f"{name}.table", outputs, dtype)
-    certificate = Certificate("table", "lookup", own.lo, own.hi)
-    op = Lookup(dtype, own.lo)
-    return self.emit(name, op, source, table, node=node, certificate=certificate)
+    return emit_lookup(self, node, source, f.codes(every.tolist(), 0), dtype, name)
 
 
 def _climb(self: Lowering, node: Node, curve: Curve, target: Target, name: str) -> str:
@@ -373,13 +271,16 @@ def _join(self: Lowering, node: Node, joined: Joined, target: Target, name: str)
     return self.emit(name, Concat(joined.axis), *parts, node=node)
 
 
-def _move(self: Lowering, node: Node, moved: Moved, target: Target) -> str:
-    """Codes first, then the moves: a greater real has no smaller code."""
-    made = to_codes(self, node, moved.before, target, moved.moves[0].inputs[0])
-    for move in moved.moves:
+def _move(self: Lowering, node: Node, moved: Moved, target: Target, name: str) -> str:
+    """Codes first, then the moves: a greater real has no smaller code.
+
+    Only the last bears the name of a real, that which ``node`` rounds: others are not rounded.
+    """
+    made = to_codes(self, node, moved.before, target, f"{moved.moves[0].inputs[0]}.codes")
+    for index, move in enumerate(moved.moves, 1):
         op = move.op
         if isinstance(op, Pad):
-            border = np.clip(np.asarray(op.value, dtype=np.float64), -BEYOND, BEYOND)
-            op = replace(op, value=int(target.encode(border)))
-        made = self.emit(move.name, op, made, node=move)
+            op = replace(op, value=int(target.encode(np.asarray(op.value, dtype=np.float64))))
+        step = name if index == len(moved.moves) else f"{move.name}.codes"
+        made = self.emit(step, op, made, node=move)
     return made

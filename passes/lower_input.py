@@ -15,14 +15,15 @@ import numpy as np
 from ..errors import PassError
 from ..ir.certificate import Certificate
 from ..ir.graph import Node, Value
-from ..ir.numeric import Encoding
+from ..ir.numeric import Encoding, numbers
 from ..ir.ops_layout import Reshape, Slice, Transpose
 from ..ir.ops_pointwise import Affine, Clip, Relu
 from ..ir.ops_quant import Quantize
-from .lower_codes import Target, emit_requantize
+from .lower_codes import Target
+from .lower_emit import emit_requantize
 from .lower_real import exact_bound
 from .lowering import Lowering, refuse
-from .meaning import UNBOUNDED, Raw
+from .meaning import UNBOUNDED, Move, Raw
 from .rescale import Parameters
 
 _UNSHIFTED = ("half_up", "floor", "ceil")
@@ -59,7 +60,8 @@ def input_move(self: Lowering, node: Node, raw: Raw) -> None:
     """Moves are done later, on codes; what lies before them must be the same for all channels."""
     if len(raw.scale) > 1:
         raise refuse(node, "moves an input that is scaled channel by channel before")
-    self.meanings[node.name] = replace(raw, moves=(*raw.moves, node))
+    move = Move(node, raw.scale[0], raw.offset[0], raw.bounds == UNBOUNDED and raw.scale[0] > 0)
+    self.meanings[node.name] = replace(raw, moves=(*raw.moves, move))
 
 
 def input_quantize(self: Lowering, node: Node, raw: Raw) -> None:
@@ -67,13 +69,31 @@ def input_quantize(self: Lowering, node: Node, raw: Raw) -> None:
     op = node.op
     if not isinstance(op, Quantize):
         raise refuse(node, "is not a quantize point")
-    codes = _input(self, node, _encoding(self, node, op, raw), raw)
-    for move in raw.moves:
-        codes = self.emit(move.name, move.op, codes, node=move)
+    encoding = _encoding(self, node, op, raw)
+    codes = _input(self, node, encoding, raw)
+    for move in raw.moves[:-1]:
+        codes = _moved(self, move, codes, encoding)
+    if raw.moves:
+        last, plain = raw.moves[-1].node, raw.bounds == UNBOUNDED
+        codes = self.emit(
+            node.inputs[0] if plain else f"{last.name}.codes", last.op, codes, node=last
+        )
     ends = _ends(self, node, op, raw)
     if ends != (op.dtype.lo, op.dtype.hi):
         codes = _clipped(self, node, op, codes, ends)
     self.integers[node.name] = codes
+
+
+def _moved(self: Lowering, move: Move, codes: str, input_: Encoding) -> str:
+    """Codes of the input, moved: under the name of the real that they stand for, if they do."""
+    name, node = move.node.name, move.node
+    if not move.plain:
+        return self.emit(f"{name}.codes", node.op, codes, node=node)
+    (scale,), (offset,) = (map(Fraction, numbers(each)) for each in (input_.scale, input_.offset))
+    encoding = Encoding(
+        float(scale * move.scale), input_.zero_point, float(offset * move.scale + move.offset)
+    )
+    return self.emit(name, node.op, codes, node=node, encoding=encoding)
 
 
 def _encoding(self: Lowering, node: Node, op: Quantize, raw: Raw) -> Encoding:

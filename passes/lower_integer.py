@@ -13,7 +13,7 @@ from ..ir.ops_pointwise import Add
 from ..ir.ops_quant import PairLookup, Threshold
 from .add import find_pair
 from .certify import find_parameters, prove, thresholds
-from .lower_codes import emit_pair_table, emit_requantize, emit_threshold
+from .lower_emit import emit_pair_table, emit_requantize, emit_threshold
 from .lowering import Lowering
 from .rescale import Parameters
 from .steps import Steps

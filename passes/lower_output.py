@@ -8,7 +8,8 @@ from ..errors import PassError
 from ..ir.numeric import Encoding, Numbers
 from ..ir.ops_layout import Reshape
 from .lower_channels import settled
-from .lower_codes import rising, sum_image
+from .lower_codes import sum_image
+from .lower_emit import rising
 from .lowering import Lowering
 from .meaning import UNBOUNDED, Codes, Image, Meaning, Sum
 
@@ -33,10 +34,20 @@ def output_of(self: Lowering, name: str) -> str:
         raise PassError(
             "It is real, not codes.",
             where=f"Output '{name}'",
-            fix="Put a quantise point before every output.",
+            fix=f"Put a quantise point before it{_cut(self, name)}.",
         )
     encoding = Encoding(_plain(image.scale), 0, _plain(image.offset))
     return _with_encoding(self, name, image.name, encoding)
+
+
+def _cut(self: Lowering, name: str) -> str:
+    """How to stop at what the last operator reads, if that can be an output."""
+    node = self.graph.producers.get(name)
+    read = [] if node is None else [each for each in node.inputs if each in self.meanings]
+    meaning = self.meanings[read[0]] if len(read) == 1 else None
+    if not isinstance(meaning, Codes) and getattr(meaning, "bounds", None) != UNBOUNDED:
+        return ""
+    return f", or stop before it with outputs=['{read[0]}'] (--output-tensor '{read[0]}')"
 
 
 def _image(self: Lowering, name: str, meaning: Meaning | None) -> Image | None:
@@ -51,9 +62,16 @@ def _with_encoding(self: Lowering, name: str, made: str, encoding: Encoding) -> 
     if held is not None and held.value.encoding in (None, encoding):
         self.encode(made, encoding)
         return made
+    return repeated(self, name, made, encoding)
+
+
+def repeated(self: Lowering, name: str, made: str, encoding: Encoding | None = None) -> str:
+    """The integers ``made`` once more, for the output ``name``; with their own encoding if none."""
     copy = Reshape(self.facts[made].type.sample_shape)
+    values = (*self.new.inputs, *(node.value for node in self.new.nodes))
+    own = next(each.encoding for each in values if each.name == made)
     node = self.graph.producers[name]
-    return self.emit(name, copy, made, node=node, encoding=encoding)
+    return self.emit(name, copy, made, node=node, encoding=encoding or own)
 
 
 def _plain(parameter: tuple[Fraction, ...]) -> Numbers:

@@ -16,7 +16,7 @@ from ..ir.ops_pointwise import Add, Clip, Unary
 from ..ir.ops_quant import Dequantize, Quantize
 from ..ir.tensor import Tensor
 from .lower_channels import dequantized, settled
-from .lower_codes import rising
+from .lower_emit import rising
 from .lower_monotone import RISING
 from .lowering import Lowering, fractions, refuse
 from .meaning import UNBOUNDED, Codes, Curve, Function, Image, Joined, Meaning, Moved, Sum
@@ -233,15 +233,26 @@ def _border(self: Lowering, node: Node, op: Pad, x: Codes) -> int | None:
 
 
 def lower_concat(self: Lowering, node: Node) -> None:
-    """Several tensors of codes: codes again where all mean the same."""
-    parts = tuple(self.codes(node, position) for position in range(len(node.inputs)))
-    first = parts[0]
-    kinds = {(p.scale, p.zero_point, self.facts[p.name].type.dtype) for p in parts}
-    if len(kinds) == 1:
-        names = (part.name for part in parts)
-        encoding = Encoding(float(first.scale), first.zero_point)
-        made = self.emit(node.name, node.op, *names, node=node, encoding=encoding)
-        self.meanings[node.name] = Codes(made, first.scale, first.zero_point)
+    """Several tensors: codes again where all are codes that mean the same."""
+    if not isinstance(node.op, Concat):
         return
-    if isinstance(node.op, Concat):
+    parts = tuple(_part(self, node, position) for position in range(len(node.inputs)))
+    codes = tuple(part for part in parts if isinstance(part, Codes))
+    kinds = {(p.scale, p.zero_point, self.facts[p.name].type.dtype) for p in codes}
+    if len(codes) < len(parts) or len(kinds) > 1:
         self.meanings[node.name] = Joined(parts, node.op.axis)
+        return
+    first, names = codes[0], (part.name for part in codes)
+    encoding = Encoding(float(first.scale), first.zero_point)
+    made = self.emit(node.name, node.op, *names, node=node, encoding=encoding)
+    self.meanings[node.name] = Codes(made, first.scale, first.zero_point)
+
+
+def _part(self: Lowering, node: Node, position: int) -> Meaning:
+    """An operand that is codes, or that can become codes by itself."""
+    meaning = self.meanings.get(node.inputs[position])
+    return (
+        meaning
+        if isinstance(meaning, Image | Sum | Function | Moved)
+        else self.codes(node, position)
+    )

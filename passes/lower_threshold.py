@@ -11,7 +11,8 @@ from ..ir.graph import Node
 from ..ir.numeric import Array
 from ..ir.ops_quant import Threshold
 from .lower_channels import settled
-from .lower_codes import rising, sum_image
+from .lower_codes import sum_image
+from .lower_emit import rising
 from .lower_integer import emit_steps
 from .lowering import Lowering, refuse
 from .meaning import Codes, Image, Meaning, Sum

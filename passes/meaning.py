@@ -104,13 +104,23 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """An op that moves elements of ``scale * input + offset``; ``plain`` if it was not clipped."""
+
+    node: Node
+    scale: Fraction
+    offset: Fraction
+    plain: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Raw:
     """``clip(scale[c] * input + offset[c], bounds)``, moved by ``moves``: not codes yet."""
 
     name: str
     scale: tuple[Fraction, ...]
     offset: tuple[Fraction, ...]
-    moves: tuple[Node, ...] = ()
+    moves: tuple[Move, ...] = ()
     bounds: Bounds = UNBOUNDED
 
     def affine(self, factor: tuple[Fraction, ...], shift: tuple[Fraction, ...]) -> Raw:

@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import intaglio
+from intaglio.errors import UsageError
 
 
 def model(
@@ -240,4 +241,22 @@ def test_a_recipe_that_does_not_reach_integers(recipe: str, stage: str) -> None:
 def test_a_percentile_that_keeps_less_than_half() -> None:
     assert text_of(lambda: intaglio.compile(model(), samples(), percentile=3.0)) == (
         "percentile is 3.0. Choose above 50, to 100."
+    )
+
+
+def test_a_tflite_model_without_a_batch() -> None:
+    with pytest.raises(UsageError) as caught:
+        intaglio.compile("net.tflite", batch=False)
+    assert str(caught.value) == (
+        "Only ONNX models may have no batch. Leave out 'batch' (--no-batch)."
+    )
+
+
+def test_inner_tensors_of_a_module() -> None:
+    torch = pytest.importorskip("torch", reason="modules are torch's")
+    with pytest.raises(UsageError) as caught:
+        intaglio.compile(torch.nn.ReLU(), outputs=["relu"], example_inputs=(torch.zeros(1, 2),))
+    assert str(caught.value) == (
+        "outputs: A torch.nn.Module has no named tensors to stop at. Leave it out, and return what "
+        "you want from the module's forward."
     )

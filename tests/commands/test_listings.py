@@ -9,8 +9,8 @@ Call = Callable[..., Any]
 
 def test_ops_lists_what_each_importer_supports(here: Path, call: Call) -> None:
     from intaglio.commands.operators import DIALECTS
-    from intaglio.frontend.onnx_import import MICROSOFT, QONNX, TRANSLATORS
-    from intaglio.frontend.tflite_import import TRANSLATORS as TFLITE
+    from intaglio.frontend.onnx.importer import MICROSOFT, QONNX, TRANSLATORS
+    from intaglio.frontend.tflite.importer import TRANSLATORS as TFLITE
 
     found = call("ops", "--json").json
     assert list(found) == list(DIALECTS)

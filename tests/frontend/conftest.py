@@ -15,8 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from intaglio.frontend.compare import compare_onnx, compare_torch
-from intaglio.frontend.onnx_import import import_onnx
-from intaglio.frontend.torch_import import import_torch
+from intaglio.frontend.onnx.importer import import_onnx
+from intaglio.frontend.torch.importer import import_torch
 from intaglio.ir.graph import Graph
 
 TOLERANCE = 1e-5  # of the range of an output: floats are added up in another order

@@ -1,7 +1,7 @@
 import pytest
 
 from intaglio.errors import ImportModelError
-from intaglio.frontend.batch_size import BATCH_SIZE as N
+from intaglio.frontend.emit.batch_size import BATCH_SIZE as N
 
 
 def test_neutral_arithmetic_keeps_the_batch_size():

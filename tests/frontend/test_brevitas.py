@@ -16,7 +16,7 @@ from torch import nn
 
 import intaglio
 from intaglio.errors import ImportModelError, PassError, UsageError
-from intaglio.frontend.brevitas_points import is_brevitas
+from intaglio.frontend.brevitas.points import is_brevitas
 from intaglio.frontend.compare import compare_torch
 
 from .brevitas_cases import LAYERS, ROUNDINGS, Case, build, compare

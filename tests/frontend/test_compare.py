@@ -17,8 +17,8 @@ from intaglio.frontend.compare import (
     compare_torch,
     random_inputs,
 )
-from intaglio.frontend.onnx_import import import_onnx
-from intaglio.frontend.torch_import import import_torch
+from intaglio.frontend.onnx.importer import import_onnx
+from intaglio.frontend.torch.importer import import_torch
 from intaglio.ir.evaluate import evaluate
 
 

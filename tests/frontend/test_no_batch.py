@@ -8,7 +8,7 @@ from onnx.helper import make_node
 import intaglio
 from intaglio.errors import ImportModelError
 from intaglio.frontend.compare import compare_onnx
-from intaglio.frontend.onnx_import import import_onnx
+from intaglio.frontend.onnx.importer import import_onnx
 
 RNG = np.random.default_rng(0)
 

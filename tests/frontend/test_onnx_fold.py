@@ -5,7 +5,7 @@ from onnx import TensorProto, numpy_helper
 from onnx.helper import make_node
 
 from intaglio.errors import ImportModelError
-from intaglio.frontend.onnx_import import import_onnx
+from intaglio.frontend.onnx.importer import import_onnx
 
 NEWEST = onnx.defs.onnx_opset_version()
 CUBE = {"x": ["n", 3, 4, 5]}

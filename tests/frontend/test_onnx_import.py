@@ -11,8 +11,8 @@ from onnx.helper import make_node
 
 from intaglio.errors import ImportModelError, UsageError
 from intaglio.frontend.compare import compare_onnx
-from intaglio.frontend.onnx_call import read_attributes
-from intaglio.frontend.onnx_import import TRANSLATORS, import_onnx
+from intaglio.frontend.onnx.call import read_attributes
+from intaglio.frontend.onnx.importer import TRANSLATORS, import_onnx
 from intaglio.ir.evaluate import evaluate
 from intaglio.ir.tensor import TensorType
 from intaglio.ir.text import from_text, to_text

@@ -6,7 +6,7 @@ import pytest
 from onnx.helper import make_node
 
 from intaglio.errors import ImportModelError
-from intaglio.frontend.onnx_import import import_onnx
+from intaglio.frontend.onnx.importer import import_onnx
 from intaglio.ir.ops_norm import LayerNorm
 from intaglio.ir.ops_pointwise import PRelu
 

@@ -7,7 +7,7 @@ from onnx import numpy_helper
 from onnx.helper import make_node
 
 from intaglio.errors import ImportModelError
-from intaglio.frontend.onnx_import import import_onnx
+from intaglio.frontend.onnx.importer import import_onnx
 from intaglio.ir.ops_linear import Dense
 from intaglio.ir.ops_pointwise import Add, Affine, Clip, Relu, Unary
 from intaglio.ir.ops_product import Multiply

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from onnx import ValueInfoProto, helper, numpy_helper
 
-from intaglio.frontend import onnx_qarithmetic as q
+from intaglio.frontend.onnx import qarithmetic as q
 from intaglio.ir.numeric import int_type
 
 ort = pytest.importorskip("onnxruntime", reason="the arithmetic is onnxruntime's")

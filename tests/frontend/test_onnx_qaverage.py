@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from onnx import ValueInfoProto, helper, numpy_helper
 
-from intaglio.frontend.onnx_qarithmetic import F32, Grid
-from intaglio.frontend.onnx_qaverage import averaged
+from intaglio.frontend.onnx.qarithmetic import F32, Grid
+from intaglio.frontend.onnx.qaverage import averaged
 from intaglio.ir.numeric import int_type
 
 ort = pytest.importorskip("onnxruntime", reason="the arithmetic is onnxruntime's")

@@ -12,7 +12,7 @@ from onnx import TensorProto, ValueInfoProto, helper, numpy_helper
 from onnx.helper import make_node
 
 from intaglio.errors import ImportModelError
-from intaglio.frontend.onnx_import import import_onnx
+from intaglio.frontend.onnx.importer import import_onnx
 from intaglio.ir.evaluate import evaluate
 from intaglio.passes.base import Context
 from intaglio.passes.pipeline import default_pipeline
@@ -300,3 +300,21 @@ def test_microsofts_own_pair_of_operators_is_read():
     ]
     model = model_of(nodes, {"x": REAL}, {"s": F32(0.5), "z": np.uint16(9)}, opset=13)
     assert str(lowered(import_onnx(model)).inputs[0].type) == "uint16[n,3,4]"
+
+
+def test_codes_may_be_cast_to_their_own_type():
+    nodes = [
+        make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        make_node("Cast", ["q"], ["c"], "cast", to=TensorProto.UINT8),
+        make_node("DequantizeLinear", ["c", "s", "z"], ["r"]),
+        make_node("Relu", ["r"], ["p"]),
+        make_node("QuantizeLinear", ["p", "s", "z"], ["y"]),
+    ]
+    weights = {"s": F32(0.5), "z": np.uint8(7)}
+    graph = lowered(import_onnx(model_of(nodes, {"x": REAL}, weights)))
+    assert graph.inputs[0].encoding.zero_point == 7
+    nodes[1] = make_node("Cast", ["q"], ["c"], "cast", to=TensorProto.INT8)
+    assert refused(model_of(nodes, {"x": REAL}, weights)) == (
+        "Node 'cast' (Cast): Attribute 'to' = INT8 is not supported for activations. Supported are "
+        "FLOAT, DOUBLE, FLOAT16 and BFLOAT16."
+    )

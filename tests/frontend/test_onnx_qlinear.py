@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, ValueInfoProto, helper, numpy_helper
 
 from intaglio.errors import ImportModelError
-from intaglio.frontend.onnx_import import import_onnx
+from intaglio.frontend.onnx.importer import import_onnx
 from intaglio.ir.evaluate import evaluate
 from intaglio.passes.base import Context
 from intaglio.passes.pipeline import default_pipeline

@@ -9,8 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.helper import make_node
 
 from intaglio.errors import ImportModelError, IntaglioError, UsageError
-from intaglio.frontend.onnx_import import import_onnx
-from intaglio.frontend.onnx_read import array_of
+from intaglio.frontend.onnx.importer import import_onnx
+from intaglio.frontend.onnx.read import array_of
 
 NEWEST = onnx.defs.onnx_opset_version()
 AGAIN = "Export the model again, or copy it again."

@@ -6,7 +6,7 @@ from onnx import TensorProto
 from onnx.helper import make_node
 
 from intaglio.errors import ImportModelError
-from intaglio.frontend.onnx_import import import_onnx
+from intaglio.frontend.onnx.importer import import_onnx
 from intaglio.ir.evaluate import evaluate
 from intaglio.ir.ops_linear import Dense
 

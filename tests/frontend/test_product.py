@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from onnx.helper import make_node
 
 from intaglio.errors import ImportModelError
-from intaglio.frontend.onnx_import import import_onnx
+from intaglio.frontend.onnx.importer import import_onnx
 from intaglio.ir.ops_linear import Dense
 from intaglio.ir.ops_product import MatMul, Multiply
 from intaglio.ir.ops_softmax import Softmax

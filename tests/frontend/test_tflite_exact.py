@@ -7,7 +7,7 @@ pytest.importorskip("tflite", reason="the reader of TFLite files")
 pytest.importorskip("ai_edge_litert", reason="LiteRT's schema writes the files")
 
 from intaglio.errors import PassError
-from intaglio.frontend.tflite_import import import_tflite
+from intaglio.frontend.tflite.importer import import_tflite
 from intaglio.ir.ops_quant import Dequantize, Quantize
 from intaglio.tests.networks.check import check_stages, staged
 

@@ -8,7 +8,7 @@ pytest.importorskip("ai_edge_litert", reason="LiteRT is the oracle")
 
 from intaglio.api import compile as compile_
 from intaglio.errors import ImportModelError
-from intaglio.frontend.tflite_import import TRANSLATORS, import_tflite
+from intaglio.frontend.tflite.importer import TRANSLATORS, import_tflite
 
 from .tflite_cases import CASES, codes, scale, wide_bias
 from .tflite_compare import codes_of, codes_that_agree
@@ -25,7 +25,7 @@ def test_codes_are_those_of_litert(name, semantics):
 
 
 def test_every_operator_is_tried():
-    from intaglio.frontend.tflite_read import read_model
+    from intaglio.frontend.tflite.read import read_model
 
     tried = {
         operator.kind

@@ -9,7 +9,7 @@ pytest.importorskip("tflite", reason="the reader of TFLite files")
 pytest.importorskip("ai_edge_litert", reason="LiteRT's schema writes the files")
 
 from intaglio.errors import ImportModelError, IntaglioError, UsageError
-from intaglio.frontend.tflite_import import import_tflite
+from intaglio.frontend.tflite.importer import import_tflite
 
 from .tflite_cases import CASES
 from .tflite_models import Written

@@ -8,7 +8,7 @@ pytest.importorskip("ai_edge_litert", reason="LiteRT is the oracle")
 
 from intaglio.api import compile as compile_
 from intaglio.errors import ImportModelError
-from intaglio.frontend.tflite_import import import_tflite
+from intaglio.frontend.tflite.importer import import_tflite
 
 from . import tflite_cases
 from .tflite_compare import codes_of, codes_that_agree

@@ -9,7 +9,7 @@ from torch import nn
 
 from intaglio.errors import ImportModelError, UsageError
 from intaglio.frontend.compare import compare_torch
-from intaglio.frontend.torch_import import import_torch
+from intaglio.frontend.torch.importer import import_torch
 from intaglio.ir.evaluate import evaluate
 from intaglio.ir.tensor import TensorType
 from intaglio.ir.text import from_text, to_text
@@ -508,7 +508,7 @@ def test_without_torch_the_error_says_what_to_install():
     program = (
         "import sys; sys.modules['torch'] = None\n"
         "from intaglio.errors import UsageError\n"
-        "from intaglio.frontend.torch_import import import_torch\n"
+        "from intaglio.frontend.torch.importer import import_torch\n"
         "try:\n    import_torch(object(), ())\n"
         "except UsageError as error:\n    print(error)\n"
     )
@@ -523,7 +523,7 @@ def test_without_torch_the_error_says_what_to_install():
 
 def test_importing_the_frontends_does_not_import_torch():
     program = (
-        "import sys, intaglio.frontend.torch_import, intaglio.frontend.onnx_import\n"
+        "import sys, intaglio.frontend.torch.importer, intaglio.frontend.onnx.importer\n"
         "import intaglio.frontend.compare\n"
         "print('torch' in sys.modules, 'onnxruntime' in sys.modules, 'numba' in sys.modules)"
     )

@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812  (the name that torch's users know
 from torch import nn
 
 from intaglio.errors import ImportModelError
-from intaglio.frontend.torch_import import import_torch
+from intaglio.frontend.torch.importer import import_torch
 
 IMAGE = torch.zeros(2, 3, 6, 8)
 

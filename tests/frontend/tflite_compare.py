@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from intaglio.api import compile as compile_
-from intaglio.frontend.tflite_import import import_tflite
+from intaglio.frontend.tflite.importer import import_tflite
 from intaglio.ir.evaluate import evaluate
 from intaglio.ir.graph import Graph
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from intaglio.tests.networks.kinds import Rng, chance, draw, pick
-from intaglio.tests.networks.reals import CLIP, value_of
+from intaglio.tests.networks.kinds import MOST_ELEMENTS, Rng, chance, draw, pick
+from intaglio.tests.networks.reals import value_of
 from intaglio.tests.networks.spec import (
     MOVES,
     Array,
@@ -32,7 +32,8 @@ FUSING = (*LINEAR, "add", "sub", "mul")
 
 def build(wishes: Sequence[Wish], dialect: Dialect) -> Network:
     """The network of these wishes; what does not fit becomes a layer that does."""
-    making = _Making(dialect, np.random.default_rng(len(wishes)))
+    seeds = (seed for kind, seed in wishes if kind != "none")
+    making = _Making(dialect, np.random.default_rng(next(seeds, 0)))
     for kind, seed in wishes:
         if kind not in ("none", "softmax"):
             making.add(kind, np.random.default_rng(seed))
@@ -78,30 +79,19 @@ class _Making:
         """Append a layer of two or three operands, if some fit."""
         x = self.shape_of(source)
         axis = int(rng.integers(len(x)))
-        if kind == "matmul":
-            fit = lambda y: len(x) == len(y) == 3 and (y[0], y[1]) == (x[0], x[2])  # noqa: E731
-        elif kind == "concat":
-            fit = lambda y: len(x) == len(y) and _others(x, axis) == _others(y, axis)  # noqa: E731
-        else:
-            fit = lambda y: x == y  # noqa: E731
-        partners = [v for v in range(len(self.samples)) if fit(self.shape_of(v))]
-        better = [v for v in partners if v in self.unused and v != source] or [
-            v for v in partners if v != source
-        ]
+        partners = [v for v in range(len(self.samples)) if _fits(kind, x, self.shape_of(v), axis)]
+        others = [v for v in partners if v != source]
+        better = [v for v in others if v in self.unused] or others
         if not partners or (kind in ("add", "sub") and not better):
             return False
         chosen = [source, pick(rng, *(better or partners))]
         if kind == "concat" and chance(rng, 0.2):
             chosen.append(pick(rng, *partners))
-        shapes = [self.shape_of(v) for v in chosen]
-        if kind == "concat":
-            total = sum(s[axis] for s in shapes)
-            shape = (*x[:axis], total, *x[axis + 1 :])
-            if prod(shape) > 700:
-                return False
-            return self.append(kind, tuple(chosen), rng, shape, {"axis": axis + 1})
-        shape = (*x[:2], shapes[1][2]) if kind == "matmul" else x
-        return self.append(kind, tuple(chosen), rng, shape, {})
+        shape = _joined(kind, [self.shape_of(v) for v in chosen], axis)
+        if prod(shape) > MOST_ELEMENTS:
+            return False
+        options = {"axis": axis + 1} if kind == "concat" else {}
+        return self.append(kind, tuple(chosen), rng, shape, options)
 
     def append(
         self,
@@ -146,6 +136,24 @@ class _Making:
         return Network(self.shape, self.grid, tuple(self.layers), tuple(ends[-3:]))
 
 
+def _fits(kind: str, x: Shape, y: Shape, axis: int) -> bool:
+    """Whether two values can be joined, along ``axis`` if it is a concat."""
+    if kind == "matmul":
+        return len(x) == len(y) == 3 and (y[0], y[1]) == (x[0], x[2])
+    if kind == "concat":
+        return len(x) == len(y) and _others(x, axis) == _others(y, axis)
+    return x == y
+
+
+def _joined(kind: str, shapes: Sequence[Shape], axis: int) -> Shape:
+    first = shapes[0]
+    if kind == "matmul":
+        return (*first[:2], shapes[1][2])
+    if kind == "concat":
+        return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])
+    return first
+
+
 def _others(shape: Shape, axis: int) -> Shape:
     return (*shape[:axis], *shape[axis + 1 :])
 
@@ -171,7 +179,7 @@ def choose_grid(rng: Rng, dialect: Dialect, lo: float, hi: float, least: int = 1
     if plain:
         if lo < 0 and (bits, True) in dialect.activations:
             base = Grid(1.0, 0, bits, True)
-        span = max(hi / max(base.hi, 1), -lo / max(-base.lo, 1))
+        span = max(hi / max(base.hi, 1), -lo / -base.lo if base.signed else 0.0)
         return Grid(any_scale(rng, max(span, LEAST) * reach), 0, bits, base.signed)
     scale = any_scale(rng, max((hi - lo) / (base.hi - base.lo), LEAST) * reach)
     zero = round(base.lo - lo / scale) + int(rng.integers(-2, 3)) * (bits > 4)
@@ -210,6 +218,3 @@ def choose_weight(
         most = int(grid.hi * 60 * np.sqrt(fan)) + 1
         bias = rng.integers(-most, most + 1, rows)
     return Weight(codes.astype(np.int64), scale, zero.astype(np.int64), bits, signed, bias, axis)
-
-
-__all__ = ["CLIP", "build"]

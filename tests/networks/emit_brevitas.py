@@ -40,37 +40,39 @@ def live_layers(network: Network) -> list[int]:
 
 
 class Module(nn.Module):
-    """The network; ``quantizers`` belong to the input and the live layers, in order."""
+    """The network; ``quantizers`` belong to the input and to live layers, in order."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network, self.live = network, live_layers(network)
-        grids = [network.grid, *(network.grid_of(each) for each in self.live)]
-        self.quantizers = nn.ModuleList(
-            _rectifier(grid) if self.rectifies(n) else _quantizer(grid)
-            for n, grid in enumerate(grids)
+        quantized = [each for each in (0, *self.live) if each not in network.unquantized]
+        self.quantizers = nn.ModuleDict(
+            {
+                f"v{each}": (_rectifier if self.rectifies(each) else _quantizer)(
+                    network.grid_of(each)
+                )
+                for each in quantized
+            }
         )
-        held = [_linear(network.layers[each - 1], network) for each in self.live]
-        self.linear = nn.ModuleList(held)
+        self.linear = nn.ModuleDict(
+            {f"v{each}": _linear(network.layers[each - 1], network) for each in self.live}
+        )
 
-    def rectifies(self, number: int) -> bool:
+    def rectifies(self, index: int) -> bool:
         """Whether the ReLU of a layer is that of its quantizer."""
-        if number == 0:
-            return False
-        index = self.live[number - 1]
-        layer = self.network.layers[index - 1]
-        return layer.kind == "relu" and index % 2 == 0
+        kind = self.network.layers[index - 1].kind if index else ""
+        return kind == "relu" and index % 2 == 0 and index not in self.network.unquantized
 
     def forward(self, x: Any) -> Any:
-        values = {0: self.quantizers[0](x)}
-        for number, index in enumerate(self.live, 1):
-            layer = self.network.layers[index - 1]
+        values = {0: self.quantizers["v0"](x)}
+        for index in self.live:
+            layer, name = self.network.layers[index - 1], f"v{index}"
             operands = [values[each] for each in layer.sources]
-            if self.rectifies(number):
+            if self.rectifies(index):
                 made = operands[0]
             else:
-                made = _fused(layer, _value(layer, operands, self.linear[number - 1]))
-            values[index] = self.quantizers[number](made)
+                made = _fused(layer, _value(layer, operands, self.linear[name]))
+            values[index] = self.quantizers[name](made) if name in self.quantizers else made
         found = tuple(values[each] for each in self.network.outputs)
         return found[0] if len(found) == 1 else found
 
@@ -187,10 +189,10 @@ def observed(module: Module, x: Array) -> tuple[list[Array], list[Array]]:
     given: list[Array] = []
     made: list[Array] = []
     hooks = []
-    for number, each in enumerate(module.quantizers):
+    for name, each in module.quantizers.items():
 
         def note(
-            _: Any, inputs: Any, output: Any, rectify: bool = module.rectifies(number)
+            _: Any, inputs: Any, output: Any, rectify: bool = module.rectifies(int(name[1:]))
         ) -> None:
             before = inputs[0].detach().numpy()
             given.append(np.maximum(before, 0) if rectify else before)

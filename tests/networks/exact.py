@@ -102,7 +102,7 @@ def _windows(x: Array, kernel: Any, strides: Any, dilations: Any) -> Iterator[tu
 
 def _bordered(x: Array, pads: Any, value: Any = 0) -> Array:
     top, left, bottom, right = pads
-    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
+    return rational.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), value)
 
 
 def conv(op: Any, x: Rational, weight: Rational, bias: Rational | None = None) -> Rational:
@@ -179,7 +179,7 @@ def pad(op: Any, x: Rational) -> Rational:
     value = Rational.of_floats(np.clip(np.float32(op.value), -(2.0**40), 2.0**40))
     unit, (num, border) = rational.common(x, value)
     widths = ((0, 0), *zip(op.before, op.after, strict=True))
-    return Rational(np.pad(num, widths, constant_values=border.item()), unit)
+    return Rational(rational.pad(num, widths, int(border)), unit)
 
 
 def concat(op: Any, *parts: Rational) -> Rational:

@@ -71,6 +71,15 @@ class Rational:
         return np.array(exact).reshape(self.num.shape)
 
 
+def pad(values: Array, widths: Any, border: int) -> Array:
+    """numpy's pad, which would put its own integers among Python's."""
+    padded = np.pad(values, widths, constant_values=border)
+    if padded.dtype != object:
+        return padded
+    flat = [int(each) for each in padded.reshape(-1)]
+    return np.array(flat, dtype=object).reshape(padded.shape)
+
+
 def _small(values: Array) -> Array:
     return values.astype(np.int64) if _reach(values) < SAFE else values
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intaglio.frontend.onnx_import import import_onnx
+from intaglio.frontend.onnx.importer import import_onnx
 from intaglio.ir.evaluate import walk
 from intaglio.ir.graph import Graph, Node
 from intaglio.ir.numeric import ROUNDINGS, int_type, round_real

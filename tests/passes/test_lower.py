@@ -69,15 +69,15 @@ def ops(graph):
 
 def test_the_networks_input_becomes_codes_with_their_encoding():
     lowered = lower("return q")
-    assert ops(lowered) == []
+    assert ops(lowered) == [("q", "reshape")]
     (value,) = lowered.inputs
     assert (value.name, str(value.type)) == ("x", "uint8[n,2]")
     assert value.encoding == Encoding(0.5, 3)
-    assert lowered.outputs == ("x",)
+    assert lowered.outputs == ("q",)
 
 
 def test_an_output_may_be_codes_or_their_real_value():
-    assert lower("return q").outputs == ("x",)
+    assert lower("return q").outputs == ("q",)
     assert ops(lower("return y")) == [("y", "reshape")]  # a copy, under the name of the output
 
 
@@ -169,11 +169,12 @@ FIX = "Quantise its operands, or replace it by operators that `intaglio ops` lis
 @pytest.mark.parametrize(
     ("body", "shape", "message"),
     [
-        ("return x", "2", "Output 'x': It is real, not codes. Put a quantise point before every output."),
+        ("return x", "2", "Output 'x': It is real, not codes. Put a quantise point before it."),
         (
             'r: float32[n,2] = relu (y) from "/r"\nreturn r',
             "2",
-            "Output 'r': It is real, not codes. Put a quantise point before every output.",
+            "Output 'r': It is real, not codes. Put a quantise point before it, or stop before it "
+            "with outputs=['y'] (--output-tensor 'y').",
         ),
         (
             'r: float32[n,2] = unary {"function": "sigmoid"} (x) from "/r"\n' + point("r"),

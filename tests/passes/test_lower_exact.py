@@ -25,6 +25,7 @@ from intaglio.passes.lower import Lower
 from intaglio.passes.rescale import round_fraction
 
 MOVES = (Reshape, Transpose, Slice, Concat)
+FAR = 10**30  # beyond every code
 
 
 def evaluate_exactly(graph, reals):
@@ -142,16 +143,21 @@ def pool(op, x):
 
 
 def pad_code(graph, node):
-    """What a border holds: like a weight, the nearest value that has a code."""
+    """What a border holds: its value if that is a code or only quantize points read it; else, like
+    a weight, the nearest value that has a code.
+    """
     source = graph.producers[node.inputs[0]]
     while not isinstance(source.op, Dequantize):
         source = graph.producers[source.inputs[0]]
     dtype = graph.type_of(source.inputs[0]).dtype
     scale = Fraction(graph.constants[source.inputs[1]].array.item())
     zero = int(graph.constants[source.inputs[2]].array)
-    if np.isinf(node.op.value):
-        return scale * (dtype.lo - zero)
-    code = round_fraction(Fraction(np.float32(node.op.value).item()) / scale, "half_even") + zero
+    value = FAR * int(np.sign(node.op.value)) if np.isinf(node.op.value) else node.op.value
+    real = Fraction(np.float32(value).item()) if abs(value) < FAR else Fraction(value)
+    code = round_fraction(real / scale, "half_even") + zero
+    users = graph.users[node.name]
+    if users and all(isinstance(user.op, Quantize) for user in users):
+        return real
     return scale * (min(max(code, dtype.lo), dtype.hi) - zero)
 
 

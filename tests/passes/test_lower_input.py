@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intaglio.errors import PassError
-from intaglio.ir.evaluate import evaluate
+from intaglio.ir.evaluate import evaluate, walk
 from intaglio.ir.graph import Builder, Value
 from intaglio.ir.numeric import BIPOLAR, ROUNDINGS, Encoding, int_type
 from intaglio.ir.ops_layout import Reshape, Transpose
@@ -186,3 +186,27 @@ def test_thresholds_on_reals_become_thresholds_on_accumulators(levels, factors, 
     lowered = Lower().run(graph, Context())
     (found,) = evaluate(lowered, {"x": given_codes.astype(np.int8)}).values()
     assert np.array_equal(found, expected)
+
+
+def test_codes_that_are_moved_stand_for_the_reals_of_their_name():
+    draft = Draft().then(Transpose((0, 2, 1)), name="before")
+    draft.then(Affine(), 2.0, 0.25, name="scaled").then(Reshape((3, 2)), name="between")
+    draft.then(Reshape((6,)), name="last").then(Affine(), 0.5, -1.0, name="quantized")
+    graph = draft.quantize(Quantize(INT8), 0.5, 3).graph()
+    lowered = Lower().run(graph, Context())
+    given_codes = np.arange(-60, 60).reshape(20, 3, 2).astype(np.int8)
+    x = lowered.inputs[0].encoding.decode(given_codes).astype(np.float32)
+    reals, found = (
+        {node.name: array for node, array in walk(each, {"x": inputs})}
+        for each, inputs in ((graph, x), (lowered, given_codes))
+    )
+    assert list(found) == ["before", "between", "y"]  # the last is the output
+    for name in found:
+        encoding = lowered.values[name].encoding
+        assert np.array_equal(encoding.decode(found[name]), reals[name])
+
+
+def test_codes_of_what_is_clipped_do_not_bear_the_name_of_the_clipped_real():
+    draft = Draft().then(Relu(), name="clipped").then(Reshape((6,)), name="moved")
+    lowered = Lower().run(draft.quantize(Quantize(INT8)).graph(), Context())
+    assert "moved" not in lowered.values

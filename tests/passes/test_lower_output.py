@@ -9,6 +9,7 @@ from intaglio.errors import PassError
 from intaglio.ir.evaluate import evaluate
 from intaglio.ir.graph import Builder, Value
 from intaglio.ir.numeric import BIPOLAR, Encoding, int_type
+from intaglio.ir.ops_layout import Concat, Slice
 from intaglio.ir.ops_linear import Dense
 from intaglio.ir.ops_pointwise import Add, Affine, Relu
 from intaglio.ir.ops_quant import Dequantize, Quantize
@@ -90,7 +91,10 @@ def test_a_sum_leaves_in_the_common_unit_of_both_scales(b):
 
 def test_what_is_real_and_no_plain_accumulator_is_refused(b):
     out = b.node("r", Relu(), dense(b))
-    message = "Output 'r': It is real, not codes. Put a quantise point before every output."
+    message = (
+        "Output 'r': It is real, not codes. Put a quantise point before it, or stop before it with "
+        "outputs=['y'] (--output-tensor 'y')."
+    )
     with pytest.raises(PassError, match=f"^{re.escape(message)}$"):
         lower(b, out)
 
@@ -143,3 +147,39 @@ def test_a_zero_point_may_be_added_before_rounding(b, first, codes):
     lowered = lower(b, out)
     ties = np.array([[2, 4], [6, 8]], np.uint8)  # -0.5, 0.5, 1.5, 2.5
     assert evaluate(lowered, {"x": ties})["q"].ravel().tolist() == codes
+
+
+def test_outputs_of_the_same_codes_are_all_there_under_their_names(b):
+    half, three = ("half", "three")
+    b.node("again", Dequantize(), "x.codes", half, three)
+    out = dense(b)
+    q = b.node("q", Quantize(UINT8), out, half, three)
+    reals = [b.node(name, Dequantize(), q, half, three) for name in ("first", "second")]
+    lowered = lower(b, "x.codes", "again", q, *reals)
+    assert lowered.outputs == ("x.codes", "again", "q", "first", "second")
+    found = evaluate(lowered, {"x": CODES})
+    assert np.array_equal(found["x.codes"], CODES)
+    assert np.array_equal(found["again"], CODES)
+    assert np.array_equal(found["q"], found["first"])
+    assert np.array_equal(found["q"], found["second"])
+    assert lowered.values["second"].encoding == Encoding(0.5, 3)
+
+
+def test_an_accumulator_that_is_an_output_takes_its_name_from_the_codes_that_it_becomes(b):
+    out = dense(b)
+    q = b.node("q", Quantize(UINT8), out, "half", "three")
+    lowered = lower(b, out, b.node("z", Dequantize(), q, "half", "three"))
+    assert lowered.outputs == ("y", "z")
+    assert [node.name for node in lowered.nodes] == ["y", "z"]
+
+
+def test_a_concat_takes_parts_that_are_no_codes_yet(b):
+    half, three = ("half", "three")
+    total = b.node("s", Add((1, -1)), "x.real", "x.real")
+    moved = b.node("m", Slice((1,), (2,), (1,)), dense(b))
+    parts = (dense(b, "d"), "x.real", total, b.node("r", Relu(), "x.real"), moved)
+    joined = b.node("c", Concat(1), *parts)
+    graph = b.build((b.node("q", Quantize(INT8), b.node("p", Relu(), joined), half, three),))
+    found = evaluate(Lower().run(graph, Context()), {"x": CODES})
+    x = Encoding(0.5, 3).decode(CODES).astype(np.float32)
+    assert np.array_equal(found["q"], evaluate(graph, {"x": x})["q"])

@@ -1,0 +1,1 @@
+"""Importing Brevitas modules: their quantizers, read and probed."""

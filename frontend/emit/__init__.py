@@ -1,0 +1,1 @@
+"""Emitting operators into a graph under construction, for every importer."""

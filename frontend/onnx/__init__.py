@@ -1,0 +1,1 @@
+"""Importing ONNX: float, QDQ and QOperator."""

@@ -1,0 +1,1 @@
+"""Importing the operators of QONNX."""
