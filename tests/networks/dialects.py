@@ -32,6 +32,10 @@ REFUSALS = (
     "No integers reproduce this addition of wide codes",
     "none of which stands for 0",
     "XNNPACK leaves it to a kernel that is not reproduced",
+    "which TFLite cannot add by shifts",
+    "so far apart that TFLite refuses to add them",
+    "beyond 32 bits",
+    "overflow TFLite's 32 bits",
 )
 """What the compiler says it cannot do, and does not do."""
 OUT_OF_RANGE = "parameter out of computation range"
@@ -202,6 +206,7 @@ TRIALS = {
     "qonnx": Trial("emit_qonnx", "DIALECT", _qonnx, "qonnx"),
     "tflite": Trial("emit_tflite", "DIALECT", _tflite, "ai_edge_litert"),
     "tflite xnnpack": Trial("emit_tflite", "DIALECT", _xnnpack, "ai_edge_litert"),
+    "tflite 16 bits": Trial("emit_tflite", "WIDE", _tflite, "ai_edge_litert"),
     "brevitas": Trial("emit_brevitas", "DIALECT", _brevitas, "brevitas"),
     "float": Trial("emit_float", "DIALECT", _float),
 }
