@@ -44,7 +44,7 @@ class Multiplier:
         """(M, r, s) of the rule for int64 accumulators: ``(x * M + r) >> s``, M of 15 bits."""
         factor = (self.factor + (1 << 15)) >> 16 if self.factor < 0x7FFF0000 else 0x7FFF
         shift = 15 - self.shift
-        return factor, (1 << shift) >> 1, shift
+        return factor, (1 << max(shift, 0)) >> 1, shift
 
 
 def times_each(multipliers: tuple[Multiplier, ...], x: Array) -> Array:

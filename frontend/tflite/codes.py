@@ -17,6 +17,8 @@ from .model import Tensor
 
 MAX_STEPS = 1 << 26
 """Steps times channels of one operator."""
+LEAST_SHIFT = 8
+"""Of a rule for int64 accumulators: TFLite multiplies them by less than 2**7."""
 
 
 def accumulate(
@@ -91,7 +93,7 @@ def requantize(
             *np.broadcast_arrays(offset.astype(object), factors, addends), strict=True
         )
     ]
-    if max(map(abs, moved)) >= 1 << 62 or shifts.min() < 0 or shifts.max() > 62:
+    if max(map(abs, moved)) >= 1 << 62 or shifts.min() < LEAST_SHIFT or shifts.max() > 62:
         raise site.fail(
             "Its bias or its scales are out of the range of its multipliers.", "Convert it again."
         )

@@ -183,7 +183,7 @@ def _translate(translator: Translator, call: Call) -> tuple[Result, ...]:
         raise ImportModelError(what, where=call.site.where, fix=error.fix) from error
     except (ValueError, IndexError, ArithmeticError) as error:
         raise call.site.fail(
-            f"Its operands do not fit it: {error}.", "Convert the model again."
+            f"Its operands do not fit it: {str(error).rstrip('.')}.", "Convert the model again."
         ) from error
     return result if isinstance(result, tuple) else (result,)
 

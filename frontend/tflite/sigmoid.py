@@ -10,6 +10,7 @@ import numpy as np
 
 from ...ir.numeric import Array
 from ..emit.site import Site
+from .arithmetic import INT32_REACH
 from .model import Tensor
 
 _ROWS = """
@@ -43,6 +44,11 @@ def wide_table(site: Site, kind: str, x: Tensor, y: Tensor) -> Array:
             "A result of 16 bits must have the scale 1/32768, and no zero points.",
         )
     factor, shift = _multiplier(float(x.scale), _POWER[kind])
+    if -x.dtype.lo * factor > INT32_REACH:
+        raise site.fail(
+            f"Its scale {float(x.scale):g} overflows TFLite's 32 bits.",
+            "Quantize its input to a finer scale: beyond 12 nothing changes.",
+        )
     codes = np.arange(x.dtype.lo, x.dtype.hi + 1, dtype=np.int64)
     scaled = (codes * factor + ((1 << shift) >> 1)) >> shift
     return _logistic(scaled) if kind == "LOGISTIC" else _tanh(scaled)

@@ -7,6 +7,7 @@ internal/reference/add.h, sub.h.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def wide_sum(call: Call, sign: int) -> Result:
         _term(call.site.step(f"term{place}"), call.codes(place, order), call.tensor(place), table)
         for place, table in enumerate((parts.x, parts.y))
     ]
-    unit = min(term.factor for term in terms)
+    unit = gcd(*(term.factor for term in terms))
     op = Add((terms[0].factor // unit, sign * terms[1].factor // unit))
     acc = call.site.step("acc").emit(op, *(term.name for term in terms))
     reach = op.interval(*(Fact(call.site.type_of(term.name), term.lies) for term in terms))

@@ -10,7 +10,7 @@ from intaglio.api import compile as compile_
 from intaglio.errors import ImportModelError
 from intaglio.frontend.tflite.importer import TRANSLATORS, import_tflite
 
-from .tflite_cases import CASES, scale, wide_bias
+from .tflite_cases import CASES, codes, scale, wide_bias
 from .tflite_compare import codes_of, codes_that_agree
 from .tflite_models import SAME, Written, litert
 
@@ -97,3 +97,17 @@ def test_shapes_that_are_computed_are_those_of_the_file():
     model = w.model([x], [y])
     inputs = [np.arange(48).astype(np.int8).reshape(2, 2, 3, 4)]
     assert np.array_equal(codes_of(model, "tflite", inputs)[1], litert(model, "tflite", *inputs))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+@pytest.mark.parametrize("semantics", RUNTIMES)
+@pytest.mark.parametrize(("shape", "axes"), [((1, 4, 5, 3), [1, 2, 3]), ((1, 7), [1])])
+def test_a_mean_may_leave_one_number_of_each_sample(semantics, shape, axes, dtype):
+    w = Written()
+    x, y = w.tensor(shape, dtype, 0.01), w.tensor((1,), dtype, 0.005)
+    w.operator("MEAN", [x, w.ints(axes)], [y], keepDims=False)
+    model = w.model([x], [y])
+    inputs = [codes(np.random.default_rng(0), shape, dtype, 40)]
+    graph, found = codes_of(model, semantics, inputs)
+    assert graph.type_of(graph.outputs[0]).sample_shape == ()
+    assert np.array_equal(found, litert(model, semantics, *inputs))

@@ -160,3 +160,33 @@ def test_slopes_of_16_bits_are_refused():
         "Operator 0 (PRELU): It maps int16 with zero point 0 to int16 with slopes of int16. Supported "
         "are int8, or int16 without zero points, with slopes of int8."
     )
+
+
+@pytest.mark.parametrize("name", ["LOGISTIC", "TANH"])
+def test_scales_that_overflow_tflite_are_refused(name):
+    w = Written()
+    x, y = w.tensor((1, 4), WIDE, 6.0), w.tensor((1, 4), WIDE, 2.0**-15)
+    w.operator(name, [x], [y])
+    assert refused(w.model([x], [y])) == (
+        f"Operator 0 ({name}): Its scale 6 overflows TFLite's 32 bits. Quantize its input to a finer "
+        "scale: beyond 12 nothing changes."
+    )
+
+
+def test_a_rescaling_that_overflows_tflite_is_refused():
+    assert refused(unary("RELU", scale=1e-9)) == (
+        "Operator 0 (RELU): Its operands do not fit it: Its sums overflow TFLite's 32 bits. Convert "
+        "the model again."
+    )
+
+
+def test_a_layer_that_enlarges_its_sums_beyond_tflite_is_refused():
+    w = Written()
+    x, y = w.tensor((1, 2, 2, 1), WIDE, 1.0), w.tensor((1, 2, 2, 1), WIDE, 1e-6)
+    weight = w.tensor((1, 1, 1, 1), "int8", 1.0, 0, [[[[1]]]])
+    bias = w.tensor((1,), "int64", 1.0, 0, [0])
+    w.operator("CONV_2D", [x, weight, bias], [y], strideH=1, strideW=1)
+    assert refused(w.model([x], [y])) == (
+        "Operator 0 (CONV_2D): Its bias or its scales are out of the range of its multipliers. Convert "
+        "it again."
+    )

@@ -53,6 +53,19 @@ def powers(name: str, other: tuple[int, ...] | None = None) -> Callable[[Rng], C
     return draw
 
 
+def few_bits(name: str) -> Callable[[Rng], Case]:
+    """A sum whose scales are small multiples of one number: both operands are factors of codes."""
+
+    def draw(rng: Rng) -> Case:
+        w, shape = Written(), (1, 5, 4, 3)
+        x, y = (w.tensor(shape, WIDE, int(rng.integers(1, 9)) / 4096) for _ in range(2))
+        z = w.tensor(shape, WIDE, 0.0021)
+        w.operator(name, [x, y], [z])
+        return w.model([x, y], [z]), [codes(rng, shape, WIDE, count=30) for _ in range(2)]
+
+    return draw
+
+
 def square(rng: Rng) -> Case:
     w = Written()
     x = w.tensor((1, 2000), WIDE, 0.001)
@@ -92,6 +105,8 @@ CASES: dict[str, Callable[[Rng], Case]] = {
         for name in ("ADD", "SUB", "MUL")
         for constant in ("", "scalar", "channels")
     },
+    "add_few_bits": few_bits("ADD"),
+    "sub_few_bits": few_bits("SUB"),
     "square": square,
     "gate": lambda rng: gate(rng, WIDE),
     "add_powers": powers("ADD"),

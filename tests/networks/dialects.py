@@ -32,10 +32,16 @@ REFUSALS = (
     "No integers reproduce this addition of wide codes",
     "none of which stands for 0",
     "XNNPACK leaves it to a kernel that is not reproduced",
+    "which TFLite cannot add by shifts",
+    "so far apart that TFLite refuses to add them",
+    "beyond 32 bits",
+    "overflow TFLite's 32 bits",
+    "overflows TFLite's 32 bits",
+    "out of the range of its multipliers",
 )
 """What the compiler says it cannot do, and does not do."""
-OUT_OF_RANGE = "parameter out of computation range"
-"""What onnxruntime says of an average whose scales are too far apart."""
+UNFIT = ("parameter out of computation range", "failed to prepare")
+"""What executors say of scales: onnxruntime of an average's, LiteRT of a sum's of 16-bit codes."""
 
 
 def _qdq(network: Network) -> Tally:
@@ -202,6 +208,7 @@ TRIALS = {
     "qonnx": Trial("emit_qonnx", "DIALECT", _qonnx, "qonnx"),
     "tflite": Trial("emit_tflite", "DIALECT", _tflite, "ai_edge_litert"),
     "tflite xnnpack": Trial("emit_tflite", "DIALECT", _xnnpack, "ai_edge_litert"),
+    "tflite 16 bits": Trial("emit_tflite", "WIDE", _tflite, "ai_edge_litert"),
     "brevitas": Trial("emit_brevitas", "DIALECT", _brevitas, "brevitas"),
     "float": Trial("emit_float", "DIALECT", _float),
 }
@@ -223,6 +230,6 @@ def check(name: str, wishes: Wishes) -> Tally | None:
             return None
         raise
     except Exception as error:
-        if OUT_OF_RANGE in str(error):
+        if any(text in str(error) for text in UNFIT):
             return None
         raise

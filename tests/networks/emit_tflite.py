@@ -1,7 +1,8 @@
-"""A network as a TFLite model of int8 codes; images lie as (n, h, w, c) there."""
+"""A network as a TFLite model of int8 or int16 codes; images lie as (n, h, w, c) there."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,16 @@ DIALECT = Dialect(
     groups=False,
     fixed={"sigmoid": _SHARES, "softmax": _SHARES, "tanh": Grid(1 / 128, 0, 8, True)},
 )
+_WIDE_SHARES = Grid(2.0**-15, 0, 16, True)
+WIDE = replace(
+    DIALECT,
+    name="tflite 16 bits",
+    kinds=tuple(kind for kind in DIALECT.kinds if kind != "hard_swish"),
+    activations=((16, True),),
+    zeros=False,
+    fixed=dict.fromkeys(("sigmoid", "softmax", "tanh"), _WIDE_SHARES),
+)
+"""Activations of 16 bits, weights of 8."""
 _UNARY = {
     "relu": "RELU",
     "clip": "RELU6",
@@ -60,7 +71,7 @@ class _Making:
         self.values = {0: self.tensor("v0", network.shape, network.grid)}
 
     def tensor(self, name: str, shape: Shape, grid: Grid) -> int:
-        made = self.file.tensor(filed(shape), "int8", grid.scale, grid.zero)
+        made = self.file.tensor(filed(shape), grid.name, grid.scale, grid.zero)
         self.file.tensors[made].name = name.encode()
         return made
 
@@ -99,7 +110,9 @@ class _Making:
         held = self.file.tensor(codes.shape, "int8", scale, 0, codes, axis)
         step = np.float32(self.network.grid_of(layer.sources[0]).scale)
         bias = weight.bias if weight.bias is not None else np.zeros(layer.shape[0], np.int64)
-        biases = self.file.tensor(bias.shape, "int32", step * scale, 0, bias)
+        wide = self.network.grid_of(layer.sources[0]).bits > 8
+        sums = "int64" if wide else "int32"
+        biases = self.file.tensor(bias.shape, sums, step * scale, 0, bias)
         fused = {"fusedActivationFunction": _fused(layer)}
         if layer.kind == "dense":
             self.file.operator("FULLY_CONNECTED", [x, held, biases], [y], **fused)
