@@ -106,7 +106,7 @@ def executed(model: Any, images: Any) -> dict[str, Any]:
 
 def layers() -> list[Figure]:
     """Single layers over widths, signs, granularity, roundings, operators and scales."""
-    from intaglio.tests.frontend.qonnx_cases import ROUNDINGS, Layer, compare
+    from tests.frontend.qonnx_cases import ROUNDINGS, Layer, compare
 
     totals: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     grid = product(BITS, FLAGS, FLAGS, ROUNDINGS, ("Conv", "MatMul"), FLAGS)
@@ -132,7 +132,7 @@ def layers() -> list[Figure]:
 
 def line_4() -> list[Figure]:
     """Brevitas: one grid through three routes, and every kind of layer."""
-    from intaglio.tests.frontend.brevitas_cases import ROUTES, compare, expressible
+    from tests.frontend.brevitas_cases import ROUTES, compare, expressible
 
     totals: dict[str, Counter[str]] = {route: Counter() for route in ROUTES}
     with warnings.catch_warnings():
@@ -161,7 +161,7 @@ def routed(route: str, total: Counter[str]) -> list[Figure]:
 
 def cases() -> Iterator[Any]:
     """Convolutions over the grid, then every other layer at 4 bits."""
-    from intaglio.tests.frontend.brevitas_cases import LAYERS, ROUNDINGS, Case
+    from tests.frontend.brevitas_cases import LAYERS, ROUNDINGS, Case
 
     for bits, signed, per_channel, rounding, powers in product(
         BITS, FLAGS, FLAGS, ROUNDINGS, FLAGS

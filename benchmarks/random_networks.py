@@ -25,11 +25,11 @@ from report import Figure, show
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from intaglio.tests.networks.build import build
-from intaglio.tests.networks.check import Tally
-from intaglio.tests.networks.dialects import TRIALS, check
-from intaglio.tests.networks.spec import Wishes
-from intaglio.tests.networks.wishes import LEAST, wishes
+from tests.networks.build import build
+from tests.networks.check import Tally
+from tests.networks.dialects import TRIALS, check
+from tests.networks.spec import Wishes
+from tests.networks.wishes import LEAST, wishes
 
 BLOCK = 25
 TURNS = (
@@ -80,7 +80,7 @@ def run_block(run: Run, name: str, number: int) -> None:
     except Exception:
         drawn, error = failing[-1]
         wanted = tuple(wish for wish in drawn if wish[0] != "none")
-        call = f"from intaglio.tests.networks.dialects import check\ncheck({name!r}, {wanted})"
+        call = f"from tests.networks.dialects import check\ncheck({name!r}, {wanted})"
         run.failures.append(f"{type(error).__name__}: {error}\n{call}")
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # some figures are those of cases that tests draw, too
 Sense = Literal[">=", "<=", "=="]
 
 

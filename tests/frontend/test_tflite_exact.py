@@ -9,8 +9,8 @@ pytest.importorskip("ai_edge_litert", reason="LiteRT's schema writes the files")
 from intaglio.errors import PassError
 from intaglio.frontend.tflite.importer import import_tflite
 from intaglio.ir.ops_quant import Dequantize, Quantize
-from intaglio.tests.networks.check import check_stages, staged
 
+from ..networks.check import check_stages, staged
 from . import tflite_cases, tflite_wide_cases
 from .tflite_models import Written, litert
 

@@ -8,7 +8,8 @@ from intaglio.ir.evaluate import evaluate
 pytest.importorskip("ai_edge_litert", reason="the arithmetic is LiteRT's")
 
 from intaglio.frontend.tflite.importer import import_tflite
-from intaglio.tests.frontend.tflite_models import NONE, Written, litert
+
+from .tflite_models import NONE, Written, litert
 
 EVERY = np.arange(-128, 128).astype(np.int8).reshape(1, 4, 8, 8)
 

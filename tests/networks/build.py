@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from intaglio.tests.networks.kinds import MOST_ELEMENTS, Rng, chance, draw, pick
-from intaglio.tests.networks.reals import value_of
-from intaglio.tests.networks.spec import (
+from .kinds import MOST_ELEMENTS, Rng, chance, draw, pick
+from .reals import value_of
+from .spec import (
     MOVES,
     Array,
     Dialect,

@@ -15,10 +15,11 @@ from intaglio import compile as compile_network
 from intaglio.ir.evaluate import evaluate, walk
 from intaglio.ir.graph import Graph
 from intaglio.passes.pipeline import PassRun
-from intaglio.tests.networks import rational
-from intaglio.tests.networks.exact import Value, walk_exactly
-from intaglio.tests.networks.rational import Array, Rational
-from intaglio.tests.networks.spec import Network
+
+from . import rational
+from .exact import Value, walk_exactly
+from .rational import Array, Rational
+from .spec import Network
 
 SAMPLES = 3
 

@@ -11,8 +11,9 @@ import numpy as np
 from intaglio.errors import IntaglioError
 from intaglio.ir.evaluate import walk
 from intaglio.ir.graph import Graph
-from intaglio.tests.networks.build import build
-from intaglio.tests.networks.check import (
+
+from .build import build
+from .check import (
     SAMPLES,
     Stages,
     Tally,
@@ -22,10 +23,10 @@ from intaglio.tests.networks.check import (
     must_equal,
     staged,
 )
-from intaglio.tests.networks.executors import litert_codes, onnxruntime_codes, qonnx_values
-from intaglio.tests.networks.float_check import compare_floats
-from intaglio.tests.networks.rational import Array
-from intaglio.tests.networks.spec import Dialect, Network, Wishes
+from .executors import litert_codes, onnxruntime_codes, qonnx_values
+from .float_check import compare_floats
+from .rational import Array
+from .spec import Dialect, Network, Wishes
 
 REFUSALS = (
     "onnxruntime adds the",
@@ -46,7 +47,8 @@ UNFIT = ("parameter out of computation range", "failed to prepare")
 
 def _qdq(network: Network) -> Tally:
     from intaglio.frontend.onnx.importer import import_onnx
-    from intaglio.tests.networks.emit_qdq import emit_qdq
+
+    from .emit_qdq import emit_qdq
 
     stages = staged(import_onnx(emit_qdq(network)))
     return check_stages(stages, input_codes(network))
@@ -55,7 +57,8 @@ def _qdq(network: Network) -> Tally:
 def _float(network: Network) -> Tally:
     """Calibrated with bit widths that depend on the network."""
     from intaglio.frontend.onnx.importer import import_onnx
-    from intaglio.tests.networks.emit_float import data_for, emit_float
+
+    from .emit_float import data_for, emit_float
 
     number = len(network.layers)
     bits = {"weight_bits": (8, 8, 4, 5)[number % 4], "activation_bits": (8, 8, 8, 6, 4)[number % 5]}
@@ -69,7 +72,8 @@ def _float(network: Network) -> Tally:
 
 def _qoperator(network: Network) -> Tally:
     from intaglio.frontend.onnx.importer import import_onnx
-    from intaglio.tests.networks.emit_qoperator import emit_qoperator
+
+    from .emit_qoperator import emit_qoperator
 
     model = emit_qoperator(network)
     stages = staged(import_onnx(model))
@@ -81,7 +85,8 @@ def _qoperator(network: Network) -> Tally:
 
 def _tflite(network: Network) -> Tally:
     from intaglio.frontend.tflite.importer import import_tflite
-    from intaglio.tests.networks.emit_tflite import emit_tflite, file_order
+
+    from .emit_tflite import emit_tflite, file_order
 
     model = emit_tflite(network)
     stages = staged(import_tflite(model))
@@ -94,8 +99,9 @@ def _tflite(network: Network) -> Tally:
 def _xnnpack(network: Network) -> Tally:
     """The outputs only: the runtime keeps nothing else."""
     from intaglio.frontend.tflite.importer import import_tflite
-    from intaglio.tests.frontend.tflite_models import litert
-    from intaglio.tests.networks.emit_tflite import emit_tflite, file_order
+
+    from ..frontend.tflite_models import litert
+    from .emit_tflite import emit_tflite, file_order
 
     model = emit_tflite(network)
     stages = staged(import_tflite(model, semantics="xnnpack"))
@@ -109,7 +115,8 @@ def _xnnpack(network: Network) -> Tally:
 
 def _qonnx(network: Network) -> Tally:
     from intaglio.frontend.onnx.importer import import_onnx
-    from intaglio.tests.networks.emit_qonnx import emit_qonnx
+
+    from .emit_qonnx import emit_qonnx
 
     model = emit_qonnx(network, SAMPLES)
     stages = staged(import_onnx(model))
@@ -126,7 +133,8 @@ def _brevitas(network: Network) -> Tally:
     import torch
 
     from intaglio.frontend.torch.importer import import_torch
-    from intaglio.tests.networks.emit_brevitas import emit_brevitas, observed
+
+    from .emit_brevitas import emit_brevitas, observed
 
     module, (first,) = emit_brevitas(network), input_codes(network).values()
     x = real_input(network, first)
@@ -195,7 +203,7 @@ class Trial:
 
     @property
     def dialect(self) -> Dialect:
-        module = import_module(f"intaglio.tests.networks.{self.emitter}")
+        module = import_module(f".{self.emitter}", __package__)
         found: Dialect = getattr(module, self.constant)
         return found
 

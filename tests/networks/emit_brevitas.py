@@ -11,8 +11,8 @@ from brevitas import quant
 from torch import nn
 from torch.nn import functional
 
-from intaglio.tests.networks.reals import CLIP
-from intaglio.tests.networks.spec import Array, Dialect, Grid, Layer, Network
+from .reals import CLIP
+from .spec import Array, Dialect, Grid, Layer, Network
 
 DIALECT = Dialect(
     "brevitas",

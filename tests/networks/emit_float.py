@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from intaglio.tests.networks.onnx_real import Model, emit, real_input
-from intaglio.tests.networks.rational import Array
-from intaglio.tests.networks.spec import MOVES, UNARY, Dialect, Network
+from .onnx_real import Model, emit, real_input
+from .rational import Array
+from .spec import MOVES, UNARY, Dialect, Network
 
 DIALECT = Dialect(
     "float",

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from intaglio.tests.networks.onnx_real import Model, emit, real_input
-from intaglio.tests.networks.spec import MOVES, UNARY, Dialect, Grid, Layer, Network, Weight
+from .onnx_real import Model, emit, real_input
+from .spec import MOVES, UNARY, Dialect, Grid, Layer, Network, Weight
 
 DIALECT = Dialect(
     "qdq",

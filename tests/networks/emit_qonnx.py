@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from intaglio.tests.networks.onnx_real import Model, emit
-from intaglio.tests.networks.spec import MOVES, UNARY, Dialect, Grid, Layer, Network, Weight
+from .onnx_real import Model, emit
+from .spec import MOVES, UNARY, Dialect, Grid, Layer, Network, Weight
 
 DOMAIN = "qonnx.custom_op.general"
 ROUNDINGS = ("ROUND",) * 6 + ("CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from intaglio.tests.networks.onnx_real import Model, move, window
-from intaglio.tests.networks.spec import MOVES, Array, Dialect, Grid, Layer, Network, Weight
+from .onnx_real import Model, move, window
+from .spec import MOVES, Array, Dialect, Grid, Layer, Network, Weight
 
 MICROSOFT = "com.microsoft"
 _KEEPS = tuple(kind for kind in MOVES if kind != "global_max")

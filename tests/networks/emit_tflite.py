@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from intaglio.tests.frontend.tflite_models import NONE, RELU, RELU6, SAME, VALID, Written
-from intaglio.tests.networks.spec import Array, Dialect, Grid, Layer, Network, Shape
+from ..frontend.tflite_models import NONE, RELU, RELU6, SAME, VALID, Written
+from .spec import Array, Dialect, Grid, Layer, Network, Shape
 
 _KEEPS = ("max_pool", "average_pool", "resize", "pad", "reshape", "flatten", "transpose", "slice")
 _SHARES = Grid(1 / 256, -128, 8, True)

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from intaglio.ir.graph import Graph, Node
-from intaglio.tests.networks import rational
-from intaglio.tests.networks.rational import Array, Rational
+
+from . import rational
+from .rational import Array, Rational
 
 Value = Array | Rational
 """Codes, or reals."""

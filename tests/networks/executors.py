@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from intaglio.tests.networks.rational import Array
+from .rational import Array
 
 
 def onnxruntime_codes(model: onnx.ModelProto, inputs: dict[str, Array]) -> dict[str, Array]:
@@ -32,7 +32,7 @@ def onnxruntime_codes(model: onnx.ModelProto, inputs: dict[str, Array]) -> dict[
 
 def litert_codes(model: bytes, codes: Array) -> dict[str, Array]:
     """Every tensor of a TFLite model by LiteRT's reference kernels, sample by sample."""
-    from intaglio.tests.frontend.tflite_models import interpreter
+    from ..frontend.tflite_models import interpreter
 
     made = interpreter(model, "tflite")
     (entry,) = made.get_input_details()

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from intaglio.ir.graph import Graph, Node
-from intaglio.tests.networks.check import Tally
-from intaglio.tests.networks.exact import Value, walk_exactly
-from intaglio.tests.networks.rational import Array, Rational
+
+from .check import Tally
+from .exact import Value, walk_exactly
+from .rational import Array, Rational
 
 NEAR = 2.0**-9
 """Of a code: what sums of float32 products of codes are off by at most, as far as seen and proved

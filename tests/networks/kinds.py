@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from intaglio.tests.networks.spec import Dialect, Shape
+from .spec import Dialect, Shape
 
 Rng = np.random.Generator
 Drawn = tuple[Shape, dict[str, Any]]

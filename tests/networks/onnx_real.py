@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from intaglio.tests.networks.reals import CLIP
-from intaglio.tests.networks.spec import Array, Layer, Network
+from .reals import CLIP
+from .spec import Array, Layer, Network
 
 PLAIN = {
     "add": "Add",

@@ -7,7 +7,8 @@ import numpy as np
 from intaglio.ir.ops_linear import Conv
 from intaglio.ir.ops_pointwise import UNARY
 from intaglio.ir.ops_pool import AveragePool, MaxPool
-from intaglio.tests.networks.spec import Array, Layer
+
+from .spec import Array, Layer
 
 CLIP = (-1.0, 3.0)
 RESCALED = ("hard_sigmoid",)

@@ -13,8 +13,9 @@ from intaglio.ir.evaluate import walk
 from intaglio.ir.graph import Graph, Node
 from intaglio.ir.numeric import ROUNDINGS, int_type, round_real
 from intaglio.ir.tensor import Tensor
-from intaglio.tests.networks.build import build
-from intaglio.tests.networks.check import (
+
+from .build import build
+from .check import (
     Stages,
     Tally,
     check_meaning,
@@ -22,10 +23,10 @@ from intaglio.tests.networks.check import (
     same_outputs,
     staged,
 )
-from intaglio.tests.networks.dialects import TRIALS, check
-from intaglio.tests.networks.emit_qdq import emit_qdq
-from intaglio.tests.networks.rational import Array, Rational, round_ratio
-from intaglio.tests.networks.wishes import wishes, wishes_of
+from .dialects import TRIALS, check
+from .emit_qdq import emit_qdq
+from .rational import Array, Rational, round_ratio
+from .wishes import wishes, wishes_of
 
 COUNTS = {"qdq": 6, "float": 2, "brevitas": 1}
 """How many networks of a dialect, if not 4."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from intaglio.tests.networks.spec import Dialect, Wishes
+from .spec import Dialect, Wishes
 
 LEAST, MOST = 10, 40
 SHARES = {"conv": 5, "add": 4, "concat": 3, "dense": 3, "mul": 2, "flatten": 1}

@@ -13,7 +13,8 @@ from intaglio.ir.ops_linear import Conv
 from intaglio.ir.ops_pointwise import Add
 from intaglio.ir.ops_quant import Dequantize, Quantize
 from intaglio.ir.tensor import BATCH, Tensor, TensorType, real
-from intaglio.tests.networks.check import check_stages, staged
+
+from ..networks.check import check_stages, staged
 
 TERNARY = int_type(2)
 
