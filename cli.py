@@ -23,7 +23,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Model = Annotated[Path, typer.Argument(metavar="NET.onnx", show_default=False)]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="An .onnx or .tflite file.", show_default=False)
+]
 Blob = Annotated[Path, typer.Argument(metavar="NET.intg", show_default=False)]
 X = Annotated[Path | None, typer.Argument(metavar="[X.npy|X.npz]", help="Inputs: reals or codes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
