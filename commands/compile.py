@@ -10,7 +10,8 @@ from typing import Any
 from .. import api
 from ..backends.summary import layers, sizes
 from ..errors import UsageError
-from ..frontend.compare import Comparison, NoExecutorError, compare_onnx, compare_tflite
+from ..frontend.compare import Comparison, compare_onnx, compare_tflite
+from ..frontend.executor import NoExecutorError
 from ..ir.graph import Graph
 from ..ir.numeric import Array
 from ..ir.text import to_text

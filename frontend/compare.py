@@ -13,12 +13,9 @@ from ..errors import MismatchError
 from ..ir.evaluate import evaluate
 from ..ir.graph import Graph
 from ..ir.numeric import Array, NumericType
+from .executor import NoExecutorError
 
 Inputs = Mapping[str, Array]
-
-
-class NoExecutorError(Exception):
-    """Why there is no executor to compare a model with."""
 
 
 @dataclass(frozen=True, slots=True)

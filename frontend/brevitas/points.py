@@ -15,7 +15,7 @@ import numpy as np
 from ...errors import ImportModelError
 from ...ir.numeric import Array, Rounding
 from ..emit.quant import Grid
-from ..torch.export import as_array
+from ..torch.tensors import as_array
 
 ROUNDING: dict[str, Rounding] = {
     "RoundSte": "half_even",

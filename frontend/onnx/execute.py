@@ -17,7 +17,7 @@ import onnx
 from onnx import helper
 
 from ...ir.numeric import Array
-from ..compare import NoExecutorError
+from ..executor import NoExecutorError
 from ..qonnx.quant import DOMAINS
 from .read import read_model
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...ir.numeric import Array
-from .export import as_array, import_module
+from .export import import_module
+from .tensors import as_array
 
 
 def execute(module: Any, inputs: Sequence[Array]) -> tuple[str, list[Array]]:

@@ -12,6 +12,7 @@ from ...errors import ImportModelError, UsageError
 from ...ir.numeric import Array
 from ...ir.ops_layout import Ints
 from ..emit.site import Constant
+from .tensors import as_array
 
 if TYPE_CHECKING:
     from ..brevitas.points import Point
@@ -219,15 +220,6 @@ def _needed(outputs: tuple[Any, ...]) -> tuple[Any, ...]:
             waiting += node.all_input_nodes
     calls = [node for node in found if node.op == "call_function"]
     return tuple(sorted(calls))
-
-
-def as_array(tensor: Any) -> Array:
-    """The elements of a tensor; halves become float32."""
-    plain = tensor.detach().cpu()
-    if plain.is_floating_point() and plain.element_size() < 4:
-        plain = plain.float()
-    array: Array = plain.numpy()
-    return array
 
 
 def evaluate(call: Any, name: str, given: list[Any], named: dict[str, Any]) -> Any:
