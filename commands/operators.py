@@ -53,6 +53,14 @@ def _tflite() -> Iterator[Supported]:
         yield Supported(name, attributes, LIMITS.get(name, ""))
 
 
+def _brevitas() -> Iterator[Supported]:
+    from ..frontend.brevitas.points import ROUNDING
+
+    limits = "1 to 32 bits, per tensor or per channel; constant scales; operators as for torch"
+    for what in ("activation quantizer", "weight quantizer", "bias quantizer", "truncation"):
+        yield Supported(what, tuple(ROUNDING), limits)
+
+
 def _torch() -> Iterator[Supported]:
     from ..frontend.torch.importer import TRANSLATORS
 
@@ -64,6 +72,7 @@ DIALECTS: dict[str, tuple[str, Callable[[], Iterator[Supported]]]] = {
     "onnx": ("ONNX, float, QDQ and QOperator", _onnx),
     "com.microsoft": ("onnxruntime's quantized operators", _microsoft),
     "qonnx": ("QONNX", _qonnx),
+    "brevitas": ("Brevitas modules, read directly", _brevitas),
     "tflite": ("TFLite, int8 and int16x8", _tflite),
     "torch": ("torch.export of a torch.nn.Module", _torch),
 }

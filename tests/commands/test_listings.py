@@ -19,6 +19,8 @@ def test_ops_lists_what_each_importer_supports(here: Path, call: Call) -> None:
     assert names["com.microsoft"] == sorted(MICROSOFT)
     assert names["qonnx"] == sorted(QONNX)
     assert names["tflite"] == sorted(TFLITE)
+    assert names["brevitas"][0] == "activation quantizer"
+    assert "DPURoundSte" in found["brevitas"][0]["attributes"]
     assert {"operator": "aten.relu", "attributes": ["self"], "limits": ""} in found["torch"]
 
 
