@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from .ir.float_sum import ONE_PATTERN
 from .ir.interval import Fact, Interval
 from .ir.numeric import BIPOLAR, INT32, TERNARY, Array, NumericType, int_type, narrowest
 from .ir.op import Op
@@ -22,7 +23,7 @@ from .ir.ops_pointwise import Add
 from .ir.ops_pool import MaxPool, SumPool
 from .ir.ops_product import MatMul, Multiply
 from .ir.ops_quant import Lookup, Requantize, Threshold
-from .ir.ops_softmax import FLOAT, FRACTION_BITS, MAX_BITS, NEWTON, TABLE, Softmax
+from .ir.ops_softmax import FLOAT, FRACTION_BITS, MAX_BITS, NEWTON, RECIPROCAL, TABLE, Softmax
 from .ir.reciprocal_table import LARGEST, SHARE_BITS
 from .ir.tensor import BATCH, Tensor, TensorType
 
@@ -280,6 +281,10 @@ def _softmax(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
         table = _between(draw, 0, LARGEST, entries).array.copy()
         table[0] = draw(st.integers(1 << 14, LARGEST))
         return Softmax(axis, SHARE_BITS, TABLE), (Tensor(table, narrowest(0, LARGEST)),)
+    if draw(st.booleans()):
+        patterns = _between(draw, 0, ONE_PATTERN, entries).array.copy()
+        patterns[0] = ONE_PATTERN
+        return Softmax(axis, min(bits, FRACTION_BITS), RECIPROCAL), (Tensor(patterns, INT32),)
     most = INT32.hi // x.sample_shape[axis - 1]
     table = _between(draw, 0, draw(st.integers(1, most)), entries).array
     descending = np.sort(table)[::-1].copy()

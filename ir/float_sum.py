@@ -11,10 +11,12 @@ import numpy as np
 from .numeric import Array
 
 FRACTION = 23
+ONE_PATTERN = 0x3F800000
 LARGEST = 0x7F7FFFFF
 """The pattern of the greatest finite float32."""
 _GUARD = 26  # bits below the last one of the greater summand; the lowest stands for all below it
 _BIAS = 150
+_QUOTIENT = 50  # bits of a reciprocal before it is rounded, more than twice those of a mantissa
 
 
 def split(patterns: Array) -> tuple[Array, Array]:
@@ -31,12 +33,24 @@ def added(m: Array, e: Array, n: Array, f: Array) -> tuple[Array, Array]:
     below = np.minimum(np.where(n > 0, e - f, 0), 2 * _GUARD)
     low = n << _GUARD
     low = (low >> below) | ((low & ((np.int64(1) << below) - 1)) > 0)
-    total = (m << _GUARD) + low
-    drop = np.maximum(np.frexp(total.astype(np.float64))[1] - (FRACTION + 1), 0)  # total < 2**53
+    whole, drop = rounded((m << _GUARD) + low)
+    return whole, e - _GUARD + drop
+
+
+def rounded(total: Array) -> tuple[Array, Array]:
+    """``total``, 0..2**53 - 1, as a mantissa of 24 bits, half to even, and the bits dropped."""
+    drop = np.maximum(np.frexp(total.astype(np.float64))[1] - (FRACTION + 1), 0)
     whole, rest = total >> drop, total & ((np.int64(1) << drop) - 1)
     half = np.where(drop > 0, np.int64(1) << np.maximum(drop - 1, 0), 1)
-    whole = whole + ((rest > half) | ((rest == half) & (whole & 1 == 1)))
-    return whole, e - _GUARD + drop
+    return whole + ((rest > half) | ((rest == half) & (whole & 1 == 1))), drop
+
+
+def sum_in_order(mantissas: Array, exponents: Array) -> tuple[Array, Array]:
+    """Sums along the last axis, each rounded to float32, one element after the other."""
+    m, e = mantissas[..., 0], exponents[..., 0]
+    for index in range(1, mantissas.shape[-1]):
+        m, e = added(m, e, mantissas[..., index], exponents[..., index])
+    return m, e
 
 
 def float_shares(patterns: Array, axis: int, bits: int) -> Array:
@@ -46,12 +60,29 @@ def float_shares(patterns: Array, axis: int, bits: int) -> Array:
     rounded to float32.
     """
     mantissas, exponents = split(np.moveaxis(patterns.astype(np.int64), axis, -1))
-    m, e = mantissas[..., 0], exponents[..., 0]
-    for index in range(1, mantissas.shape[-1]):
-        m, e = added(m, e, mantissas[..., index], exponents[..., index])
+    m, e = sum_in_order(mantissas, exponents)
     shift = exponents - e[..., None] + bits
     above = mantissas << np.clip(shift, 0, 2 * _GUARD)  # far up only below 2**-126: no overflow
     below = m[..., None] << np.clip(-shift, 0, _GUARD)
     whole, rest = above // below, above % below
     rounded = whole + ((2 * rest > below) | ((2 * rest == below) & (whole & 1 == 1)))
     return np.moveaxis(rounded, -1, axis)
+
+
+def reciprocal_shares(patterns: Array, axis: int, bits: int) -> Array:
+    """``x * (1 / (2**-bits * sum(x)))`` along ``axis``, rounded half up to an integer.
+
+    ``patterns`` int64 of float32 numbers x from 0 to 1, the greatest 1; sums, quotient and product
+    are each rounded to float32, half to even.
+    Source: tensorflow/lite/kernels/internal/optimized/optimized_ops.h, Softmax of int8.
+    """
+    mantissas, exponents = split(np.moveaxis(patterns.astype(np.int64), axis, -1))
+    m, e = sum_in_order(mantissas, exponents)
+    quotient = (np.int64(1) << _QUOTIENT) // m
+    sticky = ((np.int64(1) << _QUOTIENT) % m > 0).astype(np.int64)
+    inverse, drop = rounded(2 * quotient + sticky)
+    place = bits - e - _QUOTIENT - 1 + drop
+    whole, drop = rounded(mantissas * inverse[..., None])
+    below = np.clip(-(exponents + place[..., None] + drop), 1, _GUARD + FRACTION)
+    shares = (whole + (np.int64(1) << (below - 1))) >> below
+    return np.moveaxis(shares, -1, axis)

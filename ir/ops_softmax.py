@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from .fixed_point import ONE, SUM_BITS, softmax_shares
-from .float_sum import LARGEST, float_shares
+from .float_sum import LARGEST, ONE_PATTERN, float_shares, reciprocal_shares
 from .interval import Fact, Interval
 from .numeric import FLOAT32, INT32, Array
 from .op import Op, Work
@@ -20,9 +20,9 @@ from .tensor import TensorType
 
 FRACTION_BITS = 16
 """Integer results are shares of 2**16 unless the op says otherwise."""
-EXACT, NEWTON, FLOAT, TABLE = 0, 1, 2, 3
+EXACT, NEWTON, FLOAT, TABLE, RECIPROCAL = 0, 1, 2, 3, 4
 """Rules of division: rounded once; TFLite's fixed-point reciprocal; onnxruntime's float32 sum;
-TFLite's table of reciprocals for 16 bits.
+TFLite's table of reciprocals for 16 bits; its float32 reciprocal of a sum.
 """
 MAX_BITS = 30
 _BITS = {
@@ -30,6 +30,7 @@ _BITS = {
     NEWTON: (1, MAX_BITS),
     FLOAT: (1, FRACTION_BITS),
     TABLE: (SHARE_BITS, SHARE_BITS),
+    RECIPROCAL: (1, FRACTION_BITS),
 }
 """The least and greatest number of bits of each rule."""
 
@@ -43,8 +44,9 @@ class Softmax(Op):
     ``division`` 0: ``2**bits * e / sum(e)``, rounded once, half up. ``division`` 1: e is Q0.31 and
     the quotient TFLite's (``fixed_point.softmax_shares``). ``division`` 2: entries are the bits of
     float32 numbers, added in order (``float_sum.float_shares``). ``division`` 3: e is Q0.15, the
-    quotient TFLite's for 15 bits (``reciprocal_table.table_shares``). Entries are not negative, the
-    first is positive.
+    quotient TFLite's for 15 bits (``reciprocal_table.table_shares``). ``division`` 4: bits of
+    float32 numbers from 1 down, multiplied by the float32 reciprocal of their sum
+    (``float_sum.reciprocal_shares``). Entries are not negative, the first is positive.
     """
 
     name: ClassVar[str] = "softmax"
@@ -77,6 +79,8 @@ class Softmax(Op):
             return float_shares(powers, self.axis, self.bits)
         if self.division == TABLE:
             return table_shares(powers, self.axis)
+        if self.division == RECIPROCAL:
+            return reciprocal_shares(powers, self.axis, self.bits)
         total = powers.sum(axis=self.axis, keepdims=True)
         return ((powers << (self.bits + 1)) + total) // (2 * total)
 
@@ -86,13 +90,16 @@ class Softmax(Op):
     def sums_fit(self, x: TensorType, table: Array) -> bool:
         """Whether every sum of entries is positive and fits int32; by TFLite's at least 1/2.
 
-        Of float32 numbers: whether it is positive and finite.
+        Of float32 numbers: whether it is positive and finite; of those with a reciprocal, whether
+        they begin with 1, the greatest.
         """
         longest = x.sample_shape[self.axis - 1]
         if self.division == FLOAT:
             legal = 0 <= table.min() <= table.max() <= LARGEST and table[0] > 0
             reals = np.asarray(table.max(initial=0), np.int32).view(np.float32)
             return bool(legal and float(reals) * longest < 2.0**127)
+        if self.division == RECIPROCAL:
+            return bool(table.min() >= 0 and table.max() == table[0] == ONE_PATTERN)
         most, least = int(table.max()), 0
         if self.division == NEWTON:
             most, least = (most + (1 << (SUM_BITS - 1))) >> SUM_BITS, ONE >> 1

@@ -9,7 +9,7 @@ import numpy as np
 from ..ir.fixed_point import softmax_shares
 from ..ir.layout import from_storage
 from ..ir.numeric import Array
-from ..ir.ops_softmax import EXACT, FLOAT, NEWTON, TABLE, Softmax
+from ..ir.ops_softmax import EXACT, FLOAT, NEWTON, RECIPROCAL, TABLE, Softmax
 from ..ir.reciprocal_table import table_shares
 from .kernel import Operands
 
@@ -40,9 +40,19 @@ def _float(powers: Array, axis: int, bits: int) -> Array:
     return shares
 
 
+def _reciprocal(powers: Array, axis: int, bits: int) -> Array:
+    """``float_sum.reciprocal_shares`` by the float32 arithmetic of the machine."""
+    reals = powers.astype(np.int32).view(np.float32)
+    total = np.add.accumulate(reals, axis=axis, dtype=np.float32)
+    last = np.take(total, [-1], axis=axis) * np.float32(2.0**-bits)
+    shares: Array = np.floor((reals * (np.float32(1) / last)).astype(np.float64) + 0.5)
+    return shares
+
+
 DIVISIONS: dict[int, Callable[[Array, int, int], Array]] = {
     EXACT: _exact,
     NEWTON: softmax_shares,
     FLOAT: _float,
+    RECIPROCAL: _reciprocal,
     TABLE: lambda powers, axis, _bits: table_shares(powers, axis),
 }

@@ -13,12 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from ...ir.numeric import Array
-from ...ir.ops_softmax import EXACT
+from ...ir.ops_softmax import RECIPROCAL
 from .dialect import Codes, Linear, Pairs
 from .model import Tensor
 from .reference import RELUS, TFLITE, all_codes
-
-SUM_BITS = 30
 
 
 def _rounded(x: Array) -> Array:
@@ -140,15 +138,10 @@ def bounds(function: int, y: Tensor) -> tuple[int, int]:
 
 
 def softmax(x: Tensor, beta: float, length: int) -> tuple[Array, int]:
-    """Exponentials of 30 bits less those of the sum, and one exact division.
-
-    The optimized kernel computes in float32: it differs where a share is within about 2^-20 of a
-    rounding edge.
-    """
-    scale = float(x.scale * np.float32(beta))
-    bits = SUM_BITS - (length - 1).bit_length()
-    powers = np.exp(-scale * np.arange(1 << x.dtype.bits))
-    return np.rint(powers * (1 << bits)).astype(np.int64), EXACT
+    """The optimized kernel's exponentials as float32 numbers, and its reciprocal of their sum."""
+    steps = -(x.scale * np.float32(beta)) * np.arange(1 << x.dtype.bits, dtype=np.float32)
+    powers = np.exp(steps.astype(np.float64)).astype(np.float32)
+    return powers.view(np.int32).astype(np.int64), RECIPROCAL
 
 
 def interpolate(

@@ -4,8 +4,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intaglio.ir.float_sum import LARGEST, added, float_shares, split
-from intaglio.ir.ops_softmax import FLOAT, Softmax
+from intaglio.ir.float_sum import (
+    LARGEST,
+    ONE_PATTERN,
+    added,
+    float_shares,
+    reciprocal_shares,
+    split,
+)
+from intaglio.ir.ops_softmax import FLOAT, RECIPROCAL, Softmax
 from intaglio.ir.tensor import TensorType
 
 PATTERNS = st.one_of(
@@ -41,3 +48,21 @@ def test_sums_must_stay_finite():
     assert not op.sums_fit(x, np.array([LARGEST, 0]))
     assert not op.sums_fit(x, np.array([LARGEST + 1, 0]))
     assert not op.sums_fit(x, np.array([0, 5]))
+
+
+@given(st.lists(st.integers(0, ONE_PATTERN), max_size=12), st.integers(1, 16))
+def test_shares_by_a_reciprocal_are_those_of_the_machine(patterns, bits):
+    reals = np.array([ONE_PATTERN, *patterns], np.int32).view(np.float32)
+    total = np.float32(0)
+    for real in reals:
+        total = np.float32(total + real)
+    products = reals * (np.float32(1) / (total * np.float32(2.0**-bits)))
+    found = reciprocal_shares(np.array([[ONE_PATTERN, *patterns]]), 1, bits)[0]
+    assert found.tolist() == np.floor(products.astype(float) + 0.5).tolist()
+
+
+def test_a_reciprocal_needs_a_first_exponential_of_one():
+    op, x = Softmax(1, 8, RECIPROCAL), TensorType(("n", 4))
+    assert op.sums_fit(x, np.array([ONE_PATTERN, 0]))
+    assert not op.sums_fit(x, np.array([ONE_PATTERN - 1, 0]))
+    assert not op.sums_fit(x, np.array([ONE_PATTERN, ONE_PATTERN + 1]))
