@@ -118,7 +118,8 @@ def refuse(node: Node, why: str) -> PassError:
     return PassError(
         f"It {why}.",
         where=node.where,
-        fix="Quantize its operands, or replace it by operators that `intaglio ops` lists.",
+        fix="Quantize what it reads and what it gives, or stop before it with outputs "
+        "(--output-tensor).",
     )
 
 

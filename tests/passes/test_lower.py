@@ -163,7 +163,7 @@ def test_an_input_of_codes_is_taken_as_it_is():
     assert lowered.inputs[0].encoding == Encoding(0.5, 0)
 
 
-FIX = "Quantize its operands, or replace it by operators that `intaglio ops` lists."
+FIX = "Quantize what it reads and what it gives, or stop before it with outputs (--output-tensor)."
 
 
 @pytest.mark.parametrize(

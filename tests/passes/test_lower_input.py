@@ -21,7 +21,7 @@ from intaglio.passes.lower import Lower
 
 INT8 = int_type(8)
 X = (np.arange(-60, 60) / 16).astype(np.float32).reshape(20, 3, 2)
-FIX = "Quantize its operands, or replace it by operators that `intaglio ops` lists."
+FIX = "Quantize what it reads and what it gives, or stop before it with outputs (--output-tensor)."
 
 
 class Draft:

@@ -78,8 +78,8 @@ def test_a_table_of_too_many_pairs_is_refused_with_the_users_node():
     op = PairLookup(INT8, (-256, -128))
     graph = b.build((b.node("sum", op, x, y, held, origin="/add"),))
     message = (
-        "Node '/add' (pair_lookup): It would need a table of 131072 pairs of codes. Quantize its "
-        "operands, or replace it by operators that `intaglio ops` lists."
+        "Node '/add' (pair_lookup): It would need a table of 131072 pairs of codes. Quantize what "
+        "it reads and what it gives, or stop before it with outputs (--output-tensor)."
     )
     with pytest.raises(PassError, match=f"^{re.escape(message)}$"):
         lower(graph)

@@ -73,8 +73,8 @@ def test_zeros_that_no_code_stands_for_cannot_enter_a_layer(dtype, zero):
     y = b.rounded("y", b.node("conv", Conv(), padded, weight), int_type(8), 1.0)
     message = (
         f"Node '/pad' (pad): It puts 0 around codes of {dtype}, none of which stands for 0. (in "
-        "pass 'lower'; passes done: canonicalize) Quantize its operands, or replace it by operators "
-        "that `intaglio ops` lists."
+        "pass 'lower'; passes done: canonicalize) Quantize what it reads and what it gives, or stop "
+        "before it with outputs (--output-tensor)."
     )
     graph = b.build((y,))
     with pytest.raises(PassError, match=f"^{re.escape(message)}$"):
