@@ -10,6 +10,7 @@ whose node read the same codes, and its distance from a tie is measured.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -191,11 +192,12 @@ def traced(model: onnx.ModelProto, inputs: Mapping[str, Any], theirs: Arrays, to
 def measured(form: Format, count: int = IMAGES) -> Iterator[tuple[str, Count]]:
     """Each network with its counts over all options."""
     for source in sources():
-        total = Count()
-        for per_channel, signed in OPTIONS:
+        total, title = Count(), f"{source.name} {form}"
+        for number, (per_channel, signed) in enumerate(OPTIONS, 1):
+            print(f"{title}: {number} of {len(OPTIONS)} ...", file=sys.stderr, flush=True)
             model = quantized(source, form, per_channel=per_channel, signed=signed)
             total.add((qoperator if form == "QOperator" else qdq)(source, model, count))
-        yield source.name, total
+        yield title, total
 
 
 def qoperator_figures() -> list[Figure]:
