@@ -1,7 +1,8 @@
 """One form for many spellings of the same float network; every rule keeps the function.
 
 1. A node whose operands are all constants becomes a constant.
-2. Nodes that do nothing disappear: reshape, slice, transpose, pad or pool that keeps everything.
+2. Nodes that do nothing disappear: reshape, slice, transpose, pad or pool that keeps everything. A
+   transpose that moves only axes of size 1 is a reshape.
 3. ``relu(max_pool(x))`` becomes ``max_pool(relu(x))``; ``clip(0, inf)`` becomes ``relu``.
 4. ``affine`` after ``affine``, ``conv`` or ``dense`` is folded into it (BatchNorm).
 5. A zero ``pad`` of height and width before ``conv`` becomes its padding.
@@ -88,6 +89,17 @@ def drop_idle(r: Rewriter, node: Node) -> str | None:
         )
     )
     return r[x] if idle else None
+
+
+def still_transpose(r: Rewriter, node: Node) -> str | None:
+    """Rule 2, the second half."""
+    if not isinstance(node.op, Transpose):
+        return None
+    sizes = r.old.type_of(node.inputs[0]).shape
+    moved = [axis for axis in node.op.axes if sizes[axis] != 1]
+    if moved != sorted(moved) or list(node.op.axes) == sorted(node.op.axes):
+        return None
+    return r.copy(node, Reshape(node.type.sample_shape))
 
 
 def order_relu(r: Rewriter, node: Node) -> str | None:
@@ -278,6 +290,7 @@ def sole_producer(graph: Graph, name: str) -> Node | None:
 RULES = (
     fold_constants,
     drop_idle,
+    still_transpose,
     order_relu,
     fold_affine,
     fold_pad,
@@ -288,11 +301,12 @@ RULES = (
 )
 MOVES = (
     drop_idle,
+    still_transpose,
+    merge_moves,
     fold_pad,
     flatten_to_conv,
     spread_dense,
     sink_moves,
     sink_codes,
-    merge_moves,
 )
 """The rules for a graph that is quantized already."""
