@@ -20,6 +20,8 @@ from intaglio.api import compile as compile_
 
 SAMPLES = 1000
 BATCH = 100
+SEMANTICS = ("tflite", "xnnpack")
+SEEDS = range(1000, 1010)
 Array = NDArray[Any]
 
 
@@ -100,15 +102,44 @@ def compared(path: Path, semantics: str) -> list[Figure]:
     ]
 
 
+def single_operators(semantics: str) -> list[Figure]:
+    """The single operators that the tests draw, with other seeds, int8 and int16."""
+    from tests.frontend.tflite_cases import CASES
+    from tests.frontend.tflite_compare import codes_of
+    from tests.frontend.tflite_models import litert as outputs_of
+    from tests.frontend.tflite_wide_cases import CASES as WIDE_CASES
+
+    figures = []
+    for bits, cases in (("int8", CASES), ("int16x8", WIDE_CASES)):
+        models, codes, differing = 0, 0, 0
+        for draw in cases.values():
+            for seed in SEEDS:
+                model, inputs = draw(np.random.default_rng(seed))
+                _, found = codes_of(model, semantics, inputs)
+                expected = outputs_of(model, semantics, *inputs)
+                models += 1
+                codes += sum(wanted.size for wanted in expected)
+                pairs = zip(found, expected, strict=True)
+                differing += sum(int(np.count_nonzero(a != b)) for a, b in pairs)
+        label = f"{bits} operators, {semantics}"
+        figures += [
+            Figure(f"{label}: models of one", models, f"of {len(cases)} kinds"),
+            Figure(f"{label}: codes compared", codes),
+            Figure(f"{label}: codes that differ", differing, "", "==", 0),
+        ]
+    return figures
+
+
 def line_5() -> list[Figure]:
-    """Both models of MLPerf Tiny under both semantics."""
+    """Both models of MLPerf Tiny, and drawn single operators, under both semantics."""
     models = folder() / "models" / "mlperf_tiny"
-    return [
+    figures = [
         figure
         for name in ("pretrainedResnet_quant", "kws_ref_model")
-        for semantics in ("tflite", "xnnpack")
+        for semantics in SEMANTICS
         for figure in compared(models / f"{name}.tflite", semantics)
     ]
+    return figures + [each for semantics in SEMANTICS for each in single_operators(semantics)]
 
 
 if __name__ == "__main__":
