@@ -94,6 +94,12 @@ class Pipeline:
                 "The calibration data is empty.",
                 fix="Give at least one sample, better 100 to 1000 that look like real inputs.",
             )
+        for each in self.passes:
+            if each.needs_training and context.training is None:
+                raise DataError(
+                    f"Pass '{each.name}' trains, but there is no labelled data.",
+                    fix="Give images and labels: --train, or training=Training(...) in Python.",
+                )
         for index, each in enumerate(self.passes):
             start = time.perf_counter()
             after = self._run_one(index, graph, context, stages[index : index + 2])
@@ -187,7 +193,7 @@ def _pass_text(each: Pass) -> str:
     options = {}
     for field, (key, value) in zip(fields(each), asdict(each).items(), strict=True):
         default = field.default if field.default is not MISSING else None
-        if value != default:
+        if value != (asdict(default) if is_dataclass(default) else default):
             options[key] = value
     return each.name + (json.dumps(options) if options else "")
 
