@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ..errors import UsageError
@@ -29,7 +29,7 @@ class Admm(Pass):
     name: ClassVar[str] = "admm"
     stages: ClassVar[Mapping[Stage, Stage]] = {"float": "float"}
     needs_training: ClassVar[bool] = True
-    target: Target = Target()
+    target: Target = field(default_factory=Target)
     steps: int = 1
     epochs: int = 5
     retrain: int = 10
@@ -38,7 +38,7 @@ class Admm(Pass):
     every: int = 1
     tolerance: float = 0.0
     batch_norm: bool = False
-    optimizer: Optimizer = Optimizer()
+    optimizer: Optimizer = field(default_factory=Optimizer)
 
     def __post_init__(self) -> None:
         for what, value, least in (

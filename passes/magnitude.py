@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ..errors import UsageError
@@ -25,11 +25,11 @@ class Magnitude(Pass):
     name: ClassVar[str] = "magnitude"
     stages: ClassVar[Mapping[Stage, Stage]] = {"float": "float"}
     needs_training: ClassVar[bool] = True
-    target: Target = Target()
+    target: Target = field(default_factory=Target)
     gradual: int = 0
     retrain: int = 15
     batch_norm: bool = False
-    optimizer: Optimizer = Optimizer()
+    optimizer: Optimizer = field(default_factory=Optimizer)
 
     def __post_init__(self) -> None:
         for what, value in (("gradual", self.gradual), ("retrain", self.retrain)):

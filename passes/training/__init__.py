@@ -1,1 +1,1 @@
-"""Training passes at work: the graph as a torch module, and what trains it. torch lives here only."""
+"""Training passes at work: the graph as a torch module, and what trains it; torch lives here."""

@@ -21,7 +21,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a pass saves its state; nowhere without ``path``. ``key`` names pass, graph and data."""
+    """Where a pass saves its state, if at all; ``key`` names pass, graph and data."""
 
     path: Path | None
     key: str
