@@ -1,4 +1,4 @@
-"""The phases of the passes that prune."""
+"""The phases of the passes that train and prune."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from ...ir.graph import Graph
 from ..admm import Admm as AdmmPass
 from ..base import Context
 from ..magnitude import Magnitude
+from ..train import Train
 from .admm import Admm, Hard
 from .loop import Job, Phase, open_job, train
 from .magnitude import Gradual
@@ -41,7 +42,14 @@ def by_magnitude(options: Magnitude, graph: Graph, context: Context) -> Graph:
     return finished(job)
 
 
-def opened(options: AdmmPass | Magnitude, graph: Graph, context: Context) -> Job:
+def by_training(options: Train, graph: Graph, context: Context) -> Graph:
+    """The graph trained as it is."""
+    job = opened(options, graph, context)
+    train(job, [Phase("train", options.epochs, options.optimizer, Hard(lambda weights: {}))])
+    return finished(job)
+
+
+def opened(options: AdmmPass | Magnitude | Train, graph: Graph, context: Context) -> Job:
     """The job, with batch normalisation if asked for."""
     job = open_job(options, graph, context, options.optimizer.batch)
     if options.batch_norm:
