@@ -17,7 +17,6 @@ from ..errors import UsageError
 from ..ir.graph import Graph, Node
 from ..ir.numeric import Array
 from ..ir.ops_linear import Conv, Dense
-from .projections.allocate import global_magnitude, lamp
 from .projections.constraint import Constraint
 from .projections.sparse import (
     Blocks,
@@ -128,6 +127,8 @@ class Target:
         wanted = share or 1 / self.rate
         if self.allocate == "uniform":
             return {name: array.size * wanted for name, array in weights.items()}
+        from .projections.allocate import global_magnitude, lamp
+
         choose = global_magnitude if self.allocate == "global" else lamp
         return choose(weights, round(total * wanted))
 

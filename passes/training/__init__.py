@@ -1,1 +1,1 @@
-"""Training passes at work: the graph as a torch module, and what trains it; torch lives here."""
+"""Passes that train: graphs as differentiable torch modules. Only here do passes import torch."""
