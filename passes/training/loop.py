@@ -23,6 +23,7 @@ from .world import World, world
 CHECK_EVERY = 100
 """Steps between two looks at the loss: each look waits for the device."""
 Row = dict[str, Any]
+Masks = Sequence[tuple[Tensor, Tensor]]
 
 
 class Method(Protocol):
@@ -193,7 +194,7 @@ class Stepper:
         self._check(total)
         return float(self.job.world.total(total)) / max(steps * self.job.world.size, 1)
 
-    def step(self, x: Tensor, y: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
+    def step(self, x: Tensor, y: Tensor, masks: Masks) -> Tensor:
         """One step; its loss without the penalty."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.objective(self.shared, x, y)
@@ -203,8 +204,8 @@ class Stepper:
         if self.schedule is not None:
             self.schedule.step()
         with torch.no_grad():
-            for name, mask in masks.items():
-                self.job.module.weights[name].mul_(mask)
+            for weight, mask in masks:
+                weight.mul_(mask)
         self.phase.method.after_step()
         return loss.detach()
 
@@ -225,10 +226,10 @@ class Stepper:
             )
 
 
-def zero_masks(module: GraphModule) -> dict[str, Tensor]:
-    """Where the weights are not zero, for each layer that has zeros."""
-    masks = {name: weight.detach() != 0 for name, weight in module.weights.items()}
-    return {name: mask.float() for name, mask in masks.items() if not bool(mask.all())}
+def zero_masks(module: GraphModule) -> Masks:
+    """Each layer's weights that have zeros, and 1 where they have none."""
+    pairs = [(weight, weight.detach() != 0) for weight in module.weights.values()]
+    return [(weight, mask.float()) for weight, mask in pairs if not bool(mask.all())]
 
 
 def make_optimizer(module: GraphModule, options: Optimizer) -> torch.optim.Optimizer:
