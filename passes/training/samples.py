@@ -190,9 +190,12 @@ def _tensor(given: Any) -> Tensor:
             f"Training data gave {array.dtype} where numbers are expected.",
             fix="Give images as reals and labels as class numbers.",
         )
-    kinds = {"f": np.dtype(np.float32), "u": np.dtype(np.int64)}  # torch has not every width
-    kind = array.dtype if array.dtype == np.uint8 else kinds.get(array.dtype.kind, array.dtype)
-    return torch.from_numpy(array.astype(kind.newbyteorder("="), copy=not array.flags.writeable))
+    kind = array.dtype.newbyteorder("=")
+    if kind.kind == "f":
+        kind = np.dtype(np.float32)
+    elif kind.kind == "u" and kind.itemsize > 1:
+        kind = np.dtype(np.int64)
+    return torch.from_numpy(array.astype(kind, copy=not array.flags.writeable))
 
 
 def training_samples(graph: Graph, training: Training, batch: int, world: World) -> Samples:
