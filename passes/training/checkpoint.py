@@ -20,6 +20,8 @@ from .world import World
 
 State = dict[str, Any]
 VERSION = 1
+DIGEST = hashlib.sha256().digest_size
+"""Bytes in front of what torch wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,10 @@ class Checkpoint:
         if self.path is None or not self.path.exists() or not self.resume:
             return None
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            data = self.path.read_bytes()
+            if hashlib.sha256(data[DIGEST:]).digest() != data[:DIGEST]:
+                raise ValueError("its digest does not match")  # torch checks no checksum
+            state = torch.load(io.BytesIO(data[DIGEST:]), map_location="cpu", weights_only=True)
             known = state["version"] == VERSION and state["key"] == self.key
         except Exception as error:  # torch raises many kinds for a damaged file
             raise UsageError(
@@ -50,7 +55,8 @@ class Checkpoint:
         if self.path is not None:
             held = io.BytesIO()
             torch.save({"version": VERSION, "key": self.key, **state}, held)
-            _write(self.path, held.getvalue())
+            data = held.getvalue()
+            _write(self.path, hashlib.sha256(data).digest() + data)
 
     def write_log(self, rows: list[dict[str, Any]]) -> None:
         """One JSON line an epoch beside the checkpoint."""
