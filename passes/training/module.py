@@ -14,6 +14,7 @@ from ...ir import tensor as ir
 from ...ir.graph import Graph, Node
 from ...ir.ops_linear import Conv, Dense
 from ...ir.ops_pointwise import Affine, PRelu
+from .batch_norm import escape, fold_norms, normalize
 from .table import apply, check_trainable
 
 LEARNS = {Conv: (1, 2), Dense: (1, 2), Affine: (1, 2), PRelu: (1,)}
@@ -34,7 +35,8 @@ def to_torch(graph: Graph) -> GraphModule:
 class GraphModule(nn.Module):
     """The network of ``graph``: takes the inputs in order, or one dictionary of them by name.
 
-    Returns the output, or a dictionary by name when there are several.
+    Returns the output, or a dictionary by name when there are several. ``norms`` normalize what
+    layers compute: see ``batch_norm``.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -47,6 +49,7 @@ class GraphModule(nn.Module):
                 self.register_parameter(attribute(name), nn.Parameter(elements))
             else:
                 self.register_buffer(attribute(name), elements)
+        self.norms = nn.ModuleDict()
 
     @property
     def weights(self) -> dict[str, nn.Parameter]:
@@ -87,6 +90,8 @@ class GraphModule(nn.Module):
         for index, node in enumerate(self.graph.nodes):
             operands = [live[name] if name in live else self.constant(name) for name in node.inputs]
             result = apply(node.op, *operands)
+            if escape(node.name) in self.norms:
+                result = normalize(self.norms[escape(node.name)], node, result)
             live[node.name] = result
             yield node, result
             for name in node.inputs:
@@ -108,14 +113,17 @@ class GraphModule(nn.Module):
         return dict(zip(names, inputs, strict=True))
 
     def to_graph(self) -> Graph:
-        """The graph with the parameters' elements as its constants, float32; all else the same."""
+        """The graph with the parameters' elements as its constants, float32; all else the same.
+
+        Norms are folded into the layers before them.
+        """
         constants = dict(self.graph.constants)
         held = dict(self.named_parameters())
         for name in constants:
             if attribute(name) in held:
                 elements = held[attribute(name)].detach().float().cpu().numpy()
                 constants[name] = ir.real(elements)
-        return replace(self.graph, constants=constants)
+        return fold_norms(replace(self.graph, constants=constants), self.norms)
 
 
 def _learned(graph: Graph, node: Node) -> Iterator[str]:
@@ -127,5 +135,5 @@ def _learned(graph: Graph, node: Node) -> Iterator[str]:
 
 
 def attribute(name: str) -> str:
-    """The attribute of the module that holds a constant: torch forbids dots in it."""
-    return f"constant/{name.replace('%', '%25').replace('.', '%2E')}"
+    """The attribute of the module that holds a constant."""
+    return f"constant{escape(name)}"
