@@ -84,6 +84,13 @@ class Job:
     seed: int
     rows: list[Row] = field(default_factory=list)
 
+    def record(self, *rows: Row) -> None:
+        """Keep the figures of epochs, and tell them to whoever asked."""
+        self.rows += rows
+        log = self.context.training.log if self.context.training else None
+        for row in rows if log is not None and self.world.leads else ():
+            log(row)
+
 
 def open_job(pass_: Pass, graph: Graph, context: Context, batch: int) -> Job:
     """The job of ``pass_`` on ``graph``; raises DataError where the data does not fit."""
@@ -108,7 +115,7 @@ def train(job: Job, phases: Sequence[Phase]) -> None:
     first = 0
     if saved is not None:
         first = saved["phase"]
-        job.rows = saved["rows"]
+        job.record(*saved["rows"])
         job.module.load_state_dict(saved["module"])
     for index in range(first, len(phases)):
         _run(job, phases, index, saved if index == first else None)
@@ -130,7 +137,7 @@ def _run(job: Job, phases: Sequence[Phase], index: int, saved: State | None) -> 
         score = {} if job.test is None else {"accuracy": accuracy(job.module, job.test, job.world)}
         seconds = round(time.perf_counter() - began, 2)
         row = {"phase": phase.name, "epoch": epoch + 1, "loss": loss, **reported, **score}
-        job.rows.append({**row, "seconds": seconds})
+        job.record({**row, "seconds": seconds})
         _save(job, index, epoch + 1, stepper)
 
 
