@@ -18,16 +18,8 @@ from ..ir.graph import Graph, Node
 from ..ir.numeric import Array
 from ..ir.ops_linear import Conv, Dense
 from .projections.constraint import Constraint
-from .projections.sparse import (
-    Blocks,
-    Channels,
-    Columns,
-    Filters,
-    FiltersAndColumns,
-    NOfM,
-    NonStructured,
-    Patterns,
-)
+from .projections.grid import FiltersAndColumns
+from .projections.sparse import Blocks, Channels, Columns, Filters, NOfM, NonStructured
 
 Scheme = Literal[
     "non-structured", "filter", "channel", "column", "filter+column", "block", "n:m", "pattern"
@@ -188,6 +180,8 @@ class Target:
         area = int(np.prod(shape[2:]))
         if area <= entries:
             return Blocks(count(shape[0] * shape[1]), 1, area)
+        from .projections.patterns import Patterns
+
         kernels = shape[0] * shape[1]
         return Patterns(entries, patterns, count(kernels, part=area / (entries * self.rate)))
 

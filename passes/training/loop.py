@@ -23,6 +23,7 @@ from .world import World, world
 CHECK_EVERY = 100
 """Steps between two looks at the loss: each look waits for the device."""
 Row = dict[str, Any]
+Masks = Sequence[tuple[Tensor, Tensor]]
 
 
 class Method(Protocol):
@@ -83,6 +84,13 @@ class Job:
     seed: int
     rows: list[Row] = field(default_factory=list)
 
+    def record(self, *rows: Row) -> None:
+        """Keep the figures of epochs, and tell them to whoever asked."""
+        self.rows += rows
+        log = self.context.training.log if self.context.training else None
+        for row in rows if log is not None and self.world.leads else ():
+            log(row)
+
 
 def open_job(pass_: Pass, graph: Graph, context: Context, batch: int) -> Job:
     """The job of ``pass_`` on ``graph``; raises DataError where the data does not fit."""
@@ -107,7 +115,7 @@ def train(job: Job, phases: Sequence[Phase]) -> None:
     first = 0
     if saved is not None:
         first = saved["phase"]
-        job.rows = saved["rows"]
+        job.record(*saved["rows"])
         job.module.load_state_dict(saved["module"])
     for index in range(first, len(phases)):
         _run(job, phases, index, saved if index == first else None)
@@ -129,7 +137,7 @@ def _run(job: Job, phases: Sequence[Phase], index: int, saved: State | None) -> 
         score = {} if job.test is None else {"accuracy": accuracy(job.module, job.test, job.world)}
         seconds = round(time.perf_counter() - began, 2)
         row = {"phase": phase.name, "epoch": epoch + 1, "loss": loss, **reported, **score}
-        job.rows.append({**row, "seconds": seconds})
+        job.record({**row, "seconds": seconds})
         _save(job, index, epoch + 1, stepper)
 
 
@@ -193,7 +201,7 @@ class Stepper:
         self._check(total)
         return float(self.job.world.total(total)) / max(steps * self.job.world.size, 1)
 
-    def step(self, x: Tensor, y: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
+    def step(self, x: Tensor, y: Tensor, masks: Masks) -> Tensor:
         """One step; its loss without the penalty."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.objective(self.shared, x, y)
@@ -203,8 +211,8 @@ class Stepper:
         if self.schedule is not None:
             self.schedule.step()
         with torch.no_grad():
-            for name, mask in masks.items():
-                self.job.module.weights[name].mul_(mask)
+            for weight, mask in masks:
+                weight.mul_(mask)
         self.phase.method.after_step()
         return loss.detach()
 
@@ -225,10 +233,10 @@ class Stepper:
             )
 
 
-def zero_masks(module: GraphModule) -> dict[str, Tensor]:
-    """Where the weights are not zero, for each layer that has zeros."""
-    masks = {name: weight.detach() != 0 for name, weight in module.weights.items()}
-    return {name: mask.float() for name, mask in masks.items() if not bool(mask.all())}
+def zero_masks(module: GraphModule) -> Masks:
+    """Each layer's weights that have zeros, and 1 where they have none."""
+    pairs = [(weight, weight.detach() != 0) for weight in module.weights.values()]
+    return [(weight, mask.float()) for weight, mask in pairs if not bool(mask.all())]
 
 
 def make_optimizer(module: GraphModule, options: Optimizer) -> torch.optim.Optimizer:

@@ -120,7 +120,7 @@ def checked(batch: Any, graph: Graph, classes: int) -> tuple[Tensor, Tensor]:
             f"Training data gave a {type(batch).__name__}, expected images and labels.",
             fix="Give pairs (x, y).",
         )
-    x, y = (torch.as_tensor(np.asarray(each)) for each in batch)
+    x, y = (torch.as_tensor(np.require(each, requirements="W")) for each in batch)
     value = graph.inputs[0]
     shape = value.type.sample_shape
     if x.shape[1:] != shape or not x.is_floating_point():
