@@ -72,7 +72,7 @@ def fold_norms(graph: Graph, norms: Mapping[str, Any]) -> Graph:
             return None
         weight = node.inputs[1]
         name = node.inputs[2] if len(node.inputs) > 2 else f"{node.name}.bias"
-        bias = r.array(name) if len(node.inputs) > 2 else np.float32(0)
+        bias = r.array(name) if len(node.inputs) > 2 else np.zeros(())
         folded = _folded(norms[escape(node.name)], r.array(weight), bias)
         held = map(r.new.constant, (weight, name), map(real, folded))
         return r.copy(node, inputs=(r[node.inputs[0]], *held))

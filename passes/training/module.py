@@ -123,7 +123,7 @@ class GraphModule(nn.Module):
             if attribute(name) in held:
                 elements = held[attribute(name)].detach().float().cpu().numpy()
                 constants[name] = ir.real(elements)
-        return fold_norms(replace(self.graph, constants=constants), self.norms)
+        return fold_norms(replace(self.graph, constants=constants), dict(self.norms.items()))
 
 
 def _learned(graph: Graph, node: Node) -> Iterator[str]:

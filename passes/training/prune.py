@@ -55,7 +55,8 @@ def opened(options: AdmmPass | Magnitude | Train, graph: Graph, context: Context
     if options.batch_norm:
         from .batch_norm import insert_batch_norm
 
-        insert_batch_norm(job.module, job.samples)
+        name = graph.inputs[0].name
+        insert_batch_norm(job.module, ({name: x} for x, _ in job.samples.epoch(0)))
     return job
 
 
