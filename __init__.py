@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Network, Output, compile, import_model, load
+    from .api import Network, Output, compile, import_model, load, to_torch
     from .errors import IntaglioError
     from .ir.graph import Graph
     from .passes.pipeline import Pipeline
@@ -27,6 +27,7 @@ __all__ = [
     "compile",
     "import_model",
     "load",
+    "to_torch",
 ]
 
 _HOME = {
@@ -38,6 +39,7 @@ _HOME = {
     "compile": "api",
     "import_model": "api",
     "load": "api",
+    "to_torch": "api",
 }
 
 

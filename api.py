@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .backends.simulator import Simulator
     from .passes.base import Progress
     from .passes.pipeline import Observer, Pipeline
+    from .passes.training.module import GraphModule
 
 Inputs = Array | Mapping[str, Array]
 Data = str | Path | Array | Mapping[str, Array] | Iterable[Any]
@@ -97,6 +98,23 @@ def import_model(
     from .frontend.torch.importer import import_torch
 
     return import_torch(model, example_inputs)
+
+
+def to_torch(graph: Graph) -> GraphModule:
+    """A float graph as a ``torch.nn.Module``; after training, ``to_graph()`` gives it back.
+
+    Raises UsageError when torch is missing, or naming a node that cannot be trained.
+    """
+    try:
+        from .passes.training import module
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise UsageError(
+            "PyTorch is not installed, and training needs it.",
+            fix="Install it with: pip install intaglio[train]",
+        ) from error
+    return module.to_torch(graph)
 
 
 def compile(  # the verb users look for; the builtin is not used here

@@ -89,7 +89,7 @@ class Bars(AbstractContextManager["Bars"]):
     ) -> None:
         self.bars.stop()
 
-    def __call__(self, label: str, done: int, total: int) -> None:
+    def __call__(self, label: str, done: int, total: int, detail: str = "") -> None:
         """Show that ``done`` of ``total`` are done; a total of 0 is not known."""
         if self.bars.disable:
             self._line(label, done, total)

@@ -10,7 +10,7 @@ import json
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -94,6 +94,12 @@ class Pipeline:
                 "The calibration data is empty.",
                 fix="Give at least one sample, better 100 to 1000 that look like real inputs.",
             )
+        for each in self.passes:
+            if each.needs_training and context.training is None:
+                raise DataError(
+                    f"Pass '{each.name}' trains, but there is no labelled data.",
+                    fix="Give images and labels: --train, or training=Training(...) in Python.",
+                )
         for index, each in enumerate(self.passes):
             start = time.perf_counter()
             after = self._run_one(index, graph, context, stages[index : index + 2])
@@ -185,11 +191,26 @@ def _plain(value: Any) -> Any:
 
 def _pass_text(each: Pass) -> str:
     options = {}
-    for field, (key, value) in zip(fields(each), asdict(each).items(), strict=True):
-        default = field.default if field.default is not MISSING else None
-        if value != default:
-            options[key] = value
+    for field in fields(each):
+        value = getattr(each, field.name)
+        if value != _default(field):
+            options[field.name] = _changed(value)
     return each.name + (json.dumps(options) if options else "")
+
+
+def _default(field: Field[Any]) -> Any:
+    """What an option is when nobody states it."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _changed(value: Any) -> Any:
+    """An option as JSON; of one with options of its own only those that differ from theirs."""
+    if isinstance(value, tuple):
+        return [_changed(each) for each in value]
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    own = ((field.name, getattr(value, field.name), _default(field)) for field in fields(value))
+    return {name: _changed(given) for name, given, default in own if given != default}
 
 
 def _split_first(text: str) -> tuple[str, dict[str, Any], str]:

@@ -1,0 +1,131 @@
+"""A graph as a torch module that can be trained, and the module's weights back in a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...errors import UsageError
+from ...ir import tensor as ir
+from ...ir.graph import Graph, Node
+from ...ir.ops_linear import Conv, Dense
+from ...ir.ops_pointwise import Affine, PRelu
+from .table import apply, check_trainable
+
+LEARNS = {Conv: (1, 2), Dense: (1, 2), Affine: (1, 2), PRelu: (1,)}
+"""Which operands of which ops are parameters when they are constants."""
+
+
+def to_torch(graph: Graph) -> GraphModule:
+    """``graph`` as a differentiable module; raises UsageError naming a node that has no gradient.
+
+    Weights, biases, scales and shifts of affine and slopes are its parameters, other constants its
+    buffers. In evaluation mode it computes what ``ir.evaluate`` does.
+    """
+    for node in graph.nodes:
+        check_trainable(node)
+    return GraphModule(graph)
+
+
+class GraphModule(nn.Module):
+    """The network of ``graph``: takes the inputs in order, or one dictionary of them by name.
+
+    Returns the output, or a dictionary by name when there are several.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+        learned = {name for node in graph.nodes for name in _learned(graph, node)}
+        for name, constant in graph.constants.items():
+            elements = torch.from_numpy(constant.array.copy())
+            if name in learned:
+                self.register_parameter(attribute(name), nn.Parameter(elements))
+            else:
+                self.register_buffer(attribute(name), elements)
+
+    @property
+    def weights(self) -> dict[str, nn.Parameter]:
+        """The weights of conv and dense by the name of their constant; see ``layers``."""
+        held = dict(self.named_parameters())
+        return {name: held[attribute(name)] for name in self.layers}
+
+    @property
+    def layers(self) -> dict[str, Node]:
+        """The first conv or dense that uses each weight, by the name of the weight."""
+        found: dict[str, Node] = {}
+        for node in self.graph.nodes:
+            if isinstance(node.op, Conv | Dense) and node.inputs[1] in self.graph.constants:
+                found.setdefault(node.inputs[1], node)
+        return found
+
+    def constant(self, name: str) -> torch.Tensor:
+        """The parameter or buffer of a constant."""
+        held: torch.Tensor = getattr(self, attribute(name))
+        return held
+
+    def forward(self, *inputs: Any) -> Any:
+        results = self.named_inputs(inputs)
+        outputs = {name: results[name] for name in self.graph.outputs if name in results}
+        for node, result in self.walk(results):
+            if node.name in self.graph.outputs:
+                outputs[node.name] = result
+        for name in self.graph.outputs:
+            if name in self.graph.constants:
+                outputs[name] = self.constant(name)
+        named = {name: outputs[name] for name in self.graph.outputs}
+        return next(iter(named.values())) if len(named) == 1 else named
+
+    def walk(self, inputs: Mapping[str, torch.Tensor]) -> Iterator[tuple[Node, torch.Tensor]]:
+        """Yield each node with its result, in order; results are freed after their last use."""
+        live = dict(inputs)
+        last_use = self.graph.last_use
+        for index, node in enumerate(self.graph.nodes):
+            operands = [live[name] if name in live else self.constant(name) for name in node.inputs]
+            result = apply(node.op, *operands)
+            live[node.name] = result
+            yield node, result
+            for name in node.inputs:
+                if last_use[name] <= index:
+                    live.pop(name, None)
+            if node.name not in last_use:
+                del live[node.name]
+
+    def named_inputs(self, inputs: tuple[Any, ...]) -> dict[str, torch.Tensor]:
+        """What ``forward`` was given, by name; raises UsageError when it does not fit."""
+        names = [value.name for value in self.graph.inputs]
+        if len(inputs) == 1 and isinstance(inputs[0], Mapping):
+            inputs = tuple(inputs[0][name] for name in names if name in inputs[0])
+        if len(inputs) != len(names):
+            raise UsageError(
+                f"The module has the inputs {', '.join(names)}; {len(inputs)} of them were given.",
+                fix="Pass a tensor for each in this order, or one dictionary by name.",
+            )
+        return dict(zip(names, inputs, strict=True))
+
+    def to_graph(self) -> Graph:
+        """The graph with the parameters' elements as its constants, float32; all else the same."""
+        constants = dict(self.graph.constants)
+        held = dict(self.named_parameters())
+        for name in constants:
+            if attribute(name) in held:
+                elements = held[attribute(name)].detach().float().cpu().numpy()
+                constants[name] = ir.real(elements)
+        return replace(self.graph, constants=constants)
+
+
+def _learned(graph: Graph, node: Node) -> Iterator[str]:
+    """The constants of a node that training may change."""
+    places = LEARNS.get(type(node.op), ())
+    for name in (node.inputs[place] for place in places if place < len(node.inputs)):
+        if name in graph.constants and not graph.constants[name].dtype.is_integer:
+            yield name
+
+
+def attribute(name: str) -> str:
+    """The attribute of the module that holds a constant: torch forbids dots in it."""
+    return f"constant/{name.replace('%', '%25').replace('.', '%2E')}"
