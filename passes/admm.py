@@ -10,15 +10,16 @@ from ..errors import UsageError
 from ..ir.graph import Graph
 from ..ir.verify import Stage
 from .base import Context, Pass
+from .coding import Coding
 from .optimizer import Optimizer
 from .target import Target
 
 
 @dataclass(frozen=True)
 class Admm(Pass):
-    """Prune to ``target`` in as many ``steps`` of geometrically growing rate.
+    """Prune to ``target``, then give weights the levels of ``coding``; a rate of 1 prunes nothing.
 
-    Each step trains ``epochs`` under ADMM, projects, and retrains ``retrain`` epochs with the zeros
+    Pruning takes as many ``steps`` of geometrically growing rate. Each step trains ``epochs`` under ADMM, projects, and retrains ``retrain`` epochs with the zeros
     of this and earlier steps fixed. ``rho`` grows by ``growth`` each ``every`` epochs, when Z and U
     move; an ADMM phase ends early when both relative residuals are below ``tolerance``. With
     ``batch_norm`` layers train behind a batch normalisation that is folded away at the end.
@@ -38,6 +39,7 @@ class Admm(Pass):
     every: int = 1
     tolerance: float = 0.0
     batch_norm: bool = False
+    coding: Coding = field(default_factory=Coding)
     optimizer: Optimizer = field(default_factory=Optimizer)
 
     def __post_init__(self) -> None:
@@ -53,14 +55,26 @@ class Admm(Pass):
                 raise UsageError(f"{what} is {value:g}.", fix=f"Choose {least} or more.")
         if self.rho <= 0:
             raise UsageError(f"rho is {self.rho:g}.", fix="Choose more than 0, such as 0.002.")
+        if self.batch_norm and self.coding.kind != "none":
+            raise UsageError(
+                "Folding batch normalisation would take weights off their levels.",
+                fix="Prune with batch_norm in one admm pass, give levels in a second without.",
+            )
 
     @property
     def total_epochs(self) -> int:
         """Epochs of all phases, unless one ends early."""
-        return self.steps * (self.epochs + self.retrain)
+        pruning = self.steps * (self.epochs + self.retrain) if self.prunes else 0
+        return pruning + self.coding.total_epochs
+
+    @property
+    def prunes(self) -> bool:
+        """Whether weights have to go."""
+        return self.target.rate > 1 or bool(self.target.layers)
 
     def run(self, graph: Graph, context: Context) -> Graph:
-        self.target.constrain(graph)
+        self.target.check(graph)
+        self.coding.check(graph)
         from .training.prune import by_admm
 
         return by_admm(self, graph, context)

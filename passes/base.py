@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -36,7 +36,8 @@ class Training:
     and y class numbers, or a loader that yields such batches. ``test`` is only measured, never
     chosen by. ``shift`` and ``mirror`` move training images at random by so many pixels and left
     to right. ``seed`` decides every draw. With ``folder`` the work is saved there after every
-    epoch, and goes on from there with ``resume``.
+    epoch, and goes on from there with ``resume``. ``log`` is told the figures of every epoch, of
+    those done before a resume as well.
     """
 
     train: Any
@@ -47,6 +48,7 @@ class Training:
     mirror: bool = False
     folder: Path | None = None
     resume: bool = False
+    log: Callable[[Mapping[str, Any]], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Magnitude(Pass):
         return self.gradual + self.retrain
 
     def run(self, graph: Graph, context: Context) -> Graph:
-        self.target.constrain(graph)
+        self.target.check(graph)
         from .training.prune import by_magnitude
 
         return by_magnitude(self, graph, context)

@@ -6,7 +6,7 @@ Options of the passes that prune, and the constraints that follow from them; not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
@@ -97,9 +97,10 @@ class Target:
 
         return constrain
 
-    def at(self, rate: float) -> Target:
-        """The same target at another overall rate."""
-        return replace(self, rate=rate)
+    def check(self, graph: Graph) -> None:
+        """Raise UsageError where a layer would be empty or the target names none."""
+        arrays = {name: graph.constants[name].array for name in weight_layers(graph)}
+        self.constrain(graph)(arrays)
 
     def _stated(self, layers: Mapping[str, Node]) -> dict[str, LayerTarget | None]:
         found: dict[str, LayerTarget | None] = dict.fromkeys(layers)

@@ -86,6 +86,13 @@ class Job:
     shared: Any = None
     """The module that gives gradients of all processes' samples; made when training begins."""
 
+    def record(self, *rows: Row) -> None:
+        """Keep the figures of epochs, and tell them to whoever asked."""
+        self.rows += rows
+        log = self.context.training.log if self.context.training else None
+        for row in rows if log is not None and self.world.leads else ():
+            log(row)
+
 
 def open_job(pass_: Pass, graph: Graph, context: Context, batch: int) -> Job:
     """The job of ``pass_`` on ``graph``; raises DataError where the data does not fit."""
@@ -110,7 +117,7 @@ def train(job: Job, phases: Sequence[Phase]) -> None:
     first = 0
     if saved is not None:
         first = saved["phase"]
-        job.rows = saved["rows"]
+        job.record(*saved["rows"])
         job.module.load_state_dict(saved["module"])
     job.shared = job.world.share(job.module)
     for index in range(first, len(phases)):
@@ -134,7 +141,7 @@ def _run(job: Job, phases: Sequence[Phase], index: int, saved: State | None) -> 
         score = {} if job.test is None else {"accuracy": accuracy(job.module, job.test, job.world)}
         seconds = round(time.perf_counter() - began, 2)
         row = {"phase": phase.name, "epoch": epoch + 1, "loss": loss, **reported, **score}
-        job.rows.append({**row, "seconds": seconds})
+        job.record({**row, "seconds": seconds})
         stepper.show(epoch, stepper.steps, _detail(job))
         _save(job, index, epoch + 1, stepper)
 
