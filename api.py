@@ -146,14 +146,9 @@ def compile(  # the verb users look for; the builtin is not used here
     from .passes.labelled import first_inputs
     from .passes.schedule import schedule
 
-    if recipe is not None and options:
-        raise UsageError(
-            f"Options {', '.join(sorted(options))} and a recipe were given together.",
-            fix="Put the options into the recipe's quantize pass.",
-        )
     graph = import_model(model, example_inputs, outputs=outputs, batch=batch, semantics=semantics)
     stage = stage_of(graph)
-    pipeline = _pipeline(recipe, stage, options)
+    pipeline = recipe_of(recipe, stage, options)
     if pipeline.leaves(stage) != "integer":
         raise UsageError(
             f"The recipe '{pipeline}' leaves the {pipeline.leaves(stage)} stage, not integers.",
@@ -167,11 +162,17 @@ def compile(  # the verb users look for; the builtin is not used here
     return Network(write_blob(schedule(integers, str(pipeline))))
 
 
-def _pipeline(
+def recipe_of(
     recipe: Pipeline | str | Path | None, stage: Stage, options: Mapping[str, Any]
 ) -> Pipeline:
+    """The recipe that ``compile`` follows for a model imported in ``stage``; raises UsageError."""
     from .passes.pipeline import Pipeline, default_pipeline
 
+    if recipe is not None and options:
+        raise UsageError(
+            f"Options {', '.join(sorted(options))} and a recipe were given together.",
+            fix="Put the options into the recipe's quantize pass.",
+        )
     if recipe is None:
         return default_pipeline(stage, **options)
     if isinstance(recipe, Path) or (isinstance(recipe, str) and recipe.endswith(".toml")):

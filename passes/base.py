@@ -134,6 +134,11 @@ class Pass(ABC):
     needs_data: ClassVar[bool] = False
     needs_training: ClassVar[bool] = False
 
+    @property
+    def total_epochs(self) -> int:
+        """Epochs that it trains, unless a phase ends early."""
+        return 0
+
     @abstractmethod
     def run(self, graph: Graph, context: Context) -> Graph:
         """The rewritten graph, legal in the stage that ``stages`` names."""

@@ -31,6 +31,11 @@ class Train(Pass):
         if self.epochs < 1:
             raise UsageError(f"epochs is {self.epochs}.", fix="Choose 1 or more.")
 
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of the one phase."""
+        return self.epochs
+
     def run(self, graph: Graph, context: Context) -> Graph:
         from .training.prune import by_training
 

@@ -90,8 +90,9 @@ class Job:
         """Keep the figures of epochs, and tell them to whoever asked."""
         self.rows += rows
         log = self.context.training.log if self.context.training else None
-        for row in rows if log is not None and self.world.leads else ():
-            log(row)
+        if log is not None and self.world.leads:
+            for row in rows:
+                log(row)
 
 
 def open_job(pass_: Pass, graph: Graph, context: Context, batch: int) -> Job:
@@ -152,11 +153,11 @@ def _draw(seed: int, phase: int, epoch: int) -> int:
 
 
 def _detail(job: Job) -> str:
-    """The figures of the epoch before."""
+    """The figures of the epoch before, in few characters."""
     last = job.rows[-1] if job.rows else {}
-    shown = [f"{key} {last[key]:.3g}" for key in ("loss", "residual") if key in last]
-    shown += [f"accuracy {last['accuracy']:.2f}"] if "accuracy" in last else []
-    return ", ".join(shown)
+    shown = [f"{key} {last[key]:.2g}" for key in ("loss", "residual") if key in last]
+    shown += [f"{last['accuracy']:.2f}%"] if "accuracy" in last else []
+    return "  ".join(shown)
 
 
 def _save(job: Job, index: int, epoch: int, stepper: Stepper) -> None:
