@@ -99,20 +99,14 @@ def read_labelled(
 ) -> Labelled:
     """The labelled data that ``source`` names, for the input of ``graph``; raises an IntaglioError.
 
-    A function is the user's own code, and is run.
+    A function is the user's own code, and is run; it prepares its data itself.
     """
     classes_of(graph)
     path = Path(source)
     if path.is_dir():
         return _read_folder(path, graph, preparation, progress)
-    place, colon, name = str(source).rpartition(":")
-    if colon and name.isidentifier() and not path.exists():
-        if preparation:
-            raise UsageError(
-                "A function prepares its data itself.",
-                where=f"'{source}'",
-                fix="Leave out scale, mean and std.",
-            )
+    if is_function(source):
+        place, _, name = str(source).rpartition(":")
         return Labelled(_call(place, name, str(source)))
     if path.suffix.lower() != ".npz":
         raise UsageError(
@@ -122,6 +116,12 @@ def read_labelled(
             "or a Python function as module:function or file.py:function.",
         )
     return Labelled(_read_npz(path, graph, preparation))
+
+
+def is_function(source: str | Path) -> bool:
+    """Whether ``source`` is ``module:name`` or ``file.py:name``."""
+    _, colon, name = str(source).rpartition(":")
+    return bool(colon) and name.isidentifier() and not Path(source).exists()
 
 
 def _read_npz(path: Path, graph: Graph, preparation: Preparation) -> tuple[Array, Array]:

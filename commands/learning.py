@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..api import Network
-from ..datasets import AS_STORED, Preparation, read_labelled
+from ..datasets import Preparation, is_function, read_labelled
 from ..errors import DataError, UsageError
 from ..ir.graph import Graph
 from ..passes.base import Progress, Training
@@ -86,10 +86,15 @@ class LabelledData:
 
 def read(learning: Learning, graph: Graph, progress: Progress) -> LabelledData:
     """The data that the user named, checked against each other; raises an IntaglioError."""
-    preparation = learning.preparation if learning.scale or learning.mean or learning.std else None
+    preparation = learning.preparation
+    given = [source for source in (learning.train, learning.test) if source is not None]
+    if preparation and all(map(is_function, given)):
+        raise UsageError(
+            "A function prepares its data itself.", fix="Leave out --scale, --mean and --std."
+        )
     rows: list[Row] = []
     train, test = (
-        None if source is None else read_labelled(source, graph, preparation or AS_STORED, progress)
+        None if source is None else read_labelled(source, graph, preparation, progress)
         for source in (learning.train, learning.test)
     )
     if train and test and train.classes and test.classes and train.classes != test.classes:
@@ -99,9 +104,9 @@ def read(learning: Learning, graph: Graph, progress: Progress) -> LabelledData:
             f"The first class folder that differs is '{one}' in --train and '{other}' in --test.",
             fix="Name the class folders alike: they are numbered in order of name.",
         )
-    for what, given in (("Training", train), ("Test", test)):
-        if given is not None and is_arrays(given.data):
-            checked(given.data, graph, what)
+    for what, found in (("Training", train), ("Test", test)):
+        if found is not None and is_arrays(found.data):
+            checked(found.data, graph, what)
     if train is None:
         return LabelledData(None, test and test.data)
     training = Training(

@@ -26,6 +26,8 @@ Column = tuple[str, Literal["text", "left", "right"]]
 """Header and kind: text wraps where the table would be too wide, left and right never do."""
 QUIET_SECONDS = 10.0
 """Without a terminal, one line of progress at most this often."""
+SPARE_ROWS = 3
+"""Rows of a terminal that bars leave free."""
 LABEL = 20
 """Columns of a terminal for the label of a bar."""
 SHOWN_NAME = 48
@@ -121,6 +123,7 @@ class Bars(AbstractContextManager["Bars"]):
             self._finish(self.label)
             self.label = label
         if label not in self.tasks:
+            self._make_room()
             self.tasks[label] = self.bars.add_task(label, total=total or None, detail="")
         self.bars.update(self.tasks[label], completed=done, total=total or None, detail=detail)
 
@@ -129,6 +132,12 @@ class Bars(AbstractContextManager["Bars"]):
         if label in self.tasks:
             task = self.tasks[label]
             self.bars.update(task, total=self.bars.tasks[task].completed)
+
+    def _make_room(self) -> None:
+        """Hide the oldest bars where the terminal is not high enough for one more."""
+        shown = [task.id for task in self.bars.tasks if task.visible]
+        for task in shown[: max(0, len(shown) + SPARE_ROWS - self.bars.console.height)]:
+            self.bars.update(task, visible=False)
 
     def _line(self, label: str, done: int, total: int, detail: str) -> None:
         now = time.monotonic()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, IntaglioError
 from ..ir.graph import Graph
 from ..ir.numeric import Array
 from .base import Training
@@ -98,6 +98,19 @@ def loader_of(data: Any, what: str = "Training") -> Iterable[Any]:
     return data
 
 
+def draws(loader: Iterable[Any], what: str) -> Iterator[Any]:
+    """What the user's loader gives; raises DataError when its code fails."""
+    try:
+        yield from loader
+    except (IntaglioError, GeneratorExit):
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{what} data raised {type(error).__name__}: {error}.",
+            fix="Go through the loader alone to see why, or show the traceback with --debug.",
+        ) from error
+
+
 def batches(data: Any, graph: Graph, what: str, seed: int = 0) -> Iterator[tuple[Array, Array]]:
     """Labelled data batch by batch, checked; the same for the same seed."""
     if is_arrays(data):
@@ -110,7 +123,7 @@ def batches(data: Any, graph: Graph, what: str, seed: int = 0) -> Iterator[tuple
         from .training.samples import begin
 
         begin(loader, seed)
-    for batch in loader:
+    for batch in draws(loader, what):
         yield checked(batch, graph, what)
 
 

@@ -18,7 +18,7 @@ from .checkpoint import Checkpoint, State, checkpoint
 from .module import GraphModule, to_torch
 from .objective import Objective, accuracy
 from .samples import Samples, test_samples, training_samples
-from .world import World, world
+from .world import World, together, world
 
 CHECK_EVERY = 100
 """Steps between two looks at the loss: each look waits for the device."""
@@ -114,6 +114,11 @@ def train(job: Job, phases: Sequence[Phase]) -> None:
 
     Raises PassError when the loss is no number; the checkpoint of the epoch before stays.
     """
+    with together(job.world):
+        _train(job, phases)
+
+
+def _train(job: Job, phases: Sequence[Phase]) -> None:
     saved = job.world.spread(job.checkpoint.load())
     first = 0
     if saved is not None:

@@ -15,7 +15,7 @@ from ...errors import DataError
 from ...ir.graph import Graph
 from ...ir.numeric import Array
 from ..base import Training
-from ..labelled import checked, is_arrays, loader_of
+from ..labelled import checked, draws, is_arrays, loader_of
 from .world import World
 
 EVALUATED = 500
@@ -119,7 +119,7 @@ class LoaderSamples:
     def epoch(self, draw: int) -> Iterator[tuple[Tensor, Tensor]]:
         shares = begin(self.loader, draw)
         rank, size = self.world.rank, self.world.size
-        for batch in self.loader:
+        for batch in draws(self.loader, self.what):
             x, y = checked(batch, self.graph, self.what)
             end = len(y) - len(y) % size if self.even else len(y)
             part = slice(None) if shares else slice(rank, end, size)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import atexit
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import distributed, nn
 
-from ...errors import UsageError
+from ...errors import PassError, UsageError
 from .. import processes
+
+LOST = ("closed by peer", "Connection reset", "Socket", "NCCL", "Broken pipe")
+"""Of these one is in what torch says when another process has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,8 @@ class World:
         if self.size == 1:
             return module
         chosen = [self.device.index or 0] if self.device.type == "cuda" else None
+        # Of convs with axes of size 1, whose strides mean nothing.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         return nn.parallel.DistributedDataParallel(module, device_ids=chosen)
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
@@ -54,6 +62,19 @@ class World:
         """Statistics that each process kept of its own samples: those of the leading process."""
         for held in module.buffers() if self.size > 1 else ():
             distributed.broadcast(held, src=0)
+
+
+@contextmanager
+def together(here: World) -> Iterator[None]:
+    """Raises PassError for what happens here when another process ends."""
+    try:
+        yield
+    except RuntimeError as error:
+        if here.size == 1 or not any(each in str(error) for each in LOST):
+            raise
+        raise PassError(
+            "Another process of this training has ended.", fix="Its own message says why."
+        ) from error
 
 
 def world(device: str) -> World:
