@@ -10,8 +10,8 @@ from .evaluate import facts
 from .graph import Graph
 from .op import Op
 from .ops_arg import ArgMax
-from .ops_layout import Concat, Pad, Reshape, Slice, Transpose
-from .ops_linear import Conv, Dense
+from .ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
+from .ops_linear import Conv, Dense, GatherConv
 from .ops_norm import LayerNorm
 from .ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
 from .ops_pool import AveragePool, MaxPool, SumPool
@@ -28,7 +28,7 @@ _REAL: frozenset[type[Op]] = (_LAYOUT | _PRODUCTS).union(
     (Conv, Dense, Add, Affine, Relu, Clip, Unary, PRelu, AveragePool, Dequantize)
 )
 _INTEGER: frozenset[type[Op]] = (_LAYOUT | _PRODUCTS).union(
-    (Conv, Dense, Add, SumPool, Requantize, Threshold, Lookup)
+    (Conv, GatherConv, Dense, Add, SumPool, Take, Requantize, Threshold, Lookup)
 )
 LEGAL: dict[Stage, frozenset[type[Op]]] = {
     "float": _REAL,
@@ -152,11 +152,24 @@ def _norms_fit(graph: Graph, stage: Stage) -> Iterator[Finding]:
             yield node.where, f"its sums of {x} overflow"
 
 
+def _lists_hold(graph: Graph, stage: Stage) -> Iterator[Finding]:
+    for node in graph.nodes:
+        if not isinstance(node.op, GatherConv | Take):
+            continue
+        name = node.inputs[node.op.listed]
+        listed = graph.constants.get(name)
+        if listed is None or not listed.dtype.is_integer:
+            yield node.where, f"its list '{name}' is not a constant of integers"
+        elif not node.op.holds(graph.type_of(node.inputs[0]), listed.array):
+            yield node.where, f"its list reaches {listed.array.min()}..{listed.array.max()}"
+
+
 RULES: tuple[tuple[str, Rule], ...] = (
     ("Every value is defined once.", _names_defined_once),
     ("Operands are defined before they are used.", _operands_defined_before),
     ("Only ops of the stage occur.", _ops_legal),
     ("Types are those that the ops infer.", _types_follow),
+    ("A list names what its operand holds.", _lists_hold),
     ("What depends on an input begins with the batch n; nothing else has one.", _batch_leads),
     ("Reals occur only where the stage allows them.", _reals_only_where_legal),
     ("No integer can overflow its type.", _accumulators_fit),

@@ -13,8 +13,8 @@ from ..coded import code_weights
 from ..magnitude import Magnitude
 from ..projections.constraint import Constraint
 from ..projections.levels import Levels
-from ..projections.joint import SparseLevels
 from ..projections.sparse import NonStructured
+from ..projections.sparse_levels import SparseLevels
 from ..train import Train
 from .admm import Admm, Constrain, Hard
 from .harden import Harden
