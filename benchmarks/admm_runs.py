@@ -1,4 +1,4 @@
-"""Short training runs on MNIST: a network from ONNX, a run that is killed, two processes at once."""
+"""Short training runs on MNIST: a network from ONNX, one that is killed, two processes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def imported() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         blob = compiled(Path(folder))
         network = intaglio.load(blob)
-    images, labels = digits("mnist", "t10k")
+    images, _ = digits("mnist", "t10k")
     weights = [slot for slot in network.program.constants.values() if slot.array.ndim > 1]
     left = sum(int(np.count_nonzero(each.array)) for each in weights)
     before = intaglio.compile(MODEL, images[:256])
@@ -68,7 +68,9 @@ def killed_and_resumed() -> list[Figure]:
         got = compiled(Path(cut), "--resume").read_bytes()
     return [
         Figure("killed in epoch 4 of 5 and resumed: bytes of the blob", len(got)),
-        Figure("... bytes that differ from an undisturbed run", differing(expected, got), "", "==", 0),
+        Figure(
+            "... bytes that differ from an undisturbed run", differing(expected, got), "", "==", 0
+        ),
     ]
 
 

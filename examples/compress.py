@@ -3,10 +3,10 @@
     python examples/compress.py lenet-71x --seed 0 --out results
     python examples/compress.py --list
 
-Every experiment is a recipe: the passes and options that ``intaglio compile --recipe`` takes. Those
-that begin with the same passes share them through the checkpoints, and a run that was killed goes on
-where it was. Writes NAME-sSEED.intg.xz, the blob, and NAME-sSEED.json: the recipe, the figures of
-every epoch, and the accuracy of the blob on the test images, as its integers give it.
+Every experiment is a recipe: the passes and options that ``intaglio compile --recipe`` takes.
+Those that begin with the same passes share them through the checkpoints, and a run that was killed
+goes on where it was. Writes NAME-sSEED.intg.xz, the blob, and NAME-sSEED.json: the recipe, the
+figures of every epoch, and the accuracy of the blob on the test images, as its integers give it.
 """
 
 from __future__ import annotations

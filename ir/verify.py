@@ -25,14 +25,14 @@ Stage = Literal["float", "quantized", "integer"]
 _PRODUCTS: frozenset[type[Op]] = frozenset({Multiply, MatMul, Softmax, LayerNorm, ArgMax})
 _LAYOUT: frozenset[type[Op]] = frozenset({Reshape, Transpose, Slice, Pad, Concat, MaxPool})
 _REAL: frozenset[type[Op]] = (_LAYOUT | _PRODUCTS).union(
-    (Conv, Dense, Add, Affine, Relu, Clip, Unary, PRelu, AveragePool)
+    (Conv, Dense, Add, Affine, Relu, Clip, Unary, PRelu, AveragePool, Dequantize)
 )
 _INTEGER: frozenset[type[Op]] = (_LAYOUT | _PRODUCTS).union(
     (Conv, GatherConv, Dense, Add, SumPool, Take, Requantize, Threshold, Lookup)
 )
 LEGAL: dict[Stage, frozenset[type[Op]]] = {
     "float": _REAL,
-    "quantized": (_REAL | _INTEGER).union((Quantize, Dequantize, PairLookup)),
+    "quantized": (_REAL | _INTEGER).union((Quantize, PairLookup)),
     "integer": _INTEGER,
 }
 ACCUMULATOR_BITS = 32
@@ -97,6 +97,9 @@ def _reals_only_where_legal(graph: Graph, stage: Stage) -> Iterator[Finding]:
             yield f"Value '{value.name}'", f"{value.type} is not real"
         if stage == "integer" and not value.type.dtype.is_integer:
             yield f"Value '{value.name}'", f"{value.type} is not an integer"
+    for node in graph.nodes if stage == "float" else ():
+        if isinstance(node.op, Dequantize) and node.inputs[0] not in graph.constants:
+            yield node.where, "its codes are not a constant"
     for name, tensor in graph.constants.items():
         if stage == "integer" and not tensor.dtype.is_integer:
             yield f"Constant '{name}'", f"{tensor.type} is not an integer"
@@ -177,11 +180,12 @@ RULES: tuple[tuple[str, Rule], ...] = (
 
 
 def stage_of(graph: Graph) -> Stage:
-    """The stage of a graph as it is imported: float if it holds no codes, else quantized.
+    """The stage of a graph as it is imported: float if all its values are real, else quantized.
 
-    A quantized graph has reals between quantize and dequantize, operators on codes, or both.
+    A float graph may hold weights as constant codes behind a dequantize. A quantized graph has
+    reals between quantize and dequantize, operators on codes, or both.
     """
-    types = [graph.type_of(name) for name in (*graph.values, *graph.constants)]
+    types = [value.type for value in graph.values.values()]
     return "quantized" if any(each.dtype.is_integer for each in types) else "float"
 
 

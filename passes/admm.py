@@ -17,12 +17,13 @@ from .target import Target
 
 @dataclass(frozen=True)
 class Admm(Pass):
-    """Prune to ``target``, then give weights the levels of ``coding``; a rate of 1 prunes nothing.
+    """Prune to ``target``, then give weights the levels of ``coding``; rate 1 prunes nothing.
 
-    Pruning takes as many ``steps`` of geometrically growing rate. Each step trains ``epochs`` under ADMM, projects, and retrains ``retrain`` epochs with the zeros
-    of this and earlier steps fixed. ``rho`` grows by ``growth`` each ``every`` epochs, when Z and U
-    move; an ADMM phase ends early when both relative residuals are below ``tolerance``. With
-    ``batch_norm`` layers train behind a batch normalisation that is folded away at the end.
+    Pruning takes ``steps`` of geometrically growing rate. Each trains ``epochs`` under ADMM,
+    projects, and retrains ``retrain`` epochs with the zeros of this and earlier steps fixed.
+    ``rho`` grows by ``growth`` each ``every`` epochs, when Z and U move; a phase of ADMM ends early
+    when both relative residuals are below ``tolerance``. With ``batch_norm`` layers train behind a
+    batch normalisation that is folded away at the end.
     Source: Ma et al., "Non-Structured DNN Weight Pruning - Is It Beneficial in Any Platform?",
     TNNLS 2022: dynamic regulation, masked mapping and retraining, multi-step pruning.
     """

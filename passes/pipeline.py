@@ -11,22 +11,27 @@ import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from ..errors import DataError, IntaglioError, PassError, UsageError
 from ..ir.graph import Graph
 from ..ir.verify import Stage, stage_of, verify
+from .admm import Admm
 from .base import Context, Pass
 from .canonicalize import Canonicalize
 from .dead_channels import DeadChannels
 from .equalize import Equalize
 from .lower import Lower
+from .magnitude import Magnitude
 from .quantize import Quantize
+from .train import Train
 
 PASSES: dict[str, type[Pass]] = {
-    cls.name: cls for cls in (Canonicalize, Equalize, Quantize, Lower, DeadChannels)
+    cls.name: cls
+    for cls in (Canonicalize, Train, Admm, Magnitude, Equalize, Quantize, Lower, DeadChannels)
 }
 
 
@@ -95,11 +100,8 @@ class Pipeline:
                 fix="Give at least one sample, better 100 to 1000 that look like real inputs.",
             )
         for each in self.passes:
-            if each.needs_training and context.training is None:
-                raise DataError(
-                    f"Pass '{each.name}' trains, but there is no labelled data.",
-                    fix="Give images and labels: --train, or training=Training(...) in Python.",
-                )
+            if each.needs_training:
+                _check_training(each, context)
         for index, each in enumerate(self.passes):
             start = time.perf_counter()
             after = self._run_one(index, graph, context, stages[index : index + 2])
@@ -156,6 +158,19 @@ def _is_empty(batches: object) -> bool:
     return isinstance(batches, Sequence) and not batches
 
 
+def _check_training(each: Pass, context: Context) -> None:
+    if context.training is None:
+        raise DataError(
+            f"Pass '{each.name}' trains, but there is no labelled data.",
+            fix="Give images and labels: --train, or training=Training(...) in Python.",
+        )
+    if find_spec("torch") is None:
+        raise UsageError(
+            f"Pass '{each.name}' trains with PyTorch, which is not installed.",
+            fix="Install it: pip install 'intaglio[train]'.",
+        )
+
+
 def digest_of(recipe: str) -> str:
     """The digest of a pipeline's text, also of one with passes that this version does not know."""
     return hashlib.sha256(recipe.encode()).hexdigest()[:16]
@@ -166,13 +181,7 @@ def make_pass(name: str, options: Mapping[str, Any]) -> Pass:
     cls = PASSES.get(name)
     if cls is None:
         raise UsageError(f"There is no pass '{name}'.", fix=f"The passes are {', '.join(PASSES)}.")
-    known = [field.name for field in fields(cls)]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise UsageError(
-            f"Pass '{name}' has no option {', '.join(unknown)}.",
-            fix=f"Its options are {', '.join(known) or 'none'}.",
-        )
+    _check_names(f"Pass '{name}'", cls, options)
     try:
         text = json.dumps(dict(options), default=_plain)
         return TypeAdapter(cls).validate_json(text, strict=True)
@@ -180,6 +189,27 @@ def make_pass(name: str, options: Mapping[str, Any]) -> Pass:
         first = error.errors()[0]
         option = ".".join(map(str, first["loc"]))
         raise UsageError(f"Option '{option}' of pass '{name}': {first['msg']}.") from error
+
+
+def _check_names(what: str, cls: type, options: Mapping[str, Any]) -> None:
+    """Raise UsageError for an option that ``cls`` does not have, or an option of it."""
+    hints = get_type_hints(cls)
+    known = [field.name for field in fields(cls)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise UsageError(
+            f"{what} has no option {', '.join(unknown)}.",
+            fix=f"Its options are {', '.join(known) or 'none'}.",
+        )
+    for name, value in options.items():
+        inner = next((kind for kind in (hints[name], *get_args(hints[name])) if _nests(kind)), None)
+        for each in value if isinstance(value, list | tuple) else [value]:
+            if inner is not None and isinstance(each, Mapping):
+                _check_names(f"Option '{name}' of {what[0].lower()}{what[1:]}", inner, each)
+
+
+def _nests(kind: Any) -> bool:
+    return isinstance(kind, type) and is_dataclass(kind)
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,12 @@ from ...errors import UsageError
 from ...ir.graph import Graph
 from ..base import Pass, Training
 from .samples import Samples
+from .world import World
 
 State = dict[str, Any]
 VERSION = 1
+DIGEST = hashlib.sha256().digest_size
+"""Bytes in front of what torch wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,10 @@ class Checkpoint:
         if self.path is None or not self.path.exists() or not self.resume:
             return None
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            data = self.path.read_bytes()
+            if hashlib.sha256(data[DIGEST:]).digest() != data[:DIGEST]:
+                raise ValueError("its digest does not match")  # torch checks no checksum
+            state = torch.load(io.BytesIO(data[DIGEST:]), map_location="cpu", weights_only=True)
             known = state["version"] == VERSION and state["key"] == self.key
         except Exception as error:  # torch raises many kinds for a damaged file
             raise UsageError(
@@ -43,36 +51,58 @@ class Checkpoint:
         return state if known else None
 
     def save(self, state: State) -> None:
-        """Write the state to a temporary name and rename it."""
-        if self.path is None:
-            return
-        part = self.path.with_suffix(".part")
-        torch.save({"version": VERSION, "key": self.key, **state}, part)
-        part.replace(self.path)
+        """Write the state; a process that is killed leaves the state before, whole."""
+        if self.path is not None:
+            held = io.BytesIO()
+            torch.save({"version": VERSION, "key": self.key, **state}, held)
+            data = held.getvalue()
+            _write(self.path, hashlib.sha256(data).digest() + data)
 
     def write_log(self, rows: list[dict[str, Any]]) -> None:
         """One JSON line an epoch beside the checkpoint."""
-        if self.path is None:
-            return
-        part = self.path.with_suffix(".log.part")
-        part.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        part.replace(self.path.with_suffix(".jsonl"))
+        if self.path is not None:
+            lines = "".join(json.dumps(row) + "\n" for row in rows)
+            _write(self.path.with_suffix(".jsonl"), lines.encode())
 
 
-def checkpoint(pass_: Pass, graph: Graph, training: Training, samples: Samples) -> Checkpoint:
-    """The checkpoint of ``pass_`` on ``graph``; raises UsageError where one lies unasked for."""
-    key = key_of(pass_, graph, training, samples)
-    if training.folder is None:
-        return Checkpoint(None, key, False)
+def _write(path: Path, data: bytes) -> None:
+    """Write to a name that the next attempt takes again, and rename it; raises UsageError."""
+    part = path.with_name(f"{path.name}.part")
     try:
-        training.folder.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"The checkpoint cannot be written: {error.strerror}.",
+            where=f"'{path}'",
+            fix="Make room for it, or choose another folder; --resume goes on from the state "
+            "before.",
+        ) from error
+
+
+def checkpoint(
+    pass_: Pass, graph: Graph, training: Training, samples: Samples, world: World
+) -> Checkpoint:
+    """The checkpoint of ``pass_`` on ``graph``; raises UsageError where one lies unasked for.
+
+    Only the leading process has one.
+    """
+    if training.folder is None or not world.leads:
+        return Checkpoint(None, "", False)
+    folder = Path(training.folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"The folder of checkpoints cannot be made: {error.strerror}.",
-            where=f"'{training.folder}'",
+            where=f"'{folder}'",
             fix="Choose a folder that you may write to.",
         ) from error
-    path = training.folder / f"{pass_.name}-{key[:12]}.pt"
+    key = key_of(pass_, graph, training, samples)
+    path = folder / f"{pass_.name}-{key[:12]}.pt"
     if path.exists() and not training.resume:
         raise UsageError(
             "A checkpoint of this very pass lies there already.",
@@ -88,8 +118,5 @@ def key_of(pass_: Pass, graph: Graph, training: Training, samples: Samples) -> s
     parts += [f"{value.name}{value.type}" for value in graph.inputs]
     parts += [f"{node.name}{node.op}{node.inputs}" for node in graph.nodes]
     parts += [f"{name}{tensor.digest}" for name, tensor in graph.constants.items()]
-    whole = hashlib.sha256("\n".join(parts).encode())
-    for array in (getattr(samples, "x", None), getattr(samples, "y", None)):
-        if array is not None:
-            whole.update(array.detach().cpu().numpy().tobytes())
-    return whole.hexdigest()
+    parts.append(samples.digest())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ...errors import PassError
+from ...errors import DataError, PassError
 from ...ir.graph import Graph
 from ..base import Context, Pass
 from ..optimizer import Optimizer
@@ -83,6 +83,8 @@ class Job:
     teacher: GraphModule
     seed: int
     rows: list[Row] = field(default_factory=list)
+    shared: Any = None
+    """The module that gives gradients of all processes' samples; made when training begins."""
 
     def record(self, *rows: Row) -> None:
         """Keep the figures of epochs, and tell them to whoever asked."""
@@ -101,7 +103,7 @@ def open_job(pass_: Pass, graph: Graph, context: Context, batch: int) -> Job:
     torch.manual_seed(training.seed)
     samples = training_samples(graph, training, batch, here)
     test = test_samples(graph, training, here)
-    saved = checkpoint(pass_, graph, training, samples)
+    saved = checkpoint(pass_, graph, training, samples, here)
     module, teacher = (to_torch(graph).to(here.device) for _ in range(2))
     return Job(module, samples, test, here, saved, context, teacher.eval(), training.seed)
 
@@ -111,12 +113,13 @@ def train(job: Job, phases: Sequence[Phase]) -> None:
 
     Raises PassError when the loss is no number; the checkpoint of the epoch before stays.
     """
-    saved = job.checkpoint.load()
+    saved = job.world.spread(job.checkpoint.load())
     first = 0
     if saved is not None:
         first = saved["phase"]
         job.record(*saved["rows"])
         job.module.load_state_dict(saved["module"])
+    job.shared = job.world.share(job.module)
     for index in range(first, len(phases)):
         _run(job, phases, index, saved if index == first else None)
 
@@ -133,17 +136,19 @@ def _run(job: Job, phases: Sequence[Phase], index: int, saved: State | None) -> 
             break
         began = time.perf_counter()
         loss = stepper.epoch(epoch, _draw(job.seed, index, epoch), _detail(job))
+        job.world.align(job.module)
         reported = phase.method.after_epoch(epoch)
         score = {} if job.test is None else {"accuracy": accuracy(job.module, job.test, job.world)}
         seconds = round(time.perf_counter() - began, 2)
         row = {"phase": phase.name, "epoch": epoch + 1, "loss": loss, **reported, **score}
         job.record({**row, "seconds": seconds})
+        stepper.show(epoch, stepper.steps, _detail(job))
         _save(job, index, epoch + 1, stepper)
 
 
 def _draw(seed: int, phase: int, epoch: int) -> int:
-    """A seed for each epoch of each phase."""
-    return (seed * 1_000_003 + phase) * 1_000_003 + epoch
+    """A seed for each epoch of each phase, of 63 bits."""
+    return ((seed * 1_000_003 + phase) * 1_000_003 + epoch) % (1 << 63)
 
 
 def _detail(job: Job) -> str:
@@ -168,7 +173,7 @@ class Stepper:
 
     def __init__(self, job: Job, phase: Phase, saved: State | None) -> None:
         self.job, self.phase = job, phase
-        self.shared = job.world.share(job.module)
+        self.steps = 0
         self.objective = Objective(phase.optimizer, job.teacher)
         self.optimizer = make_optimizer(job.module, phase.optimizer)
         steps = phase.epochs * len(job.samples)
@@ -191,20 +196,23 @@ class Stepper:
         """One epoch, counted from 0; the mean loss."""
         masks = zero_masks(self.job.module)
         self.job.module.train()
-        total, steps = torch.zeros((), device=self.job.world.device), 0
+        total, self.steps = torch.zeros((), device=self.job.world.device), 0
         for x, y in self.job.samples.epoch(draw):
             total += self.step(x, y, masks)
-            steps += 1
-            if steps % CHECK_EVERY == 0:
+            self.steps += 1
+            if self.steps % CHECK_EVERY == 0:
                 self._check(total)
-            self._show(number, steps, detail)
-        self._check(total)
-        return float(self.job.world.total(total)) / max(steps * self.job.world.size, 1)
+            self.show(number, self.steps, detail)
+        if not self.steps:
+            raise DataError("The training data is empty.", fix="Give at least one batch.")
+        total = self.job.world.total(total)
+        self._check(total, *self.job.module.parameters())
+        return float(total) / (self.steps * self.job.world.size)
 
     def step(self, x: Tensor, y: Tensor, masks: Masks) -> Tensor:
         """One step; its loss without the penalty."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.objective(self.shared, x, y)
+        loss = self.objective(self.job.shared, x, y)
         penalty = self.phase.method.penalty()
         torch.autograd.backward(loss if penalty is None else loss + penalty)
         self.optimizer.step()
@@ -216,21 +224,23 @@ class Stepper:
         self.phase.method.after_step()
         return loss.detach()
 
-    def _show(self, epoch: int, steps: int, detail: str) -> None:
+    def show(self, epoch: int, steps: int, detail: str) -> None:
+        """Tell how much of the phase is done."""
         if self.job.world.leads:
             each = len(self.job.samples)
             done, total = epoch * each + steps, self.phase.epochs * each
             self.job.context.progress(self.phase.name, done, total, detail)
 
-    def _check(self, total: Tensor) -> None:
-        if not bool(torch.isfinite(total)):
-            kept = self.job.checkpoint.path
-            saved = f" The state before this epoch is in '{kept}'." if kept else ""
-            raise PassError(
-                f"The loss is not a number in phase '{self.phase.name}', epoch "
-                f"{1 + sum(row['phase'] == self.phase.name for row in self.job.rows)}.{saved}",
-                fix="Lower the learning rate or rho, and look for outliers in the data.",
-            )
+    def _check(self, *values: Tensor) -> None:
+        if all(bool(torch.isfinite(each).all()) for each in values):
+            return
+        path = self.job.checkpoint.path
+        kept = f" The state before this epoch is in '{path}'." if path and path.exists() else ""
+        epoch = 1 + sum(row["phase"] == self.phase.name for row in self.job.rows)
+        raise PassError(
+            f"The loss is not a number in phase '{self.phase.name}', epoch {epoch}.{kept}",
+            fix="Lower the learning rate or rho, and look for outliers in the data.",
+        )
 
 
 def zero_masks(module: GraphModule) -> Masks:

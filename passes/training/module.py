@@ -12,8 +12,11 @@ from torch import nn
 from ...errors import UsageError
 from ...ir import tensor as ir
 from ...ir.graph import Graph, Node
+from ...ir.numeric import Array
 from ...ir.ops_linear import Conv, Dense
 from ...ir.ops_pointwise import Affine, PRelu
+from ..coded import decodes
+from .batch_norm import escape, fold_norms, normalize
 from .table import apply, check_trainable
 
 LEARNS = {Conv: (1, 2), Dense: (1, 2), Affine: (1, 2), PRelu: (1,)}
@@ -34,37 +37,35 @@ def to_torch(graph: Graph) -> GraphModule:
 class GraphModule(nn.Module):
     """The network of ``graph``: takes the inputs in order, or one dictionary of them by name.
 
-    Returns the output, or a dictionary by name when there are several.
+    Returns the output, or a dictionary by name when there are several. ``norms`` normalize what
+    layers compute: see ``batch_norm``. ``layers`` are the first conv or dense that uses each
+    weight, by the name of the weight's constant; ``fixed`` the weights that are codes already.
     """
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
+        self.layers = _layers(graph)
+        self.fixed = frozenset(node.name for node in graph.nodes if decodes(graph, node))
         learned = {name for node in graph.nodes for name in _learned(graph, node)}
-        for name, constant in graph.constants.items():
-            elements = torch.from_numpy(constant.array.copy())
+        for name, array in _held(graph, self.fixed).items():
+            elements = torch.from_numpy(array.copy())
             if name in learned:
                 self.register_parameter(attribute(name), nn.Parameter(elements))
             else:
                 self.register_buffer(attribute(name), elements)
+        self.norms = nn.ModuleDict()
 
     @property
     def weights(self) -> dict[str, nn.Parameter]:
-        """The weights of conv and dense by the name of their constant; see ``layers``."""
-        held = dict(self.named_parameters())
-        return {name: held[attribute(name)] for name in self.layers}
+        """The weights of conv and dense by the name of their constant; see ``layers``.
 
-    @property
-    def layers(self) -> dict[str, Node]:
-        """The first conv or dense that uses each weight, by the name of the weight."""
-        found: dict[str, Node] = {}
-        for node in self.graph.nodes:
-            if isinstance(node.op, Conv | Dense) and node.inputs[1] in self.graph.constants:
-                found.setdefault(node.inputs[1], node)
-        return found
+        Coded weights are not among them: they do not learn.
+        """
+        return {name: getattr(self, attribute(name)) for name in self.layers}
 
     def constant(self, name: str) -> torch.Tensor:
-        """The parameter or buffer of a constant."""
+        """The parameter or buffer of a constant, or of what is computed of constants alone."""
         held: torch.Tensor = getattr(self, attribute(name))
         return held
 
@@ -74,10 +75,10 @@ class GraphModule(nn.Module):
         for node, result in self.walk(results):
             if node.name in self.graph.outputs:
                 outputs[node.name] = result
-        for name in self.graph.outputs:
-            if name in self.graph.constants:
-                outputs[name] = self.constant(name)
-        named = {name: outputs[name] for name in self.graph.outputs}
+        named = {
+            name: outputs[name] if name in outputs else self.constant(name)
+            for name in self.graph.outputs
+        }
         return next(iter(named.values())) if len(named) == 1 else named
 
     def walk(self, inputs: Mapping[str, torch.Tensor]) -> Iterator[tuple[Node, torch.Tensor]]:
@@ -85,8 +86,12 @@ class GraphModule(nn.Module):
         live = dict(inputs)
         last_use = self.graph.last_use
         for index, node in enumerate(self.graph.nodes):
+            if node.name in self.fixed:
+                continue
             operands = [live[name] if name in live else self.constant(name) for name in node.inputs]
             result = apply(node.op, *operands)
+            if escape(node.name) in self.norms:
+                result = normalize(self.norms[escape(node.name)], node, result)
             live[node.name] = result
             yield node, result
             for name in node.inputs:
@@ -108,14 +113,37 @@ class GraphModule(nn.Module):
         return dict(zip(names, inputs, strict=True))
 
     def to_graph(self) -> Graph:
-        """The graph with the parameters' elements as its constants, float32; all else the same."""
+        """The graph with the parameters' elements as its constants, float32; all else the same.
+
+        Norms are folded into the layers before them.
+        """
         constants = dict(self.graph.constants)
         held = dict(self.named_parameters())
         for name in constants:
             if attribute(name) in held:
-                elements = held[attribute(name)].detach().float().cpu().numpy()
-                constants[name] = ir.real(elements)
-        return replace(self.graph, constants=constants)
+                constants[name] = ir.real(held[attribute(name)].detach().float().cpu().numpy())
+        return fold_norms(replace(self.graph, constants=constants), dict(self.norms.items()))
+
+
+def _layers(graph: Graph) -> dict[str, Node]:
+    found: dict[str, Node] = {}
+    for node in graph.nodes:
+        if isinstance(node.op, Conv | Dense) and node.inputs[1] in graph.constants:
+            found.setdefault(node.inputs[1], node)
+    return found
+
+
+def _held(graph: Graph, fixed: frozenset[str]) -> dict[str, Array]:
+    """What a module holds by name: constants, and coded weights in place of their codes."""
+    nodes = [node for node in graph.nodes if node.name not in fixed]
+    used = {name for node in nodes for name in node.inputs} | set(graph.outputs)
+    arrays = {name: tensor.array for name, tensor in graph.constants.items()}
+    coded = {
+        node.name: node.op.reference(*(arrays[name] for name in node.inputs))
+        for node in graph.nodes
+        if node.name in fixed
+    }
+    return {name: array for name, array in {**arrays, **coded}.items() if name in used}
 
 
 def _learned(graph: Graph, node: Node) -> Iterator[str]:
@@ -127,5 +155,5 @@ def _learned(graph: Graph, node: Node) -> Iterator[str]:
 
 
 def attribute(name: str) -> str:
-    """The attribute of the module that holds a constant: torch forbids dots in it."""
-    return f"constant/{name.replace('%', '%25').replace('.', '%2E')}"
+    """The attribute of the module that holds a constant."""
+    return f"constant{escape(name)}"

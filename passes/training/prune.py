@@ -13,8 +13,8 @@ from ..coded import code_weights
 from ..magnitude import Magnitude
 from ..projections.constraint import Constraint
 from ..projections.levels import Levels
-from ..projections.joint import SparseLevels
 from ..projections.sparse import NonStructured
+from ..projections.sparse_levels import SparseLevels
 from ..train import Train
 from .admm import Admm, Constrain, Hard
 from .harden import Harden
@@ -121,7 +121,8 @@ def opened(options: AdmmPass | Magnitude | Train, graph: Graph, context: Context
     if options.batch_norm:
         from .batch_norm import insert_batch_norm
 
-        insert_batch_norm(job.module, job.samples)
+        name = graph.inputs[0].name
+        insert_batch_norm(job.module, ({name: x} for x, _ in job.samples.epoch(0)))
     return job
 
 

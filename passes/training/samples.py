@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -28,6 +29,10 @@ class Samples(Protocol):
 
     def epoch(self, draw: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and labels of this process's share of each batch; ``draw`` seeds their order."""
+        ...
+
+    def digest(self) -> str:
+        """What tells these samples from others, as far as that can be known."""
         ...
 
 
@@ -63,6 +68,12 @@ class ArraySamples:
                 x = moved(x, moves[part][self.world.rank :: self.world.size], self.shift)
             yield x, self.y[own]
 
+    def digest(self) -> str:
+        found = hashlib.sha256()
+        for held in (self.x, self.y):
+            found.update(held.cpu().numpy().tobytes())
+        return found.hexdigest()
+
     def _moves(self, count: int, random: torch.Generator) -> Tensor | None:
         """For each place in the order how far down, right and whether mirrored; None for never."""
         if not (self.shift or self.mirror):
@@ -90,27 +101,46 @@ class LoaderSamples:
     """The batches of the user's loader, such as a torch DataLoader of ``(x, y)``.
 
     A loader whose sampler has ``set_epoch`` is told the epoch and is taken to share the samples
-    among processes itself; of any other each process takes its part of every batch.
+    among processes itself; of any other each process takes its part of every batch: with ``even``
+    as many samples as every other process, a few being left out.
     """
 
     loader: Iterable[Any]
     graph: Graph
     world: World
     classes: int
+    even: bool = False
 
     def __len__(self) -> int:
         return len(self.loader) if isinstance(self.loader, Sized) else 0
 
     def epoch(self, draw: int) -> Iterator[tuple[Tensor, Tensor]]:
-        torch.manual_seed(draw)
-        sampler = getattr(self.loader, "sampler", None)
-        shares = hasattr(sampler, "set_epoch")
-        if shares:
-            sampler.set_epoch(draw)  # type: ignore[union-attr]
+        shares = self._seed(draw)
+        rank, size = self.world.rank, self.world.size
         for batch in self.loader:
             x, y = checked(batch, self.graph, self.classes)
-            part = slice(None) if shares else slice(self.world.rank, None, self.world.size)
-            yield x[part].to(self.world.device), y[part].to(self.world.device)
+            end = len(y) - len(y) % size if self.even else len(y)
+            part = slice(None) if shares else slice(rank, end, size)
+            if len(y[part]):
+                yield x[part].to(self.world.device), y[part].to(self.world.device)
+
+    def _seed(self, draw: int) -> bool:
+        """Make the next epoch the one of ``draw``; whether the loader shares among processes."""
+        torch.manual_seed(draw)
+        sampler: Any = getattr(self.loader, "sampler", None)
+        for generator in {getattr(each, "generator", None) for each in (self.loader, sampler)}:
+            if isinstance(generator, torch.Generator):
+                generator.manual_seed(draw)
+        if not hasattr(sampler, "set_epoch"):
+            return False
+        sampler.set_epoch(draw)
+        return True
+
+    def digest(self) -> str:
+        """Sizes alone: a loader may give other samples each time."""
+        whole = getattr(self.loader, "dataset", None)
+        samples = len(whole) if isinstance(whole, Sized) else 0
+        return f"{len(self)} batches of {samples} samples"
 
 
 def checked(batch: Any, graph: Graph, classes: int) -> tuple[Tensor, Tensor]:
@@ -120,7 +150,7 @@ def checked(batch: Any, graph: Graph, classes: int) -> tuple[Tensor, Tensor]:
             f"Training data gave a {type(batch).__name__}, expected images and labels.",
             fix="Give pairs (x, y).",
         )
-    x, y = (torch.as_tensor(np.require(each, requirements="W")) for each in batch)
+    x, y = map(_tensor, batch)
     value = graph.inputs[0]
     shape = value.type.sample_shape
     if x.shape[1:] != shape or not x.is_floating_point():
@@ -151,10 +181,27 @@ def checked(batch: Any, graph: Graph, classes: int) -> tuple[Tensor, Tensor]:
     return x.float(), y.long()
 
 
+def _tensor(given: Any) -> Tensor:
+    if isinstance(given, Tensor):
+        return given.detach()
+    array = np.asarray(given)
+    if array.dtype.kind not in "fiub":
+        raise DataError(
+            f"Training data gave {array.dtype} where numbers are expected.",
+            fix="Give images as reals and labels as class numbers.",
+        )
+    kind = array.dtype.newbyteorder("=")
+    if kind.kind == "f":
+        kind = np.dtype(np.float32)
+    elif kind.kind == "u" and kind.itemsize > 1:
+        kind = np.dtype(np.int64)
+    return torch.from_numpy(array.astype(kind, copy=not array.flags.writeable))
+
+
 def training_samples(graph: Graph, training: Training, batch: int, world: World) -> Samples:
     """The samples to train on, checked; raises DataError."""
     if not isinstance(training.train, list | tuple):
-        return LoaderSamples(training.train, graph, world, _classes(graph))
+        return LoaderSamples(_again(training.train), graph, world, _classes(graph), even=True)
     x, y = checked(training.train, graph, _classes(graph))
     if len(y) < batch:
         raise DataError(
@@ -181,9 +228,21 @@ def test_samples(graph: Graph, training: Training, world: World) -> Samples | No
     if training.test is None:
         return None
     if not isinstance(training.test, list | tuple):
-        return LoaderSamples(training.test, graph, world, _classes(graph))
+        return LoaderSamples(_again(training.test), graph, world, _classes(graph))
     x, y = checked(training.test, graph, _classes(graph))
+    if not len(y):
+        raise DataError("The test data is empty.", fix="Give at least one sample, or none at all.")
     return ArraySamples(x.to(world.device), y.to(world.device), EVALUATED, world)
+
+
+def _again(loader: Any) -> Iterable[Any]:
+    """The loader; raises DataError for what can be gone through only once."""
+    if not isinstance(loader, Iterable) or isinstance(loader, Iterator):
+        raise DataError(
+            f"Labelled data is a {type(loader).__name__}, which cannot be read once an epoch.",
+            fix="Give (x, y), or a DataLoader of such batches.",
+        )
+    return loader
 
 
 def _classes(graph: Graph) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 from ...errors import UsageError
 from ...ir.graph import Node
 from ...ir.op import Op
-from . import ops_layout, ops_linear, ops_pointwise, ops_reduce
+from . import ops_layout, ops_linear, ops_pointwise, ops_quant, ops_reduce
 from .function import Function
 
 TABLE: Mapping[type[Op], Function] = {
@@ -17,6 +17,7 @@ TABLE: Mapping[type[Op], Function] = {
     **ops_pointwise.FUNCTIONS,
     **ops_layout.FUNCTIONS,
     **ops_reduce.FUNCTIONS,
+    **ops_quant.FUNCTIONS,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import distributed, nn
 
 from ...errors import UsageError
+from .. import processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +32,75 @@ class World:
         if self.size == 1:
             return module
         chosen = [self.device.index or 0] if self.device.type == "cuda" else None
-        synced = nn.SyncBatchNorm.convert_sync_batchnorm(module) if chosen else module
-        return nn.parallel.DistributedDataParallel(synced, device_ids=chosen)
+        return nn.parallel.DistributedDataParallel(module, device_ids=chosen)
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
         """The sum of ``values`` over all processes."""
-        if self.size > 1:
-            distributed.all_reduce(values)
-        return values
+        if self.size == 1:
+            return values
+        summed = values.clone()
+        distributed.all_reduce(summed)
+        return summed
+
+    def spread(self, value: Any) -> Any:
+        """What the leading process gives as ``value``, in every process."""
+        if self.size == 1:
+            return value
+        held = [value]
+        distributed.broadcast_object_list(held, src=0)
+        return held[0]
+
+    def align(self, module: nn.Module) -> None:
+        """Statistics that each process kept of its own samples: those of the leading process."""
+        for held in module.buffers() if self.size > 1 else ():
+            distributed.broadcast(held, src=0)
 
 
 def world(device: str) -> World:
     """This process among those of ``torchrun``, on ``device``; raises UsageError without it."""
-    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise UsageError(f"There is no device '{device}'.", fix="Choose cpu or cuda.") from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError("There is no CUDA device here.", fix="Choose the device cpu.")
-    if chosen.type == "cuda" and size > 1:
-        chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-        torch.cuda.set_device(chosen)
+    chosen = _device(device)
+    size = processes.size()
     if size > 1 and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    return World(rank, size, chosen)
+        _meet("nccl" if chosen.type == "cuda" else "gloo")
+    return World(processes.rank(), size, chosen)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        chosen = torch.device(name)
+    except RuntimeError:
+        chosen = torch.device("meta")
+    if chosen.type not in ("cpu", "cuda"):
+        raise UsageError(f"There is no device '{name}'.", fix="Choose cpu or cuda.")
+    if chosen.type == "cpu":
+        return chosen
+    if not torch.cuda.is_available():
+        raise UsageError("There is no CUDA device here.", fix="Choose the device cpu.")
+    if processes.size() > 1:
+        chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    count = torch.cuda.device_count()
+    if (chosen.index or 0) >= count:
+        raise UsageError(
+            f"There is no device 'cuda:{chosen.index}', only {count} of them.",
+            fix="Choose one of these; with torchrun, start one process for each device.",
+        )
+    torch.cuda.set_device(chosen)
+    torch.backends.cudnn.deterministic = True  # The seed decides everything.
+    return chosen
+
+
+def _meet(backend: str) -> None:
+    """Find the other processes; part from them when this one ends."""
+    try:
+        distributed.init_process_group(backend)
+    except ValueError as error:
+        raise UsageError(
+            f"WORLD_SIZE is {processes.size()}, but the other processes cannot be found: {error}.",
+            fix="Start with torchrun, or unset WORLD_SIZE.",
+        ) from error
+    atexit.register(_part)
+
+
+def _part() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

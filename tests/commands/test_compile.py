@@ -175,8 +175,8 @@ def test_an_import_that_is_another_network_is_told_from_rounding(
         ),
         (
             ["compile", "tiny.onnx", "--data", "calib.npz", "--print-after", "prune"],
-            "There is no pass 'prune' to print after. The passes are canonicalize, equalize, "
-            "quantize, lower, dead_channels.\n",
+            "There is no pass 'prune' to print after. The passes are canonicalize, train, admm, "
+            "magnitude, equalize, quantize, lower, dead_channels.\n",
         ),
         (
             ["compile", "calib.npz", "--data", "calib.npz"],

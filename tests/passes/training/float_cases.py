@@ -11,11 +11,12 @@ from intaglio.ir.numeric import FLOAT32
 from intaglio.ir.ops_norm import LayerNorm
 from intaglio.ir.ops_pointwise import UNARY, Affine, Clip, PRelu, Relu, Unary
 from intaglio.ir.ops_pool import AveragePool
+from intaglio.ir.ops_quant import Dequantize
 from intaglio.ir.ops_softmax import Softmax
 from intaglio.ir.tensor import Tensor, TensorType, real
 from intaglio.ir.verify import LEGAL, verify
 
-OPERATORS = tuple(sorted(op.name for op in LEGAL["float"]))
+OPERATORS = tuple(sorted(op.name for op in LEGAL["float"] - {Dequantize}))
 
 
 @dataclass(frozen=True, eq=False)
