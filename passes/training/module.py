@@ -15,8 +15,10 @@ from ...ir.graph import Graph, Node
 from ...ir.numeric import Array
 from ...ir.ops_linear import Conv, Dense
 from ...ir.ops_pointwise import Affine, PRelu
+from ...ir.ops_quant import Dequantize, Quantize
 from ..coded import decodes
 from .batch_norm import escape, fold_norms, normalize
+from .scale import trained_scales
 from .table import apply, check_trainable
 
 LEARNS = {Conv: (1, 2), Dense: (1, 2), Affine: (1, 2), PRelu: (1,)}
@@ -27,7 +29,8 @@ def to_torch(graph: Graph) -> GraphModule:
     """``graph`` as a differentiable module; raises UsageError naming a node that has no gradient.
 
     Weights, biases, scales and shifts of affine and slopes are its parameters, other constants its
-    buffers. In evaluation mode it computes what ``ir.evaluate`` does.
+    buffers. Of a quantized graph the scales inside train as well (``Scale``); its codes are
+    integral reals. In evaluation mode it computes what ``ir.evaluate`` does.
     """
     for node in graph.nodes:
         check_trainable(node)
@@ -39,7 +42,8 @@ class GraphModule(nn.Module):
 
     Returns the output, or a dictionary by name when there are several. ``norms`` normalize what
     layers compute: see ``batch_norm``. ``layers`` are the first conv or dense that uses each
-    weight, by the name of the weight's constant; ``fixed`` the weights that are codes already.
+    weight, by the name of the weight's constant; ``fixed`` the weights that are codes already;
+    ``scales`` those that train.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -47,8 +51,12 @@ class GraphModule(nn.Module):
         self.graph = graph
         self.layers = _layers(graph)
         self.fixed = frozenset(node.name for node in graph.nodes if decodes(graph, node))
+        scales = dict(trained_scales(graph))
+        self.scales = nn.ModuleDict({escape(name): scale for name, scale in scales.items()})
         learned = {name for node in graph.nodes for name in _learned(graph, node)}
         for name, array in _held(graph, self.fixed).items():
+            if name in scales:
+                continue
             elements = torch.from_numpy(array.copy())
             if name in learned:
                 self.register_parameter(attribute(name), nn.Parameter(elements))
@@ -66,6 +74,9 @@ class GraphModule(nn.Module):
 
     def constant(self, name: str) -> torch.Tensor:
         """The parameter or buffer of a constant, or of what is computed of constants alone."""
+        if escape(name) in self.scales:
+            scale: torch.Tensor = self.scales[escape(name)]()
+            return scale
         held: torch.Tensor = getattr(self, attribute(name))
         return held
 
@@ -118,19 +129,31 @@ class GraphModule(nn.Module):
         Norms are folded into the layers before them.
         """
         constants = dict(self.graph.constants)
-        held = dict(self.named_parameters())
+        learned = {name for name, _ in self.named_parameters()}
         for name in constants:
-            if attribute(name) in held:
-                constants[name] = ir.real(held[attribute(name)].detach().float().cpu().numpy())
+            if attribute(name) in learned or escape(name) in self.scales:
+                constants[name] = ir.real(self.constant(name).detach().float().cpu().numpy())
         return fold_norms(replace(self.graph, constants=constants), dict(self.norms.items()))
 
 
 def _layers(graph: Graph) -> dict[str, Node]:
     found: dict[str, Node] = {}
     for node in graph.nodes:
-        if isinstance(node.op, Conv | Dense) and node.inputs[1] in graph.constants:
-            found.setdefault(node.inputs[1], node)
+        weight = _weight(graph, node)
+        if weight is not None:
+            found.setdefault(weight, node)
     return found
+
+
+def _weight(graph: Graph, node: Node) -> str | None:
+    """The constant that is a layer's weight, as it is or quantized and dequantized."""
+    if not isinstance(node.op, Conv | Dense):
+        return None
+    name = node.inputs[1]
+    while name in graph.producers and isinstance(graph.producers[name].op, Quantize | Dequantize):
+        name = graph.producers[name].inputs[0]
+    held = graph.constants.get(name)
+    return name if held is not None and not held.dtype.is_integer else None
 
 
 def _held(graph: Graph, fixed: frozenset[str]) -> dict[str, Array]:
@@ -149,7 +172,8 @@ def _held(graph: Graph, fixed: frozenset[str]) -> dict[str, Array]:
 def _learned(graph: Graph, node: Node) -> Iterator[str]:
     """The constants of a node that training may change."""
     places = LEARNS.get(type(node.op), ())
-    for name in (node.inputs[place] for place in places if place < len(node.inputs)):
+    names = [node.inputs[place] for place in places if place < len(node.inputs)]
+    for name in (*names, _weight(graph, node)):
         if name in graph.constants and not graph.constants[name].dtype.is_integer:
             yield name
 

@@ -109,5 +109,5 @@ def test_an_op_on_codes_cannot_be_trained():
         to_torch(graph)
     assert str(error.value) == (
         "Node '/pool/Sum' (sum_pool): Operator 'sum_pool' cannot be trained. "
-        "Give a float graph: training comes before lowering."
+        "Give a float graph, or one in which reals are quantized and dequantized."
     )
