@@ -17,7 +17,7 @@ from ..optimizer import Optimizer
 from .checkpoint import Checkpoint, State, checkpoint
 from .module import GraphModule, to_torch
 from .objective import Objective, accuracy
-from .samples import Samples, test_samples, training_samples
+from .samples import Samples, measuring_samples, training_samples
 from .world import World, together, world
 
 CHECK_EVERY = 100
@@ -103,7 +103,7 @@ def open_job(pass_: Pass, graph: Graph, context: Context, batch: int) -> Job:
     here = world(training.device)
     torch.manual_seed(training.seed)
     samples = training_samples(graph, training, batch, here)
-    test = test_samples(graph, training, here)
+    test = measuring_samples(graph, training, here)
     saved = checkpoint(pass_, graph, training, samples, here)
     module, teacher = (to_torch(graph).to(here.device) for _ in range(2))
     return Job(module, samples, test, here, saved, context, teacher.eval(), training.seed)

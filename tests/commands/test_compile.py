@@ -63,7 +63,10 @@ def test_compile_as_json_gives_layers_bytes_and_passes(
         "dead_channels",
         "columns",
     ]
-    assert found["recipe"] == 'canonicalize,equalize,quantize{"weight_bits": 4},lower,dead_channels,columns'
+    assert (
+        found["recipe"]
+        == 'canonicalize,equalize,quantize{"weight_bits": 4},lower,dead_channels,columns'
+    )
     assert found["digest"] == intaglio.Pipeline.parse(found["recipe"]).digest
     assert found["proved"] is True
     assert found["layers"][0]["origin"] == "/conv/Conv"
