@@ -101,7 +101,7 @@ def open_job(pass_: Pass, graph: Graph, context: Context, batch: int) -> Job:
     if training is None:
         raise PassError("It trains, but there is no labelled data.")
     here = world(training.device)
-    torch.manual_seed(training.seed)
+    torch.manual_seed(_draw(training.seed, 0, 0))
     samples = training_samples(graph, training, batch, here)
     test = measuring_samples(graph, training, here)
     saved = checkpoint(pass_, graph, training, samples, here)

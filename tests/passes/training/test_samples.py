@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from intaglio.passes.base import Training
 from intaglio.passes.training.samples import (
     ArraySamples,
-    moved,
     measuring_samples,
+    moved,
     training_samples,
 )
 from intaglio.passes.training.world import World
@@ -66,7 +66,7 @@ def test_processes_share_each_batch_in_equal_parts(size, part, draw):
         labels(samples(40, size * part, World(r, size, ALONE.device)), draw) for r in range(size)
     ]
     for batch, *parts in zip(whole, *shares, strict=True):
-        assert sorted(list(chain(*parts))) == sorted(batch)
+        assert sorted(chain(*parts)) == sorted(batch)
         assert {len(each) for each in parts} == {part}
 
 
