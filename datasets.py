@@ -145,7 +145,7 @@ def _named(arrays: Mapping[str, Array], names: Sequence[str], what: str, path: P
     found = next((arrays[name] for name in names if name in arrays), None)
     if found is None:
         raise DataError(
-            f"It has no {what}, only {', '.join(arrays) or 'nothing'}.",
+            f"It has no {what}, only {', '.join(arrays) or 'an empty list of arrays'}.",
             where=f"'{path}'",
             fix=f"Name the array {' or '.join(dict.fromkeys(names))}.",
         )

@@ -64,7 +64,10 @@ def test_the_name_of_the_input_is_looked_for_first(here):
     [
         ({"x": X}, "'data.npz': It has no labels, only x. Name the array y or labels or label."),
         ({"y": Y}, "'data.npz': It has no inputs, only y. Name the array image or x or images."),
-        ({}, "'data.npz': It has no inputs, only nothing. Name the array image or x or images."),
+        (
+            {},
+            "'data.npz': It has no inputs, only an empty list of arrays. Name the array image or x or images.",
+        ),
         (
             {"x": BYTES, "y": Y},
             "'data.npz': Its inputs are uint8, but the network takes reals. Say how to scale them, "
