@@ -26,12 +26,15 @@ from .dead_channels import DeadChannels
 from .equalize import Equalize
 from .lower import Lower
 from .magnitude import Magnitude
+from .qat import Qat
 from .quantize import Quantize
 from .train import Train
 
 PASSES: dict[str, type[Pass]] = {
     cls.name: cls
-    for cls in (Canonicalize, Train, Admm, Magnitude, Equalize, Quantize, Lower, DeadChannels)
+    for cls in (
+        *(Canonicalize, Train, Admm, Magnitude, Equalize, Quantize, Qat, Lower, DeadChannels),
+    )
 }
 
 

@@ -26,6 +26,8 @@ class Scale(nn.Module):
     ``gain`` weakens the gradient: it adds up over all elements that the scale is for.
     """
 
+    start: Tensor
+
     def __init__(self, start: Array, gain: float) -> None:
         super().__init__()
         self.gain = gain
