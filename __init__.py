@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .api import Network, Output, compile, import_model, load, to_torch
     from .errors import IntaglioError
     from .ir.graph import Graph
+    from .passes.base import Training
     from .passes.pipeline import Pipeline
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ __all__ = [
     "Network",
     "Output",
     "Pipeline",
+    "Training",
     "compile",
     "import_model",
     "load",
@@ -36,6 +38,7 @@ _HOME = {
     "Network": "api",
     "Output": "api",
     "Pipeline": "passes.pipeline",
+    "Training": "passes.base",
     "compile": "api",
     "import_model": "api",
     "load": "api",

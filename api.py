@@ -23,7 +23,7 @@ from .ir.verify import Stage, stage_of
 
 if TYPE_CHECKING:
     from .backends.simulator import Simulator
-    from .passes.base import Progress
+    from .passes.base import Progress, Training
     from .passes.pipeline import Observer, Pipeline
     from .passes.training.module import GraphModule
 
@@ -122,6 +122,7 @@ def compile(  # the verb users look for; the builtin is not used here
     data: Data | None = None,
     *,
     recipe: Pipeline | str | Path | None = None,
+    training: Training | None = None,
     outputs: Sequence[str] = (),
     semantics: str | None = None,
     batch: bool = True,
@@ -135,11 +136,14 @@ def compile(  # the verb users look for; the builtin is not used here
     A model that is quantized already needs none: it keeps the scales of its owner.
     ``data``: an array, arrays by input name, a .npy or .npz file, or a list or loader of batches.
     ``recipe``: a Pipeline, its text, or a .toml file; without one ``options`` go to the quantize
-    pass (``weight_bits=4``). ``outputs``, ``batch``, ``example_inputs``: see ``import_model``.
+    pass (``weight_bits=4``). ``training``: labelled data for passes that train; without ``data``
+    its first 1024 inputs calibrate. ``outputs``, ``batch``, ``example_inputs``: see
+    ``import_model``.
     Raises an IntaglioError that names the user's node.
     """
     from .backends.blob_writer import write_blob
     from .passes.base import Context, silent
+    from .passes.labelled import first_inputs
     from .passes.schedule import schedule
 
     if recipe is not None and options:
@@ -155,8 +159,10 @@ def compile(  # the verb users look for; the builtin is not used here
             f"The recipe '{pipeline}' leaves the {pipeline.leaves(stage)} stage, not integers.",
             fix="The usual order is canonicalize, equalize, quantize, lower.",
         )
+    if data is None and training is not None and stage == "float":
+        data = first_inputs(training, graph)
     batches = () if data is None else batches_of(graph, data)
-    context = Context(batches, progress or silent)
+    context = Context(batches, progress or silent, training)
     integers = pipeline.run(graph, context, observe)
     return Network(write_blob(schedule(integers, str(pipeline))))
 

@@ -16,6 +16,7 @@ import json
 import lzma
 import sys
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,8 @@ from torch import nn
 import intaglio
 from intaglio import Graph, Network, Pipeline
 from intaglio.commands.terminal import Bars
+from intaglio.ir.ops_linear import Conv, Dense
 from intaglio.passes.base import Training
-from intaglio.passes.target import weight_layers
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -45,11 +46,19 @@ Reals = NDArray[np.float32]
 
 def lenet5() -> nn.Sequential:
     """LeNet-5 as Caffe has it, 430,500 weights, with a ReLU after every layer but the last."""
-    return nn.Sequential(
-        *(nn.Conv2d(1, 20, 5), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(20, 50, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
-        *(nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10)),
-    )
+    layers: dict[str, nn.Module] = {
+        "conv1": nn.Conv2d(1, 20, 5),
+        "relu1": nn.ReLU(),
+        "pool1": nn.MaxPool2d(2),
+        "conv2": nn.Conv2d(20, 50, 5),
+        "relu2": nn.ReLU(),
+        "pool2": nn.MaxPool2d(2),
+        "flatten": nn.Flatten(),
+        "fc1": nn.Linear(800, 500),
+        "relu3": nn.ReLU(),
+        "fc2": nn.Linear(500, 10),
+    }
+    return nn.Sequential(OrderedDict(layers))
 
 
 @dataclass(frozen=True)
@@ -137,9 +146,15 @@ def scores(graph: Graph, images: Reals) -> Reals:
 
 
 def kept(graph: Graph) -> dict[str, list[int]]:
-    """Of each weight: how many elements are not zero, and its shape."""
-    arrays = {name: graph.constants[name].array for name in weight_layers(graph)}
-    return {name: [int((w != 0).sum()), *w.shape] for name, w in arrays.items()}
+    """Of each layer's weight: how many elements are not zero, and its shape."""
+    found = {}
+    for node in graph.nodes:
+        if isinstance(node.op, Conv | Dense):
+            name = node.inputs[1]
+            coded = graph.producers.get(name)
+            weight = graph.constants[coded.inputs[0] if coded else name].array
+            found[node.value.origin or node.name] = [int((weight != 0).sum()), *weight.shape]
+    return found
 
 
 def accuracy(outputs: Any, labels: NDArray[Any]) -> float:

@@ -1,6 +1,6 @@
 """A pipeline: passes as data. It prints as text, parses back, loads from TOML, and has a digest.
 
-canonicalize,equalize,quantize{"weight_bits": 4},lower,dead_channels
+canonicalize,equalize,quantize{"weight_bits": 4},lower,dead_channels,columns
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..ir.verify import Stage, stage_of, verify
 from .admm import Admm
 from .base import Context, Pass
 from .canonicalize import Canonicalize
+from .columns import Columns
 from .dead_channels import DeadChannels
 from .equalize import Equalize
 from .lower import Lower
@@ -33,7 +34,16 @@ from .train import Train
 PASSES: dict[str, type[Pass]] = {
     cls.name: cls
     for cls in (
-        *(Canonicalize, Train, Admm, Magnitude, Equalize, Quantize, Qat, Lower, DeadChannels),
+        Canonicalize,
+        Train,
+        Admm,
+        Magnitude,
+        Equalize,
+        Quantize,
+        Qat,
+        Lower,
+        DeadChannels,
+        Columns,
     )
 }
 
@@ -265,7 +275,7 @@ def _split_first(text: str) -> tuple[str, dict[str, Any], str]:
 def default_passes(stage: Stage) -> tuple[Pass, ...]:
     """What is usually done with a model that is imported in ``stage``."""
     quantize = (Equalize(), Quantize()) if stage == "float" else ()
-    return (Canonicalize(), *quantize, Lower(), DeadChannels())
+    return (Canonicalize(), *quantize, Lower(), DeadChannels(), Columns())
 
 
 def default_pipeline(stage: Stage = "float", **options: Any) -> Pipeline:

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from ...errors import DataError
 from ...ir.graph import Graph
+from ...ir.numeric import Array
 from ..base import Training
+from ..labelled import checked, is_arrays, loader_of
 from .world import World
 
 EVALUATED = 500
@@ -108,33 +110,21 @@ class LoaderSamples:
     loader: Iterable[Any]
     graph: Graph
     world: World
-    classes: int
+    what: str = "Training"
     even: bool = False
 
     def __len__(self) -> int:
         return len(self.loader) if isinstance(self.loader, Sized) else 0
 
     def epoch(self, draw: int) -> Iterator[tuple[Tensor, Tensor]]:
-        shares = self._seed(draw)
+        shares = begin(self.loader, draw)
         rank, size = self.world.rank, self.world.size
         for batch in self.loader:
-            x, y = checked(batch, self.graph, self.classes)
+            x, y = checked(batch, self.graph, self.what)
             end = len(y) - len(y) % size if self.even else len(y)
             part = slice(None) if shares else slice(rank, end, size)
             if len(y[part]):
-                yield x[part].to(self.world.device), y[part].to(self.world.device)
-
-    def _seed(self, draw: int) -> bool:
-        """Make the next epoch the one of ``draw``; whether the loader shares among processes."""
-        torch.manual_seed(draw)
-        sampler: Any = getattr(self.loader, "sampler", None)
-        for generator in {getattr(each, "generator", None) for each in (self.loader, sampler)}:
-            if isinstance(generator, torch.Generator):
-                generator.manual_seed(draw)
-        if not hasattr(sampler, "set_epoch"):
-            return False
-        sampler.set_epoch(draw)
-        return True
+                yield _tensor(x[part], self.world), _tensor(y[part], self.world)
 
     def digest(self) -> str:
         """Sizes alone: a loader may give other samples each time."""
@@ -143,66 +133,24 @@ class LoaderSamples:
         return f"{len(self)} batches of {samples} samples"
 
 
-def checked(batch: Any, graph: Graph, classes: int) -> tuple[Tensor, Tensor]:
-    """A batch as reals and class numbers that fit ``graph``; raises DataError."""
-    if not isinstance(batch, list | tuple) or len(batch) != 2:
-        raise DataError(
-            f"Training data gave a {type(batch).__name__}, expected images and labels.",
-            fix="Give pairs (x, y).",
-        )
-    x, y = map(_tensor, batch)
-    value = graph.inputs[0]
-    shape = value.type.sample_shape
-    if x.shape[1:] != shape or not x.is_floating_point():
-        kind = str(x.dtype).removeprefix("torch.")
-        raise DataError(
-            f"Training data is {kind}{list(x.shape)}, expected reals of shape {value.type.shape}.",
-            where=f"Input '{value.name}'",
-            fix="Prepare the data exactly as the float network takes it.",
-        )
-    if y.shape != x.shape[:1] or y.is_floating_point():
-        kind = str(y.dtype).removeprefix("torch.")
-        raise DataError(
-            f"Labels are {kind}{list(y.shape)} for {len(x)} samples.",
-            fix="Give one class number for each sample.",
-        )
-    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
-        raise DataError(
-            f"Labels reach from {int(y.min())} to {int(y.max())}, but the network has {classes} "
-            "classes.",
-            fix=f"Number the classes 0 to {classes - 1}.",
-        )
-    if not bool(torch.isfinite(x).all()):
-        raise DataError(
-            "Training data holds NaN or infinite values.",
-            where=f"Input '{value.name}'",
-            fix="Remove or repair these samples.",
-        )
-    return x.float(), y.long()
-
-
-def _tensor(given: Any) -> Tensor:
-    if isinstance(given, Tensor):
-        return given.detach()
-    array = np.asarray(given)
-    if array.dtype.kind not in "fiub":
-        raise DataError(
-            f"Training data gave {array.dtype} where numbers are expected.",
-            fix="Give images as reals and labels as class numbers.",
-        )
-    kind = array.dtype.newbyteorder("=")
-    if kind.kind == "f":
-        kind = np.dtype(np.float32)
-    elif kind.kind == "u" and kind.itemsize > 1:
-        kind = np.dtype(np.int64)
-    return torch.from_numpy(array.astype(kind, copy=not array.flags.writeable))
+def begin(loader: Any, draw: int) -> bool:
+    """Make the next epoch of a loader that of ``draw``; whether it shares among processes."""
+    torch.manual_seed(draw)
+    sampler: Any = getattr(loader, "sampler", None)
+    for generator in (getattr(loader, "generator", None), getattr(sampler, "generator", None)):
+        if isinstance(generator, torch.Generator):
+            generator.manual_seed(draw)
+    if not hasattr(sampler, "set_epoch"):
+        return False
+    sampler.set_epoch(draw)
+    return True
 
 
 def training_samples(graph: Graph, training: Training, batch: int, world: World) -> Samples:
     """The samples to train on, checked; raises DataError."""
-    if not isinstance(training.train, list | tuple):
-        return LoaderSamples(_again(training.train), graph, world, _classes(graph), even=True)
-    x, y = checked(training.train, graph, _classes(graph))
+    if not is_arrays(training.train):
+        return LoaderSamples(loader_of(training.train), graph, world, even=True)
+    x, y = checked(training.train, graph)
     if len(y) < batch:
         raise DataError(
             f"There are {len(y)} training samples for batches of {batch}.",
@@ -219,44 +167,21 @@ def training_samples(graph: Graph, training: Training, batch: int, world: World)
             f"Only images (n, c, h, w) can be shifted or mirrored; the input is {x.ndim}-D.",
             fix="Leave out shift and mirror.",
         )
-    x, y = x.to(world.device), y.to(world.device)
-    return ArraySamples(x, y, batch, world, True, *moves)
+    return ArraySamples(_tensor(x, world), _tensor(y, world), batch, world, True, *moves)
 
 
 def test_samples(graph: Graph, training: Training, world: World) -> Samples | None:
     """The samples to measure accuracy on, checked; None when there are none."""
     if training.test is None:
         return None
-    if not isinstance(training.test, list | tuple):
-        return LoaderSamples(_again(training.test), graph, world, _classes(graph))
-    x, y = checked(training.test, graph, _classes(graph))
+    if not is_arrays(training.test):
+        return LoaderSamples(loader_of(training.test, "Test"), graph, world, "Test")
+    x, y = checked(training.test, graph, "Test")
     if not len(y):
         raise DataError("The test data is empty.", fix="Give at least one sample, or none at all.")
-    return ArraySamples(x.to(world.device), y.to(world.device), EVALUATED, world)
+    return ArraySamples(_tensor(x, world), _tensor(y, world), EVALUATED, world)
 
 
-def _again(loader: Any) -> Iterable[Any]:
-    """The loader; raises DataError for what can be gone through only once."""
-    if not isinstance(loader, Iterable) or isinstance(loader, Iterator):
-        raise DataError(
-            f"Labelled data is a {type(loader).__name__}, which cannot be read once an epoch.",
-            fix="Give (x, y), or a DataLoader of such batches.",
-        )
-    return loader
-
-
-def _classes(graph: Graph) -> int:
-    """How many classes the one output tells apart; raises DataError for other networks."""
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise DataError(
-            f"The network has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
-            "training passes take one input and one output of class scores.",
-            fix="Cut the network so that one of each is left.",
-        )
-    shape = graph.type_of(graph.outputs[0]).sample_shape
-    if len(shape) != 1:
-        raise DataError(
-            f"The output '{graph.outputs[0]}' has the shape {shape}, not one score a class.",
-            fix="Flatten it to (n, classes).",
-        )
-    return shape[0]
+def _tensor(array: Array, world: World) -> Tensor:
+    """The array on the device; torch takes none that may not be written."""
+    return torch.from_numpy(np.require(array, requirements="W")).to(world.device)

@@ -48,7 +48,7 @@ def _short(scale: Tensor) -> Tensor:
 
 
 def trained_scales(graph: Graph) -> Iterator[tuple[str, Scale]]:
-    """Scales of narrow codes inside the network, by constant: not those of inputs and wide codes."""
+    """Scales of codes inside the network by their constant, not those of inputs and wide codes."""
     given = {value.name for value in graph.inputs}
     found = set()
     for node in graph.nodes:

@@ -114,7 +114,7 @@ def literal(value):
 
 def test_the_text_names_only_options_that_differ_from_their_defaults():
     text = str(default_pipeline(weight_bits=4))
-    assert text == 'canonicalize,equalize,quantize{"weight_bits": 4},lower,dead_channels'
+    assert text == 'canonicalize,equalize,quantize{"weight_bits": 4},lower,dead_channels,columns'
 
 
 def test_spaces_in_the_text_do_not_matter():
@@ -149,7 +149,7 @@ def test_options_from_python_may_be_layer_entries_and_numpy_numbers():
 
 
 KNOWN = (
-    "The passes are canonicalize, train, admm, magnitude, equalize, quantize, lower, dead_channels."
+    "The passes are canonicalize, train, admm, magnitude, equalize, quantize, lower, dead_channels, columns."
 )
 OPTIONS = (
     "Its options are weight_bits, activation_bits, output_bits, per_channel, calibration, "
@@ -258,7 +258,7 @@ def test_a_recipe_that_is_not_toml_is_refused():
         Pipeline.from_toml("name: quantize")
 
 
-ORDER = "The usual order is canonicalize, equalize, quantize, lower, dead_channels."
+ORDER = "The usual order is canonicalize, equalize, quantize, lower, dead_channels, columns."
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ def test_passes_without_need_of_data_run_without():
 def test_the_observer_sees_every_pass_with_the_graph_before_and_after():
     seen = []
     after = default_pipeline().run(GRAPH, DATA, seen.append)
-    names = ["canonicalize", "equalize", "quantize", "lower", "dead_channels"]
+    names = ["canonicalize", "equalize", "quantize", "lower", "dead_channels", "columns"]
     assert [(run.index, run.pass_.name) for run in seen] == list(enumerate(names))
     assert seen[0].before is GRAPH
     assert seen[-1].after is after
