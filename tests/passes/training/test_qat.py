@@ -96,6 +96,7 @@ def test_before_training_the_module_is_the_quantized_graph(options):
     assert list(module.weights) == ["a.weight", "b.weight", "c.weight"]
     assert module.layers["a.weight"].where == "Node '/a/Op' (conv)"
     assert with_codes(module) == made
+    assert to_torch(made).to_graph() == made
 
 
 def results(module, x):
@@ -223,3 +224,18 @@ def test_weights_that_are_no_numbers_are_named():
     with pytest.raises(PassError) as error:
         with_codes(module)
     assert str(error.value) == "Node '/a/Op' (quantize): Its weights are no numbers after training."
+
+
+def test_training_goes_on_from_a_checkpoint(tmp_path):
+    graph = network()
+    whole = Qat(2, optimizer=Optimizer(batch=32)).run(graph, context())
+    half = context(folder=tmp_path)
+
+    def stop(label, done, total, detail=""):
+        if label == "train quantized" and done == 5:
+            raise KeyboardInterrupt
+
+    each = Qat(2, optimizer=Optimizer(batch=32))
+    with pytest.raises(KeyboardInterrupt):
+        each.run(graph, Context([DATA], stop, half.training))
+    assert each.run(graph, context(folder=tmp_path, resume=True)) == whole

@@ -2,8 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from intaglio.ir.numeric import LEAST_SCALE, short_scale
-from intaglio.passes.training.scale import Scale, _short
+from intaglio.ir.graph import Builder, Value
+from intaglio.ir.numeric import INT32, LEAST_SCALE, int_type, short_scale
+from intaglio.ir.ops_linear import Dense
+from intaglio.ir.ops_pointwise import Relu
+from intaglio.ir.ops_quant import Dequantize, Quantize
+from intaglio.ir.tensor import BATCH, Tensor, TensorType, real
+from intaglio.passes.training.module import to_torch
+from intaglio.passes.training.scale import Scale, _short, trained_scales
 
 SHORT = short_scale(np.array([0.0123, 0.5, 1.7], np.float32))
 LONG = np.array([0.1, 0.3], np.float32)
@@ -37,3 +43,41 @@ def test_the_gradient_is_that_of_the_octaves_times_the_gain():
     scale = Scale(SHORT, 0.25)
     scale().sum().backward()
     assert np.allclose(scale.octaves.grad.numpy(), 0.25 * SHORT * np.log(2), rtol=1e-6)
+
+
+def quantized(source, weight_scale, bits=4):
+    """x or its relu quantized by ``s``; a coded weight with the scale named ``weight_scale``."""
+    b = Builder("net")
+    x = b.input(Value("x", TensorType((BATCH, 2))))
+    x = b.node("relu", Relu(), x) if source == "relu" else x
+    zero = b.constant("z", Tensor(np.asarray(0), INT32))
+    scale = b.constant("s", real(np.asarray(0.5)))
+    codes = b.node("codes", Quantize(int_type(bits)), x, scale, zero)
+    back = b.node("back", Dequantize(), codes, scale, zero)
+    held = b.constant("w.codes", Tensor(np.eye(2, dtype=np.int8), int_type(4)))
+    step = b.constant(weight_scale, real(np.asarray(0.5)))
+    weight = b.node("w", Dequantize(0), held, step, zero)
+    return b.build((b.node("y", Dense(), back, weight),))
+
+
+@pytest.mark.parametrize(
+    ("source", "weight_scale", "bits", "names"),
+    [
+        ("relu", "ws", 4, ["s"]),
+        ("relu", "ws", 9, []),
+        ("x", "ws", 4, []),
+        ("relu", "s", 4, []),
+    ],
+    ids=["inside", "of wide codes", "of an input", "of a weight that is fixed as well"],
+)
+def test_a_scale_trains_inside_the_network_where_nothing_else_holds_it(
+    source, weight_scale, bits, names
+):
+    graph = quantized(source, weight_scale, bits)
+    assert [name for name, _ in trained_scales(graph)] == names
+    assert to_torch(graph).to_graph() == graph
+
+
+def test_the_gain_counts_the_elements_of_a_sample_and_the_codes():
+    ((_, scale),) = trained_scales(quantized("relu", "ws"))
+    assert scale.gain == pytest.approx(1 / np.sqrt(2 * 7))
