@@ -27,6 +27,7 @@ from .dead_channels import DeadChannels
 from .equalize import Equalize
 from .lower import Lower
 from .magnitude import Magnitude
+from .qat import Qat
 from .quantize import Quantize
 from .train import Train
 
@@ -39,6 +40,7 @@ PASSES: dict[str, type[Pass]] = {
         Magnitude,
         Equalize,
         Quantize,
+        Qat,
         Lower,
         DeadChannels,
         Columns,
