@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Network, Output, compile, import_model, load
+    from .api import Network, Output, compile, import_model, load, to_torch
     from .errors import IntaglioError
     from .ir.graph import Graph
+    from .passes.base import Training
     from .passes.pipeline import Pipeline
 
 __version__ = "0.1.0"
@@ -24,9 +25,11 @@ __all__ = [
     "Network",
     "Output",
     "Pipeline",
+    "Training",
     "compile",
     "import_model",
     "load",
+    "to_torch",
 ]
 
 _HOME = {
@@ -35,9 +38,11 @@ _HOME = {
     "Network": "api",
     "Output": "api",
     "Pipeline": "passes.pipeline",
+    "Training": "passes.base",
     "compile": "api",
     "import_model": "api",
     "load": "api",
+    "to_torch": "api",
 }
 
 

@@ -16,8 +16,8 @@ from .ir.interval import Fact, Interval
 from .ir.numeric import BIPOLAR, INT32, TERNARY, Array, NumericType, int_type, narrowest
 from .ir.op import Op
 from .ir.ops_arg import ArgMax
-from .ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
-from .ir.ops_linear import Conv, Dense
+from .ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
+from .ir.ops_linear import Conv, Dense, GatherConv
 from .ir.ops_norm import LayerNorm
 from .ir.ops_pointwise import Add
 from .ir.ops_pool import MaxPool, SumPool
@@ -122,15 +122,27 @@ def _window(draw: st.DrawFn, x: TensorType, *, border: bool, dilate: int) -> dic
 
 
 def _biased(
-    draw: st.DrawFn, op: Conv | Dense, x: TensorType, weight: Tensor
+    draw: st.DrawFn, op: Conv | GatherConv | Dense, x: TensorType, *constants: Tensor
 ) -> tuple[Op, tuple[Operand, ...]]:
     """With a bias or not; with one, sums may reach either end of int32."""
     if draw(st.booleans()):
-        return op, (weight,)
-    known = Fact(weight.type, Interval.of(0, 0), weight.array)
-    lo, hi = op.interval(Fact(x, Interval.of_type(x.dtype)), known).bounds
+        return op, constants
+    known = [Fact(each.type, Interval.of(0, 0), each.array) for each in constants]
+    lo, hi = op.interval(Fact(x, Interval.of_type(x.dtype)), *known).bounds
     lowest, highest = max(INT32.lo, INT32.lo - lo), min(INT32.hi, INT32.hi - hi)
-    return op, (weight, _between(draw, lowest, highest, weight.array.shape[0]))
+    return op, (*constants, _between(draw, lowest, highest, constants[0].array.shape[0]))
+
+
+def _bordered(
+    draw: st.DrawFn, op: Conv | GatherConv, given: tuple[Operand, ...], kernel: tuple[int, ...]
+) -> tuple[Op, tuple[Operand, ...]]:
+    """Sometimes, after a bias that leaves room, with what the border adds."""
+    *_, bias = given
+    if len(given) < len(op.inputs) - 2 or not isinstance(bias, Tensor) or draw(st.booleans()):
+        return op, given
+    limit = 2**29 // prod(kernel)
+    room = Tensor(bias.array // 4, bias.dtype)
+    return op, (*given[:-1], room, _between(draw, -limit, limit, len(bias.array), *kernel))
 
 
 def _weight(draw: st.DrawFn, x: NumericType, *shape: int) -> Tensor:
@@ -148,7 +160,17 @@ def _conv(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
     kernel = given.pop("kernel")
     op = Conv(**given, groups=groups, pad_value=_code(draw, x.dtype))
     weight = _weight(draw, x.dtype, groups * each, channels // groups, *kernel)
-    return _biased(draw, op, x, weight)
+    return _bordered(draw, op, _biased(draw, op, x, weight)[1], kernel)
+
+
+def _gather_conv(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    given = _window(draw, x, border=True, dilate=2)
+    op = GatherConv(**given, pad_value=_code(draw, x.dtype))
+    places = x.sample_shape[0] * prod(op.kernel)
+    count = draw(st.integers(1, min(places, 40)))
+    weight = _weight(draw, x.dtype, draw(st.integers(1, 20)), count)
+    columns = _between(draw, 0, places - 1, count)
+    return _bordered(draw, op, _biased(draw, op, x, weight, columns)[1], op.kernel)
 
 
 def _dense(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
@@ -231,6 +253,10 @@ def _slice(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
     return Slice(starts, stops, _sizes(draw, len(starts), 1, 3)), ()
 
 
+def _take(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    return Take(), (_between(draw, 0, x.sample_shape[0] - 1, draw(st.integers(1, 8))),)
+
+
 def _pad(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
     before, after = (_sizes(draw, len(x.sample_shape), 0, 2) for _ in range(2))
     return Pad(before, after, _code(draw, x.dtype)), ()
@@ -310,6 +336,7 @@ DRAWS: dict[str, Draw] = {
     "concat": _concat,
     "conv": _conv,
     "dense": _dense,
+    "gather_conv": _gather_conv,
     "layer_norm": _layer_norm,
     "lookup": _lookup,
     "matmul": _matmul,
@@ -321,13 +348,14 @@ DRAWS: dict[str, Draw] = {
     "slice": _slice,
     "softmax": _softmax,
     "sum_pool": _sum_pool,
+    "take": _take,
     "threshold": _threshold,
     "transpose": _transpose,
 }
-WINDOWED = ("conv", "max_pool", "sum_pool")
+WINDOWED = ("conv", "gather_conv", "max_pool", "sum_pool")
 WIDE = (
-    *("arg_max", "concat", "max_pool", "pad", "requantize", "reshape", "slice", "threshold"),
-    "transpose",
+    *("arg_max", "concat", "max_pool", "pad", "requantize", "reshape", "slice", "take"),
+    *("threshold", "transpose"),
 )
 """Ops that take accumulators of 32 bits."""
 ANY_RANK = ("add", "lookup", "multiply", "requantize", "threshold")

@@ -23,8 +23,9 @@ from .ir.verify import Stage, stage_of
 
 if TYPE_CHECKING:
     from .backends.simulator import Simulator
-    from .passes.base import Progress
+    from .passes.base import Progress, Training
     from .passes.pipeline import Observer, Pipeline
+    from .passes.training.module import GraphModule
 
 Inputs = Array | Mapping[str, Array]
 Data = str | Path | Array | Mapping[str, Array] | Iterable[Any]
@@ -99,11 +100,29 @@ def import_model(
     return import_torch(model, example_inputs)
 
 
+def to_torch(graph: Graph) -> GraphModule:
+    """A float graph as a ``torch.nn.Module``; after training, ``to_graph()`` gives it back.
+
+    Raises UsageError when torch is missing, or naming a node that cannot be trained.
+    """
+    try:
+        from .passes.training import module
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise UsageError(
+            "PyTorch is not installed, and training needs it.",
+            fix="Install it with: pip install intaglio[train]",
+        ) from error
+    return module.to_torch(graph)
+
+
 def compile(  # the verb users look for; the builtin is not used here
     model: Any,
     data: Data | None = None,
     *,
     recipe: Pipeline | str | Path | None = None,
+    training: Training | None = None,
     outputs: Sequence[str] = (),
     semantics: str | None = None,
     batch: bool = True,
@@ -117,37 +136,43 @@ def compile(  # the verb users look for; the builtin is not used here
     A model that is quantized already needs none: it keeps the scales of its owner.
     ``data``: an array, arrays by input name, a .npy or .npz file, or a list or loader of batches.
     ``recipe``: a Pipeline, its text, or a .toml file; without one ``options`` go to the quantize
-    pass (``weight_bits=4``). ``outputs``, ``batch``, ``example_inputs``: see ``import_model``.
+    pass (``weight_bits=4``). ``training``: labelled data for passes that train; without ``data``
+    its first 1024 inputs calibrate. ``outputs``, ``batch``, ``example_inputs``: see
+    ``import_model``.
     Raises an IntaglioError that names the user's node.
     """
     from .backends.blob_writer import write_blob
     from .passes.base import Context, silent
+    from .passes.labelled import first_inputs
     from .passes.schedule import schedule
+
+    graph = import_model(model, example_inputs, outputs=outputs, batch=batch, semantics=semantics)
+    stage = stage_of(graph)
+    pipeline = recipe_of(recipe, stage, options)
+    if pipeline.leaves(stage) != "integer":
+        raise UsageError(
+            f"The recipe '{pipeline}' leaves the {pipeline.leaves(stage)} stage, not integers.",
+            fix="The usual order is canonicalize, equalize, quantize, lower.",
+        )
+    if data is None and training is not None and stage == "float":
+        data = first_inputs(training, graph)
+    batches = () if data is None else batches_of(graph, data)
+    context = Context(batches, progress or silent, training)
+    integers = pipeline.run(graph, context, observe)
+    return Network(write_blob(schedule(integers, str(pipeline))))
+
+
+def recipe_of(
+    recipe: Pipeline | str | Path | None, stage: Stage, options: Mapping[str, Any]
+) -> Pipeline:
+    """The recipe that ``compile`` follows for a model imported in ``stage``; raises UsageError."""
+    from .passes.pipeline import Pipeline, default_pipeline
 
     if recipe is not None and options:
         raise UsageError(
             f"Options {', '.join(sorted(options))} and a recipe were given together.",
             fix="Put the options into the recipe's quantize pass.",
         )
-    graph = import_model(model, example_inputs, outputs=outputs, batch=batch, semantics=semantics)
-    stage = stage_of(graph)
-    pipeline = _pipeline(recipe, stage, options)
-    if pipeline.leaves(stage) != "integer":
-        raise UsageError(
-            f"The recipe '{pipeline}' leaves the {pipeline.leaves(stage)} stage, not integers.",
-            fix="The usual order is canonicalize, equalize, quantize, lower.",
-        )
-    batches = () if data is None else batches_of(graph, data)
-    context = Context(batches, progress or silent)
-    integers = pipeline.run(graph, context, observe)
-    return Network(write_blob(schedule(integers, str(pipeline))))
-
-
-def _pipeline(
-    recipe: Pipeline | str | Path | None, stage: Stage, options: Mapping[str, Any]
-) -> Pipeline:
-    from .passes.pipeline import Pipeline, default_pipeline
-
     if recipe is None:
         return default_pipeline(stage, **options)
     if isinstance(recipe, Path) or (isinstance(recipe, str) and recipe.endswith(".toml")):

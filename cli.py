@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
+from .commands import options
 from .commands.guard import DIFFERENT, guarded
 
 app = typer.Typer(
@@ -55,7 +56,7 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback()
-def options(
+def program(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")
     ] = False,
@@ -97,10 +98,28 @@ def compile_command(
     no_batch: NoBatch = False,
     semantics: Semantics = None,
     as_json: Json = False,
+    train: options.Train = None,
+    test: options.Test = None,
+    scale: options.Scale = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    device: options.Device = None,
+    seed: options.TrainingSeed = None,
+    shift: options.Shift = None,
+    mirror: options.Mirror = False,
+    checkpoints: options.Checkpoints = None,
+    resume: options.Resume = False,
+    baselines: options.Baselines = False,
 ) -> None:
     """Compile a network to a blob, proving every layer."""
     from .commands.compile import Job, compile_and_save, show
+    from .commands.learning import Learning
     from .commands.terminal import Bars
+
+    learning = Learning(
+        *(train, test, scale, mean, std, device, seed, shift, mirror),
+        *(checkpoints, resume, baselines),
+    )
 
     bits = {"weight_bits": weights, "activation_bits": activations}
     given = {name: value for name, value in bits.items() if value is not None}
@@ -108,7 +127,9 @@ def compile_command(
     with Bars() as bars:
         stop = tuple(output_tensor or ())
         shown = tuple(print_after or ())
-        job = Job(model, data, recipe, given, target, shown, stop, not no_batch, semantics)
+        job = Job(
+            *(model, data, recipe, given, target, shown, stop, not no_batch, semantics), learning
+        )
         compiled = compile_and_save(job, bars)
     show(compiled, as_json=as_json)
 

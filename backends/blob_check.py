@@ -18,7 +18,8 @@ from ..errors import IntaglioError, ShapeError
 from ..ir.graph import describe
 from ..ir.numeric import Array, NumericType, numbers
 from ..ir.op import Op
-from ..ir.ops_layout import Pad
+from ..ir.ops_layout import Pad, Take
+from ..ir.ops_linear import GatherConv
 from ..ir.ops_norm import LayerNorm
 from ..ir.ops_pool import MaxPool
 from ..ir.ops_quant import Lookup, Requantize, Threshold
@@ -216,6 +217,15 @@ def _array(program: Program, index: int) -> Array:
     return np.empty(0) if constant is None else constant.array
 
 
+def _lists(program: Program) -> Iterator[Finding]:
+    for step in program.steps:
+        if not isinstance(step.op, GatherConv | Take):
+            continue
+        x, listed = program.slots[step.inputs[0]].type, _array(program, step.inputs[step.op.listed])
+        if not step.op.holds(x, listed):
+            yield _where(program, step), f"its list reaches {listed.min()}..{listed.max()}"
+
+
 def _borders(program: Program) -> Iterator[Finding]:
     for step in program.steps:
         op, x = step.op, program.slots[step.inputs[0]].type
@@ -295,6 +305,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("Attributes are 32-bit integers within the range of their meaning.", _attributes),
     ("Types are those that the ops infer; parameters of ops are constants.", _types),
     ("Shifts are 0..63, thresholds ascend, tables hold values of the result's type.", _values),
+    ("A list names what its operand holds.", _lists),
     ("A border is a value of its tensor.", _borders),
     ("What is read was written and not yet overwritten; results overlap no operand.", _lifetimes),
 )

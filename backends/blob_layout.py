@@ -12,8 +12,8 @@ from ..errors import BlobError
 from ..ir.numeric import Kind, NumericType
 from ..ir.op import Op
 from ..ir.ops_arg import ArgMax
-from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
-from ..ir.ops_linear import Conv, Dense
+from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
+from ..ir.ops_linear import Conv, Dense, GatherConv
 from ..ir.ops_norm import LayerNorm
 from ..ir.ops_pointwise import Add
 from ..ir.ops_pool import MaxPool, SumPool
@@ -142,6 +142,8 @@ OPCODES: dict[int, type[Op]] = {
     16: Softmax,
     17: ArgMax,
     18: LayerNorm,
+    19: GatherConv,
+    20: Take,
 }
 OPCODE_OF = {op: code for code, op in OPCODES.items()}
 EPILOGUES = (Requantize, Threshold, Lookup)

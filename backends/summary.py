@@ -10,7 +10,7 @@ from typing import Any
 from ..ir.certificate import Certificate
 from ..ir.interval import Fact, Interval
 from ..ir.op import Op
-from ..ir.ops_linear import Conv, Dense
+from ..ir.ops_linear import Conv, Dense, GatherConv
 from ..ir.ops_norm import LayerNorm
 from ..ir.ops_pointwise import Add
 from ..ir.ops_pool import SumPool
@@ -21,7 +21,7 @@ from ..ir.tensor import TensorType
 from ..ir.text import attributes
 from .blob_layout import DATA, HEADER, META, SECTION, SLOT, SLOTS, Header, Section, SlotRecord
 
-ACCUMULATES = (Conv, Dense, Add, SumPool, Multiply, MatMul, Softmax, LayerNorm)
+ACCUMULATES = (Conv, GatherConv, Dense, Add, SumPool, Multiply, MatMul, Softmax, LayerNorm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +112,12 @@ def sizes(program: Program, blob: bytes) -> Sizes:
 
 
 def _weights(program: Program) -> set[int]:
-    """Indices of the slots that conv and dense multiply with."""
+    """Indices of the slots that linear ops multiply with."""
     return {index for step in program.steps if (index := _weight(step)) is not None}
 
 
 def _weight(step: Step) -> int | None:
-    return step.inputs[1] if isinstance(step.op, Conv | Dense) else None
+    return step.inputs[1] if isinstance(step.op, Conv | GatherConv | Dense) else None
 
 
 def layers(program: Program, blob: bytes) -> tuple[Layer, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,12 @@ from ..ir.graph import Graph
 from ..ir.numeric import Array
 from ..ir.text import to_text
 from ..ir.verify import stage_of
+from ..passes import processes
 from ..passes.base import Context, Progress
-from ..passes.pipeline import PASSES, PassRun, digest_of
+from ..passes.labelled import first_inputs
+from ..passes.pipeline import PASSES, PassRun, Pipeline, digest_of
+from . import baselines, learning
+from .learning import LabelledData, Learning, Score
 from .terminal import facts, layer_table, note, proof_text, say, say_json, size_facts
 
 COMPARED_SAMPLES = 4
@@ -39,6 +43,7 @@ class Job:
     outputs: tuple[str, ...] = ()
     batch: bool = True
     semantics: str | None = None
+    learning: Learning = field(default_factory=Learning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,9 @@ class Compiled:
     network: api.Network
     comparison: Comparison | NotCompared
     runs: tuple[PassRun, ...]
+    score: Score | None = None
+    rows: Sequence[learning.Row] = ()
+    baselines: tuple[baselines.Result, ...] = ()
 
 
 def compile_and_save(job: Job, progress: Progress) -> Compiled:
@@ -65,31 +73,98 @@ def compile_and_save(job: Job, progress: Progress) -> Compiled:
     graph = api.import_model(
         job.model, outputs=job.outputs, batch=job.batch, semantics=job.semantics
     )
-    if data is None and stage_of(graph) == "float":
+    recipe = api.recipe_of(job.recipe, stage_of(graph), job.options)
+    if job.learning.baselines:
+        baselines.check(recipe)
+    labelled = learning.read(job.learning, graph, progress)
+    if labelled.training is not None and not any(each.needs_training for each in recipe.passes):
+        note("No pass of the recipe trains: --train is for calibration at most.")
+    calibration = _calibration(job, graph, data, labelled)
+    samples = None if calibration is None else first_samples(graph, calibration)
+    comparison = compare_with_owner(job, graph, samples)
+    if isinstance(comparison, Comparison) and differs(comparison):
+        note(f"Warning: the imported network differs from the model; {comparison}.")
+    work = _Work(job, graph, calibration, labelled, progress)
+    network, runs = work.compile(recipe, job.target)
+    score = None if labelled.test is None else work.score(network)
+    compiled = Compiled(job, network, comparison, runs, score, tuple(labelled.rows))
+    if not job.learning.baselines or score is None:
+        return compiled
+    first = baselines.result("ADMM", recipe, network, runs, score)
+    return replace(compiled, baselines=(first, *baselines.baselines(recipe, work.measured)))
+
+
+def _calibration(
+    job: Job, graph: Graph, data: api.Data | None, labelled: LabelledData
+) -> api.Data | None:
+    """Data that calibrates: what was given, else training inputs; raises UsageError for none."""
+    if stage_of(graph) == "quantized":
+        if data is not None:
+            note("The model is quantized already: its scales are kept, and --data is not used.")
+        return None
+    if data is None and labelled.training is not None:
+        return first_inputs(labelled.training, graph)
+    if data is None:
         raise UsageError(
             "A float model needs calibration data.",
             where=f"'{job.model}'",
             fix="Give --data with a .npy or .npz file of 100 to 1000 real inputs.",
         )
-    if data is not None and stage_of(graph) == "quantized":
-        note("The model is quantized already: its scales are kept, and --data is not used.")
-        data = None
-    samples = None if data is None else first_samples(graph, data)
-    comparison = compare_with_owner(job, graph, samples)
-    if isinstance(comparison, Comparison) and differs(comparison):
-        note(f"Warning: the imported network differs from the model; {comparison}.")
-    runs: list[PassRun] = []
+    return data
 
-    def observe(run: PassRun) -> None:
-        runs.append(run)
-        if run.pass_.name in job.print_after:
-            note(f"// after {run.pass_.name}\n{to_text(run.after, SHOWN_ELEMENTS)}")
 
-    network = api.compile(
-        graph, data, recipe=job.recipe, progress=progress, observe=observe, **job.options
-    )
-    network.save(job.target)
-    return Compiled(job, network, comparison, tuple(runs))
+@dataclass(frozen=True)
+class _Work:
+    """What is the same for every recipe that a job compiles by."""
+
+    job: Job
+    graph: Graph
+    data: api.Data | None
+    labelled: LabelledData
+    progress: Progress
+
+    def compile(
+        self, recipe: Pipeline, target: Path | None, name: str = ""
+    ) -> tuple[api.Network, tuple[PassRun, ...]]:
+        """The network by one recipe, written to ``target``, and its passes."""
+        runs: list[PassRun] = []
+
+        def observe(run: PassRun) -> None:
+            runs.append(run)
+            if target is not None and run.pass_.name in self.job.print_after:
+                note(f"// after {run.pass_.name}\n{to_text(run.after, SHOWN_ELEMENTS)}")
+
+        training = self.labelled.training if target else self.labelled.without_rows()
+        network = api.compile(
+            self.graph,
+            self.data,
+            recipe=recipe,
+            training=training,
+            progress=self._named(name),
+            observe=observe,
+        )
+        if target is not None and processes.leads():
+            network.save(target)
+        return network, tuple(runs)
+
+    def measured(
+        self, recipe: Pipeline, name: str
+    ) -> tuple[api.Network, tuple[PassRun, ...], Score]:
+        """The network by another recipe, its passes, its score; nothing is written."""
+        network, runs = self.compile(recipe, None, name)
+        return network, runs, self.score(network, name)
+
+    def score(self, network: api.Network, name: str = "") -> Score:
+        """What the integers of the blob get right of the test data."""
+        return learning.score(network, self.labelled.test, self.graph, self._named(name))
+
+    def _named(self, name: str) -> Progress:
+        """The progress with ``name`` before its labels."""
+
+        def progress(label: str, done: int, total: int, detail: str = "") -> None:
+            self.progress(f"{name}: {label}" if name else label, done, total, detail)
+
+        return progress
 
 
 def compare_with_owner(
@@ -113,6 +188,7 @@ def _check(job: Job) -> None:
             fix=f"The passes are {', '.join(PASSES)}.",
         )
     check_folder(job.target)
+    job.learning.check()
 
 
 def check_folder(path: Path) -> None:
@@ -160,6 +236,9 @@ def to_json(compiled: Compiled) -> dict[str, Any]:
         "layers": [layer.to_json() for layer in layers(program, blob)],
         "bytes": sizes(program, blob).to_json(),
         "proved": all(each.proved for each in program.certificates.values()),
+        "accuracy": compiled.score and compiled.score.to_json(),
+        "epochs": compiled.rows,
+        "baselines": [each.to_json() for each in compiled.baselines],
     }
 
 
@@ -175,10 +254,23 @@ def show(compiled: Compiled, *, as_json: bool) -> None:
     layer_table(found)
     facts(
         [
+            *_accuracy_facts(compiled),
             *size_facts(sizes(program, blob)),
             ("proof", proof_text(found)),
             ("recipe", program.recipe),
             ("digest", digest_of(program.recipe)),
         ]
     )
+    if compiled.baselines:
+        baselines.show(compiled.baselines)
     say(f"Wrote {compiled.job.target} ({len(blob):,} bytes).")
+
+
+def _accuracy_facts(compiled: Compiled) -> list[tuple[str, object]]:
+    """The accuracy on test data of the integers and of the reals before them."""
+    if compiled.score is None:
+        return []
+    facts_ = [f"{compiled.score.percent:.2f} % of {compiled.score.samples:,} samples as integers"]
+    trained = [row["accuracy"] for row in compiled.rows if "accuracy" in row]
+    facts_ += [f"{trained[-1]:.2f} % after the last epoch of training"] if trained else []
+    return [("accuracy", ", ".join(facts_))]

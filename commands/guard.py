@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from functools import wraps
@@ -13,7 +14,10 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import IntaglioError, InternalError, MismatchError
+from ..passes import processes
 
+LET_LEAD_SPEAK = 2.0
+"""Seconds that a process waits before it says what the leading one says as well."""
 DIFFERENT, BAD_INPUT, OUR_FAULT, INTERRUPTED = 1, 2, 70, 130
 
 Debug = Annotated[
@@ -50,24 +54,37 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 def _explain(error: IntaglioError, *, debug: bool) -> int:
     """The error's paragraph on stderr, after its traceback when ``debug``."""
+    who = _who()
     if debug:
         traceback.print_exception(error)
-    sys.stderr.write(f"{error}\n")
+    sys.stderr.write(f"{who}{error}\n")
     return DIFFERENT if isinstance(error, MismatchError) else BAD_INPUT
 
 
 def _report(error: Exception, *, debug: bool) -> int:
     """Ask for a report of a bug; the traceback goes to stderr when ``debug``, else to a file."""
+    who = _who()
     if debug:
         traceback.print_exception(error)
         place = "above"
     else:
         place = f"in {_save(error)}"
     sys.stderr.write(
-        f"intaglio failed by its own fault: {type(error).__name__}: {error}. Please report this "
-        f"with the traceback, which is {place}.\n"
+        f"{who}intaglio failed by its own fault: {type(error).__name__}: {error}. "
+        f"Please report this with the traceback, which is {place}.\n"
     )
     return OUR_FAULT
+
+
+def _who() -> str:
+    """What stands before an error: which of several processes met it, after a while.
+
+    When the leading process fails as well, torchrun ends the others before they repeat it.
+    """
+    if processes.leads():
+        return ""
+    time.sleep(LET_LEAD_SPEAK)
+    return f"Process {processes.rank()}: "
 
 
 def _save(error: Exception) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..errors import UsageError
@@ -55,25 +55,37 @@ def show_passes(*, as_json: bool) -> None:
         return
     for name, cls in PASSES.items():
         out().print(f"{name}: {_first_line(cls)}")
-        options = _pass_json(cls)["options"].items()
-        facts((f"  {option}", _option_text(**about)) for option, about in options)
+        facts((f"  {option}", text) for option, text in _option_texts(cls))
 
 
 def _pass_json(cls: type[Pass]) -> dict[str, Any]:
     hints = get_type_hints(cls)
     options = {
-        field.name: {"type": type_text(hints[field.name]), "default": field.default}
+        field.name: {"type": type_text(hints[field.name]), "default": _default_of(field)}
         for field in fields(cls)
     }
     return {"about": _first_line(cls), "options": options}
 
 
-def _option_text(type: str, default: Any) -> str:  # the keys of the JSON form
-    return f"{type} = {json.dumps(default)}"
+def _default_of(field: Field[Any]) -> Any:
+    """What an option is when nobody states it, as JSON values."""
+    made = field.default if field.default_factory is MISSING else field.default_factory()
+    return asdict(made) if is_dataclass(made) and not isinstance(made, type) else made
+
+
+def _option_texts(cls: type) -> Iterator[tuple[str, str]]:
+    """Each option with type and default; one that has options of its own as ``target.rate``."""
+    hints = get_type_hints(cls)
+    for field in fields(cls):
+        kind = hints[field.name]
+        if is_dataclass(kind) and isinstance(kind, type):
+            yield from ((f"{field.name}.{name}", text) for name, text in _option_texts(kind))
+        else:
+            yield field.name, f"{type_text(kind)} = {json.dumps(_default_of(field))}"
 
 
 def _first_line(cls: type[Pass]) -> str:
-    return (cls.__doc__ or "").strip().splitlines()[0]
+    return (cls.__doc__ or "").strip().splitlines()[0].replace("``", "")
 
 
 def type_text(annotation: Any) -> str:
@@ -81,10 +93,12 @@ def type_text(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return " | ".join(get_args(annotation))
     if get_origin(annotation) is tuple:
-        (entry, _) = get_args(annotation)
-        hints = get_type_hints(entry)
-        inner = ", ".join(
-            f"{field.name}: {type_text(hints[field.name])}" for field in fields(entry)
-        )
-        return f"list of {{{inner}}}"
+        entries = get_args(annotation)
+        if entries[-1] is not Ellipsis:
+            return f"[{', '.join(map(type_text, entries))}]"
+        return f"list of {type_text(entries[0])}"
+    if is_dataclass(annotation):
+        hints = get_type_hints(annotation)
+        inner = (f"{field.name}: {type_text(hints[field.name])}" for field in fields(annotation))
+        return f"{{{', '.join(inner)}}}"
     return str(annotation.__name__)

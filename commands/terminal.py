@@ -1,4 +1,7 @@
-"""What the command line shows: results on stdout, everything else on stderr."""
+"""What the command line shows: results on stdout, everything else on stderr.
+
+Of processes that work together only the leading one shows anything.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from ..passes.processes import leads
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,9 +25,13 @@ if TYPE_CHECKING:
 Column = tuple[str, Literal["text", "left", "right"]]
 """Header and kind: text wraps where the table would be too wide, left and right never do."""
 QUIET_SECONDS = 10.0
+"""Without a terminal, one line of progress at most this often."""
+SPARE_ROWS = 3
+"""Rows of a terminal that bars leave free."""
+LABEL = 20
+"""Columns of a terminal for the label of a bar."""
 SHOWN_NAME = 48
 """Characters of a name in a table."""
-"""Without a terminal, one line of progress at most this often."""
 
 
 def out() -> Console:
@@ -38,17 +47,19 @@ def err() -> Console:
 def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, quiet=not leads())
 
 
 def say(text: str) -> None:
     """A line of results; it is not wrapped, so that other programs can read it."""
-    sys.stdout.write(text + "\n")
+    if leads():
+        sys.stdout.write(text + "\n")
 
 
 def note(text: str) -> None:
     """A line for the person who waits."""
-    sys.stderr.write(text + "\n")
+    if leads():
+        sys.stderr.write(text + "\n")
 
 
 def say_json(data: Any, indent: int | None = 2) -> None:
@@ -64,18 +75,30 @@ def _plain(value: Any) -> Any:
 
 
 class Bars(AbstractContextManager["Bars"]):
-    """Progress on stderr: a bar per label on a terminal, elsewhere a line now and then."""
+    """Progress on stderr: a bar per label on a terminal, elsewhere a line now and then.
+
+    Behind a bar stand the time that is left, or was taken, and the latest figures.
+    """
 
     def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeElapsedColumn as Elapsed
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+        from rich.progress import TimeRemainingColumn as Remaining
+        from rich.table import Column as Place
 
         console = err()
-        text = TextColumn("{task.description:24.24}", markup=False)
-        columns = (text, BarColumn(), MofNCompleteColumn(), Elapsed())
-        self.bars = Progress(*columns, console=console, disable=not console.is_terminal)
+        name = Place(width=LABEL, no_wrap=True, overflow="ellipsis")
+        columns = (
+            TextColumn("{task.description}", markup=False, table_column=name),
+            BarColumn(bar_width=None, table_column=Place(ratio=1, min_width=4)),
+            TaskProgressColumn("{task.percentage:>3.0f}%"),
+            Remaining(compact=True, elapsed_when_finished=True),
+            TextColumn("{task.fields[detail]}", markup=False, table_column=Place(no_wrap=True)),
+        )
+        shown = console.is_terminal and leads()
+        self.bars = Progress(*columns, console=console, disable=not shown, expand=True)
         self.tasks: dict[str, Any] = {}
-        self.last = time.monotonic()
+        self.label, self.before = "", 0
+        self.last = self.began = time.monotonic()
 
     def __enter__(self) -> Self:
         self.bars.start()
@@ -87,21 +110,55 @@ class Bars(AbstractContextManager["Bars"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is None:
+            self._finish(self.label)
         self.bars.stop()
 
-    def __call__(self, label: str, done: int, total: int) -> None:
+    def __call__(self, label: str, done: int, total: int, detail: str = "") -> None:
         """Show that ``done`` of ``total`` are done; a total of 0 is not known."""
         if self.bars.disable:
-            self._line(label, done, total)
+            self._line(label, done, total, detail)
             return
+        if label != self.label:
+            self._finish(self.label)
+            self.label = label
         if label not in self.tasks:
-            self.tasks[label] = self.bars.add_task(label, total=total or None)
-        self.bars.update(self.tasks[label], completed=done, total=total or None)
+            self._make_room()
+            self.tasks[label] = self.bars.add_task(label, total=total or None, detail="")
+        self.bars.update(self.tasks[label], completed=done, total=total or None, detail=detail)
 
-    def _line(self, label: str, done: int, total: int) -> None:
-        if time.monotonic() - self.last >= QUIET_SECONDS:
-            self.last = time.monotonic()
-            note(f"{label}: {done}{f' of {total}' if total else ''}")
+    def _finish(self, label: str) -> None:
+        """What another label follows is over, even if it did not come to its total."""
+        if label in self.tasks:
+            task = self.tasks[label]
+            self.bars.update(task, total=self.bars.tasks[task].completed)
+
+    def _make_room(self) -> None:
+        """Hide the oldest bars where the terminal is not high enough for one more."""
+        shown = [task.id for task in self.bars.tasks if task.visible]
+        for task in shown[: max(0, len(shown) + SPARE_ROWS - self.bars.console.height)]:
+            self.bars.update(task, visible=False)
+
+    def _line(self, label: str, done: int, total: int, detail: str) -> None:
+        now = time.monotonic()
+        if label != self.label:
+            self.label, self.began, self.before = label, now, done
+        if now - self.last < QUIET_SECONDS:
+            return
+        self.last = now
+        whole = f" of {total}" if total else ""
+        text = f"{label}: {done}{whole}"
+        if total > done > self.before:
+            left = (now - self.began) / (done - self.before) * (total - done)
+            text += f", {_duration(left)} left"
+        note(f"{text}; {detail}" if detail else text)
+
+
+def _duration(seconds: float) -> str:
+    """Minutes and seconds, hours in front where there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def elided(name: str) -> str:

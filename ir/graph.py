@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import networkx as nx
 
@@ -69,6 +70,12 @@ class Graph:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "constants", MappingProxyType(dict(self.constants)))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Graph:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Graph, (self.name, self.inputs, dict(self.constants), self.nodes, self.outputs)
 
     @cached_property
     def values(self) -> Mapping[str, Value]:

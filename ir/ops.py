@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .op import Op
 from .ops_arg import ArgMax
-from .ops_layout import Concat, Pad, Reshape, Slice, Transpose
-from .ops_linear import Conv, Dense
+from .ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
+from .ops_linear import Conv, Dense, GatherConv
 from .ops_norm import LayerNorm
 from .ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
 from .ops_pool import AveragePool, MaxPool, SumPool
@@ -15,6 +15,7 @@ from .ops_softmax import Softmax
 
 ALL: tuple[type[Op], ...] = (
     Conv,
+    GatherConv,
     Dense,
     Add,
     Multiply,
@@ -33,6 +34,7 @@ ALL: tuple[type[Op], ...] = (
     Reshape,
     Transpose,
     Slice,
+    Take,
     Pad,
     Concat,
     Quantize,

@@ -1,4 +1,4 @@
-"""Ops that move elements and compute nothing: reshape, transpose, slice, pad, concat."""
+"""Ops that move elements and compute nothing: reshape, transpose, slice, take, pad, concat."""
 
 from __future__ import annotations
 
@@ -90,6 +90,33 @@ class Slice(Op):
         if x.interval.lo.size == 1:
             return x.interval
         return Interval(x.interval.lo[channels], x.interval.hi[channels])
+
+
+@dataclass(frozen=True, slots=True)
+class Take(Op):
+    """The listed channels in order: x ``(n, c, ...)``, channels ``(k,)`` -> ``(n, k, ...)``."""
+
+    name: ClassVar[str] = "take"
+    inputs: ClassVar[tuple[str, ...]] = ("x", "channels")
+    listed: ClassVar[int] = 1  # which operand the list is
+
+    def infer(self, x: TensorType, channels: TensorType) -> TensorType:
+        if len(x.shape) < 2 or len(channels.shape) != 1:
+            raise ShapeError(f"Expected (n, c, ...) and channels (k,), got {x} and {channels}.")
+        return TensorType((BATCH, *channels.sample_shape, *x.sample_shape[1:]), x.dtype)
+
+    def holds(self, x: TensorType, channels: Array) -> bool:
+        """Whether every one of ``channels`` is one of x."""
+        return bool(np.all((channels >= 0) & (channels < x.sample_shape[0])))
+
+    def reference(self, x: Array, channels: Array) -> Array:
+        return np.ascontiguousarray(x[:, channels])
+
+    def interval(self, x: Fact, channels: Fact) -> Interval:
+        if channels.constant is None:
+            raise ShapeError("The channels of take must be a constant.")
+        reach = x.interval.per_channel(x.type.sample_shape[0])
+        return Interval(reach.lo[channels.constant], reach.hi[channels.constant])
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class LayerNorm(Op):
             wide = x.astype(np.float64)
             centered = wide - wide.mean(axis=self.axis, keepdims=True)
             variance = (centered**2).mean(axis=self.axis, keepdims=True)
-            return (centered / np.sqrt(variance + float(epsilon))).astype(np.float32)
+            return (centered / np.sqrt(variance + float(epsilon))).astype(x.dtype)
         rows = np.moveaxis(x, self.axis, -1)
         flat = [self._row(row, int(epsilon)) for row in rows.reshape(-1, rows.shape[-1]).tolist()]
         result = np.array(flat, dtype=np.int64).reshape(rows.shape)

@@ -10,8 +10,8 @@ from .evaluate import facts
 from .graph import Graph
 from .op import Op
 from .ops_arg import ArgMax
-from .ops_layout import Concat, Pad, Reshape, Slice, Transpose
-from .ops_linear import Conv, Dense
+from .ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
+from .ops_linear import Conv, Dense, GatherConv
 from .ops_norm import LayerNorm
 from .ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
 from .ops_pool import AveragePool, MaxPool, SumPool
@@ -25,14 +25,14 @@ Stage = Literal["float", "quantized", "integer"]
 _PRODUCTS: frozenset[type[Op]] = frozenset({Multiply, MatMul, Softmax, LayerNorm, ArgMax})
 _LAYOUT: frozenset[type[Op]] = frozenset({Reshape, Transpose, Slice, Pad, Concat, MaxPool})
 _REAL: frozenset[type[Op]] = (_LAYOUT | _PRODUCTS).union(
-    (Conv, Dense, Add, Affine, Relu, Clip, Unary, PRelu, AveragePool)
+    (Conv, Dense, Add, Affine, Relu, Clip, Unary, PRelu, AveragePool, Dequantize)
 )
 _INTEGER: frozenset[type[Op]] = (_LAYOUT | _PRODUCTS).union(
-    (Conv, Dense, Add, SumPool, Requantize, Threshold, Lookup)
+    (Conv, GatherConv, Dense, Add, SumPool, Take, Requantize, Threshold, Lookup)
 )
 LEGAL: dict[Stage, frozenset[type[Op]]] = {
     "float": _REAL,
-    "quantized": (_REAL | _INTEGER).union((Quantize, Dequantize, PairLookup)),
+    "quantized": (_REAL | _INTEGER).union((Quantize, PairLookup)),
     "integer": _INTEGER,
 }
 ACCUMULATOR_BITS = 32
@@ -97,6 +97,9 @@ def _reals_only_where_legal(graph: Graph, stage: Stage) -> Iterator[Finding]:
             yield f"Value '{value.name}'", f"{value.type} is not real"
         if stage == "integer" and not value.type.dtype.is_integer:
             yield f"Value '{value.name}'", f"{value.type} is not an integer"
+    for node in graph.nodes if stage == "float" else ():
+        if isinstance(node.op, Dequantize) and node.inputs[0] not in graph.constants:
+            yield node.where, "its codes are not a constant"
     for name, tensor in graph.constants.items():
         if stage == "integer" and not tensor.dtype.is_integer:
             yield f"Constant '{name}'", f"{tensor.type} is not an integer"
@@ -149,11 +152,24 @@ def _norms_fit(graph: Graph, stage: Stage) -> Iterator[Finding]:
             yield node.where, f"its sums of {x} overflow"
 
 
+def _lists_hold(graph: Graph, stage: Stage) -> Iterator[Finding]:
+    for node in graph.nodes:
+        if not isinstance(node.op, GatherConv | Take):
+            continue
+        name = node.inputs[node.op.listed]
+        listed = graph.constants.get(name)
+        if listed is None or not listed.dtype.is_integer:
+            yield node.where, f"its list '{name}' is not a constant of integers"
+        elif not node.op.holds(graph.type_of(node.inputs[0]), listed.array):
+            yield node.where, f"its list reaches {listed.array.min()}..{listed.array.max()}"
+
+
 RULES: tuple[tuple[str, Rule], ...] = (
     ("Every value is defined once.", _names_defined_once),
     ("Operands are defined before they are used.", _operands_defined_before),
     ("Only ops of the stage occur.", _ops_legal),
     ("Types are those that the ops infer.", _types_follow),
+    ("A list names what its operand holds.", _lists_hold),
     ("What depends on an input begins with the batch n; nothing else has one.", _batch_leads),
     ("Reals occur only where the stage allows them.", _reals_only_where_legal),
     ("No integer can overflow its type.", _accumulators_fit),
@@ -164,11 +180,12 @@ RULES: tuple[tuple[str, Rule], ...] = (
 
 
 def stage_of(graph: Graph) -> Stage:
-    """The stage of a graph as it is imported: float if it holds no codes, else quantized.
+    """The stage of a graph as it is imported: float if all its values are real, else quantized.
 
-    A quantized graph has reals between quantize and dequantize, operators on codes, or both.
+    A float graph may hold weights as constant codes behind a dequantize. A quantized graph has
+    reals between quantize and dequantize, operators on codes, or both.
     """
-    types = [graph.type_of(name) for name in (*graph.values, *graph.constants)]
+    types = [value.type for value in graph.values.values()]
     return "quantized" if any(each.dtype.is_integer for each in types) else "float"
 
 

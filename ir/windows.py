@@ -59,3 +59,11 @@ def windows(x: Array, kernel: Pair, strides: Pair, dilations: Pair) -> Array:
     span = (dilations[0] * (kernel[0] - 1) + 1, dilations[1] * (kernel[1] - 1) + 1)
     every = np.lib.stride_tricks.sliding_window_view(x, span, axis=(2, 3))
     return every[:, :, :: strides[0], :: strides[1], :: dilations[0], :: dilations[1]]
+
+
+def outside(
+    size: tuple[int, ...], kernel: tuple[int, ...], strides: Pair, dilations: Pair, pads: Pads
+) -> Array:
+    """``(h', w', kh, kw)``: 1 where a place of the kernel lies in the border, else 0."""
+    image = pad_hw(np.zeros((1, 1, *size), np.int64), pads, 1)
+    return windows(image, (kernel[0], kernel[1]), strides, dilations)[0, 0]

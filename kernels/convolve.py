@@ -1,9 +1,10 @@
-"""Compiled loops of conv and dense: panels of weights times runs of a padded image.
+"""Compiled loops of conv, gather_conv and dense: panels of weights times runs of a padded image.
 
 The image is copied once into a border of pad_value, widened to the weights' integers; then every
-patch of it is a few runs of neighbouring elements and needs no gathering. Everything wraps modulo
-2**32. That is exact: the compiler proves that every total fits int32, so whatever wraps on the way
-wraps back.
+patch of it is a few runs of neighbouring elements and needs no gathering. Where only listed
+elements count, they are gathered for a block of patches at a time, which stays in the L1 cache.
+Everything wraps modulo 2**32. That is exact: the compiler proves that every total fits int32, so
+whatever wraps on the way wraps back.
 """
 
 from __future__ import annotations
@@ -184,6 +185,54 @@ def convolve(
             each = channels // groups
             place = (count * patches, channels, g * each, each)
             _multiply_group(flat, starts, runs[g], panels[g], bias[g], result, place)
+
+
+@compiled
+def gather(
+    x: Array,
+    panels: Array,
+    bias: Array,
+    image: Array,
+    corner: int,
+    pitch: int,
+    starts: Array,
+    offsets: Array,
+    out: Array,
+) -> None:
+    """Panels of weights times the elements of each patch of x that lie at ``offsets``.
+
+    Like ``convolve`` for one group: panels ``(blocks, 1, steps, LANES, p)``, bias ``(blocks,
+    LANES)``, offsets ``(k,)`` in the order of the weights.
+    """
+    together = image.shape[0]
+    samples, patches, channels = out.shape
+    depth = panels.shape[2] * panels.shape[4]
+    flat = image.reshape(image.size)
+    block = np.zeros(BLOCK * depth, image.dtype)
+    rows, whole = np.arange(BLOCK) * depth, np.zeros(1, np.int64)
+    for first in range(0, samples, together):
+        count = min(together, samples - first)
+        _fill(image, x[first : first + count], corner, pitch)
+        result = out[first : first + count].reshape(count * patches * channels)
+        for begin in range(0, count * patches, BLOCK):
+            size = min(BLOCK, count * patches - begin)
+            for r in range(size):
+                patch, target = flat[starts[begin + r] :], block[r * depth :]
+                for k in range(offsets.size):
+                    target[k] = patch[offsets[k]]
+            target = result[begin * channels :]
+            place = (size, channels, 0, channels)
+            _multiply_group(block, rows, whole, panels, bias, target, place)
+
+
+@compiled
+def add_at(out: Array, places: Array, values: Array) -> None:
+    """Add values ``(m, co)`` to out ``(n, patches, co)`` at ``places`` ``(m,)`` of every sample."""
+    for n in range(out.shape[0]):
+        for m in range(places.size):
+            total, addend = out[n, places[m]], values[m]
+            for i in range(total.size):
+                total[i] = np.int32(total[i] + addend[i])
 
 
 @compiled

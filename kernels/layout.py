@@ -6,7 +6,7 @@ import numpy as np
 
 from ..ir.layout import from_storage
 from ..ir.numeric import Array
-from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
+from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
 from .kernel import Operands
 
 
@@ -24,6 +24,11 @@ def transpose(op: Transpose, inputs: Operands, out: Array) -> None:
 def slice_(op: Slice, inputs: Operands, out: Array) -> None:
     """x ``(n, ...)`` -> ``x[:, start:stop:step, ...]``."""
     from_storage(out)[...] = from_storage(inputs[0])[(slice(None), *op.parts)]
+
+
+def take(op: Take, inputs: Operands, out: Array) -> None:
+    """x ``(n, c, ...)``, channels ``(k,)`` -> the listed channels."""
+    from_storage(out)[...] = from_storage(inputs[0])[:, inputs[1]]
 
 
 def pad(op: Pad, inputs: Operands, out: Array) -> None:

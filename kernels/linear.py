@@ -1,4 +1,7 @@
-"""conv, dense and sum_pool in the portable tier: geometry and packing. The loops: convolve.py."""
+"""conv, gather_conv, dense and sum_pool in the portable tier: geometry and packing.
+
+The loops: convolve.py.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import numpy as np
 
 from ..ir.layout import from_storage
 from ..ir.numeric import Array, NumericType
-from ..ir.ops_linear import Conv, Dense
+from ..ir.ops_linear import Conv, Dense, GatherConv, border_sums
 from ..ir.ops_pool import SumPool
 from ..ir.tensor import BATCH, TensorType
 from ..ir.windows import Pads, Pair, output_hw
@@ -97,15 +100,20 @@ def _bias(inputs: Operands) -> Array:
     return inputs[2] if len(inputs) > 2 else np.zeros(len(inputs[1]), np.int32)
 
 
+def _starts(image: _Image) -> tuple[int, Array]:
+    """How many samples go together, and where each patch of them begins, padded to ROWS."""
+    together = max(1, 2 * BLOCK // image.starts.size)
+    every = np.add.outer(np.arange(together) * image.size, image.starts).reshape(-1)
+    return together, np.pad(every, (0, -every.size % ROWS))
+
+
 def _convolution(
     image: _Image, groups: int, per_group: int, pad_value: int, element: Element, *, whole: bool
 ) -> Kernel:
     """``whole``: the taps of one row of the kernel are neighbours and make one run."""
     taps = (image.taps[:, :1] if whole else image.taps).reshape(-1)
     runs = np.arange(groups)[:, None] * per_group + taps
-    together = max(1, 2 * BLOCK // image.starts.size)
-    every = np.add.outer(np.arange(together) * image.size, image.starts).reshape(-1)
-    starts = np.pad(every, (0, -every.size % ROWS))
+    together, starts = _starts(image)
 
     def prepare(op: Conv | Dense, inputs: Operands) -> Operands:
         weight = _pack(inputs[1], groups, runs.shape[1], element)
@@ -128,8 +136,26 @@ def _convolution(
     return Kernel(run, prepare)
 
 
+def _bordered(inner: Kernel, size: tuple[int, ...]) -> Kernel:
+    """``inner``, then what the last operand, border, adds where the kernel overhangs (h, w)."""
+
+    def prepare(op: Conv | GatherConv, inputs: Operands) -> Operands:
+        sums = border_sums(op, size, inputs[-1])
+        rows = sums.reshape(len(sums), -1).T
+        places = np.flatnonzero(rows.any(axis=1))
+        return *inner.prepare(op, inputs[:-1]), places, _wrapped(rows[places], np.int32)
+
+    def run(op: Conv | GatherConv, inputs: Operands, out: Array) -> None:
+        inner.run(op, inputs[:-2], out)
+        convolve.add_at(out.reshape(len(out), -1, out.shape[-1]), *inputs[-2:])
+
+    return Kernel(run, prepare)
+
+
 def conv(op: Conv, types: Types) -> Kernel:
-    """x ``(n, h, w, c)``, weight ``(co, kh, kw, c / groups)``, bias ``(co,)``."""
+    """x ``(n, h, w, c)``, weight ``(co, kh, kw, c / groups)``, bias ``(co,)``, border."""
+    if len(types) > 3:
+        return _bordered(conv(op, types[:3]), types[0].sample_shape[1:])
     x, weight = types[:2]
     channels, per_group, kh, kw = weight.sample_shape
     window = _Window((kh, kw), op.strides, op.dilations, op.pads, op.pad_value)
@@ -138,6 +164,38 @@ def conv(op: Conv, types: Types) -> Kernel:
         return _depthwise(x, window, element)
     whole = op.groups == 1 and op.dilations[1] == 1
     return _convolution(_image(x, window), op.groups, per_group, op.pad_value, element, whole=whole)
+
+
+def gather_conv(op: GatherConv, types: Types) -> Kernel:
+    """x ``(n, h, w, c)``, weight ``(co, k)``, columns ``(k,)``, bias ``(co,)``, border."""
+    if len(types) > 4:
+        return _bordered(gather_conv(op, types[:4]), types[0].sample_shape[1:])
+    x, weight = types[:2]
+    image = _image(x, _Window(op.kernel, op.strides, op.dilations, op.pads, op.pad_value))
+    element = _element(op.pad_value, x.dtype, weight.dtype)
+    together, starts = _starts(image)
+
+    def prepare(op: GatherConv, inputs: Operands) -> Operands:
+        place, channel = np.divmod(inputs[2].astype(np.int64), x.sample_shape[0])
+        bias = _bias([*inputs[:2], *inputs[3:]])
+        offsets = (image.taps.reshape(-1)[place] + channel).astype(np.uintp)
+        return inputs[0], _pack(inputs[1], 1, 1, element)[0], _pack_bias(bias, 1)[0], offsets
+
+    def run(op: GatherConv, inputs: Operands, out: Array) -> None:
+        x, panels, bias, offsets = inputs
+        convolve.gather(
+            x.reshape(len(x), image.rows, -1),
+            panels,
+            bias,
+            np.full((together, image.size), op.pad_value, element),
+            image.corner,
+            image.pitch,
+            starts,
+            offsets,
+            out.reshape(len(x), image.starts.size, -1),
+        )
+
+    return Kernel(run, prepare)
 
 
 def dense(op: Dense, types: Types) -> Kernel:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from ..ir.op import Op
 from ..ir.ops_arg import ArgMax
-from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
-from ..ir.ops_linear import Conv, Dense
+from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
+from ..ir.ops_linear import Conv, Dense, GatherConv
 from ..ir.ops_norm import LayerNorm
 from ..ir.ops_pointwise import Add
 from ..ir.ops_pool import MaxPool, SumPool
@@ -34,6 +34,7 @@ def table() -> Mapping[tuple[type[Op], Isa], Maker]:
 
     return {
         (Conv, "portable"): linear.conv,
+        (GatherConv, "portable"): linear.gather_conv,
         (Dense, "portable"): linear.dense,
         (SumPool, "portable"): linear.sum_pool,
         (MaxPool, "portable"): _fixed(pool.max_pool),
@@ -49,6 +50,7 @@ def table() -> Mapping[tuple[type[Op], Isa], Maker]:
         (Reshape, "portable"): _fixed(layout.reshape),
         (Transpose, "portable"): _fixed(layout.transpose),
         (Slice, "portable"): _fixed(layout.slice_),
+        (Take, "portable"): _fixed(layout.take),
         (Pad, "portable"): _fixed(layout.pad),
         (Concat, "portable"): _fixed(layout.concat),
     }

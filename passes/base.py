@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -14,23 +15,52 @@ from ..ir.graph import Graph
 from ..ir.numeric import Array
 from ..ir.verify import Stage
 
-Progress = Callable[[str, int, int], None]
-"""Called as ``progress(label, done, total)``; total is 0 when it is not known."""
+
+class Progress(Protocol):
+    """What is told how far a long work is; ``total`` is 0 when it is not known."""
+
+    def __call__(self, label: str, done: int, total: int, detail: str = "") -> None:
+        """``done`` of ``total`` steps of ``label`` are done; ``detail`` has its latest figures."""
+        ...
 
 
-def silent(label: str, done: int, total: int) -> None:
+def silent(label: str, done: int, total: int, detail: str = "") -> None:
     """A Progress that shows nothing."""
 
 
 @dataclass(frozen=True)
+class Training:
+    """Labelled data for the passes that train, and where and how they do.
+
+    ``train`` and ``test`` are ``(x, y)``, x as the float network takes it ``(samples, c, h, w)``
+    and y class numbers, or a loader that yields such batches. ``test`` is only measured, never
+    chosen by. ``shift`` and ``mirror`` move training images at random by so many pixels and left
+    to right. ``seed`` decides every draw. With ``folder`` the work is saved there after every
+    epoch, and goes on from there with ``resume``. ``log`` is told the figures of every epoch, of
+    those done before a resume as well.
+    """
+
+    train: Any
+    test: Any = None
+    device: str = "cpu"
+    seed: int = 0
+    shift: int = 0
+    mirror: bool = False
+    folder: Path | None = None
+    resume: bool = False
+    log: Callable[[Mapping[str, Any]], None] | None = None
+
+
+@dataclass(frozen=True)
 class Context:
-    """What passes may use besides the graph: calibration batches and a progress hook.
+    """What passes may use besides the graph: data to calibrate and to train, a progress hook.
 
     ``batches`` yields dictionaries of real inputs by name and can be iterated more than once.
     """
 
     batches: Iterable[Mapping[str, Array]] = ()
     progress: Progress = silent
+    training: Training | None = None
 
     def sweep(self, graph: Graph, label: str) -> Iterator[dict[str, Array]]:
         """The batches, checked against ``graph`` and counted in the progress hook.
@@ -102,6 +132,12 @@ class Pass(ABC):
     name: ClassVar[str]
     stages: ClassVar[Mapping[Stage, Stage]] = {"float": "float"}
     needs_data: ClassVar[bool] = False
+    needs_training: ClassVar[bool] = False
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs that it trains, unless a phase ends early."""
+        return 0
 
     @abstractmethod
     def run(self, graph: Graph, context: Context) -> Graph:

@@ -1,6 +1,7 @@
 """One form for many spellings of the same float network; every rule keeps the function.
 
-1. A node whose operands are all constants becomes a constant.
+1. A node whose operands are all constants becomes a constant. Weights that are codes already stay
+   codes.
 2. Nodes that do nothing disappear: reshape, slice, transpose, pad or pool that keeps everything. A
    transpose that moves only axes of size 1 is a reshape.
 3. ``relu(max_pool(x))`` becomes ``max_pool(relu(x))``; ``clip(0, inf)`` becomes ``relu``.
@@ -40,6 +41,7 @@ from ..ir.ops_quant import Dequantize, Lookup, Quantize, Requantize, Threshold
 from ..ir.tensor import Tensor, real
 from ..ir.verify import Stage, stage_of
 from .base import Context, Pass
+from .coded import is_coded_weight
 
 ROUNDS = 20
 INTO_CODES = (Quantize, Threshold, Requantize, Lookup)
@@ -67,7 +69,7 @@ class Canonicalize(Pass):
 
 def fold_constants(r: Rewriter, node: Node) -> str | None:
     """Rule 1."""
-    if not all(name in r.old.constants for name in node.inputs):
+    if not all(name in r.old.constants for name in node.inputs) or is_coded_weight(r.old, node):
         return None
     return r.new.constant(node.name, real(node.op.reference(*map(r.array, node.inputs))))
 

@@ -27,6 +27,7 @@ CHANNELWISE = (Requantize, Threshold, Lookup, MaxPool, SumPool, Add)
 Facts = Mapping[str, Fact]
 Kept = dict[str, Array]
 """A boolean per channel of every value, by its name."""
+Names = frozenset[str]
 Ties = tuple[tuple[str, Array], ...]
 """A label per channel, for each value that a node ties to the others."""
 
@@ -49,24 +50,27 @@ def is_linear(node: Node) -> bool:
     return isinstance(node.op, Dense) and len(node.type.shape) == 2
 
 
-def foldable(node: Node, x: Fact) -> Array:
-    """Which channels of a linear node's input add the same to every sum, border included."""
+def foldable(node: Node, x: Fact, bordered: Names) -> Array:
+    """Which channels of a linear node's input can go: what they add is known.
+
+    In the border, too: it has their code, or the node is one of ``bordered`` and gets a correction.
+    """
     constant, codes = constants_of(x)
-    if isinstance(node.op, Conv) and any(node.op.pads):
+    if isinstance(node.op, Conv) and any(node.op.pads) and node.name not in bordered:
         return constant & (codes == node.op.pad_value)
     return constant
 
 
-def kept_channels(graph: Graph, known: Facts) -> Kept:
+def kept_channels(graph: Graph, known: Facts, bordered: Names = frozenset()) -> Kept:
     """The channels that must stay; every value keeps one at least, inputs and outputs all."""
     kept = {name: np.zeros(width(value.type), bool) for name, value in graph.values.items()}
     for name in _fixed(graph):
         kept[name][:] = True
-    _grow(graph, known, kept)
+    _grow(graph, known, kept, bordered)
     while empty := [mask for mask in kept.values() if not mask.any()]:
         for mask in empty:
             mask[0] = True
-        _grow(graph, known, kept)
+        _grow(graph, known, kept, bordered)
     return kept
 
 
@@ -79,22 +83,22 @@ def _fixed(graph: Graph) -> set[str]:
     return fixed.intersection(graph.values)
 
 
-def _grow(graph: Graph, known: Facts, kept: Kept) -> None:
+def _grow(graph: Graph, known: Facts, kept: Kept, bordered: Names) -> None:
     """Add to ``kept`` what its members need, until that is nothing."""
     size = -1
     while size != (size := sum(int(mask.sum()) for mask in kept.values())):
         for node in reversed(graph.nodes):
             if is_linear(node):
-                _demand(graph, node, known, kept)
+                _demand(graph, node, kept, foldable(node, known[node.inputs[0]], bordered))
             else:
                 _tie(ties(graph, node), kept)
 
 
-def _demand(graph: Graph, node: Node, known: Facts, kept: Kept) -> None:
+def _demand(graph: Graph, node: Node, kept: Kept, folds: Array) -> None:
     x, weight = node.inputs[:2]
     rows = graph.constants[weight].array[kept[node.name]]
     read = (rows != 0).any(axis=(0, *range(2, rows.ndim)))
-    kept[x] |= read & ~foldable(node, known[x])
+    kept[x] |= read & ~folds
 
 
 def _tie(tied: Ties, kept: Kept) -> None:

@@ -3,7 +3,7 @@
 The network that is left computes the same codes at every output for every input. A constant channel
 c that a linear op reads becomes ``c * sum of its weights`` in the op's bias: every accumulator that
 stays keeps its value, and so the proof of its rescaling holds as it is. Under a border of another
-code the channel is no constant to the op, and stays. Derivation: docs/numerics.md.
+code the op gets a border operand, where that takes fewer bytes. Derivation: docs/numerics.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from ..ir.ops_quant import Lookup, Requantize, Threshold
 from ..ir.tensor import Tensor
 from ..ir.verify import Stage
 from .base import Context, Pass
-from .channels import Facts, Kept, constants_of, foldable, kept_channels
+from .border import bordered_convs, correction
+from .channels import Facts, Kept, constants_of, kept_channels
 
 MAX_ROUNDS = 8
 """A round may make intervals narrower and so find more; it seldom does."""
@@ -44,7 +45,7 @@ class DeadChannels(Pass):
         for done in range(MAX_ROUNDS):
             context.progress("Remove dead channels", done + 1, MAX_ROUNDS)
             known = facts(graph)
-            kept = kept_channels(graph, known)
+            kept = kept_channels(graph, known, bordered_convs(graph, known))
             if all(mask.all() for mask in kept.values()):
                 break
             graph = rewrite(graph, Shrink(known, kept))
@@ -98,23 +99,45 @@ def shrink_linear(self: Shrink, rewriter: Rewriter, node: Node) -> str:
     if isinstance(node.op, Conv) and node.op.groups > 1:
         return shrink_groups(self, rewriter, node, node.op)
     kept = Tensor(weight.array[rows][:, columns], weight.dtype)
-    _, codes = constants_of(self.known[x])
-    gone = np.where(foldable(node, self.known[x]) & ~columns, codes, 0)
+    constant, codes = constants_of(self.known[x])
+    gone = constant & ~columns
     sums = weight.array[rows].astype(np.int64).sum(axis=tuple(range(2, weight.array.ndim)))
+    border = border_of(rewriter, node, rows, correction(node, weight.array[rows], codes, gone))
+    folded = sums @ np.where(gone, codes, 0)
     operands = [rewriter[x], rewriter.new.constant(name, kept)]
-    operands += bias_of(rewriter, node, rows, sums @ gone)
+    operands += bias_of(rewriter, node, rows, folded, needed=bool(border)) + border
     return rewriter.copy(node, inputs=tuple(operands))
 
 
-def bias_of(rewriter: Rewriter, node: Node, rows: Array, folded: Array) -> list[str]:
-    """The bias operand: what the node had, and ``folded``; none when both are nothing."""
-    given = rewriter.array(node.inputs[2]).astype(np.int64)[rows] if len(node.inputs) > 2 else 0
-    bias = np.asarray(folded + given)
-    if not bias.any():
+def bias_of(
+    rewriter: Rewriter, node: Node, rows: Array, folded: Array, *, needed: bool
+) -> list[str]:
+    """The bias operand: what the node had, and ``folded``; none when nothing, unless ``needed``."""
+    bias = folded + _given(rewriter, node, rows, 2)
+    return [_constant(rewriter, node, 2, "bias", bias)] if needed or bias.any() else []
+
+
+def border_of(rewriter: Rewriter, node: Node, rows: Array, correction: Array | None) -> list[str]:
+    """The border operand: what the node had, and ``correction``; none when it had none."""
+    if len(node.inputs) <= 3 and correction is None:
         return []
-    name = node.inputs[2] if len(node.inputs) > 2 else f"{node.name}.bias"
-    span = narrowest(int(bias.min()), int(bias.max()))
-    return [rewriter.new.constant(name, Tensor(bias, span))]
+    border = _given(rewriter, node, rows, 3) + (0 if correction is None else correction)
+    return [_constant(rewriter, node, 3, "border", border)]
+
+
+def _given(rewriter: Rewriter, node: Node, rows: Array, position: int) -> Array:
+    """The rows of an operand that the node has; 0 when it has none."""
+    if len(node.inputs) <= position:
+        return np.zeros((), np.int64)
+    return rewriter.array(node.inputs[position])[rows].astype(np.int64)
+
+
+def _constant(rewriter: Rewriter, node: Node, position: int, kind: str, array: Array) -> str:
+    """An operand in the narrowest type, under the name that it had."""
+    had = len(node.inputs) > position
+    name = node.inputs[position] if had else f"{node.name}.{kind}"
+    span = narrowest(int(array.min()), int(array.max()))
+    return rewriter.new.constant(name, Tensor(array, span))
 
 
 def shrink_groups(self: Shrink, rewriter: Rewriter, node: Node, op: Conv) -> str:
@@ -125,7 +148,9 @@ def shrink_groups(self: Shrink, rewriter: Rewriter, node: Node, op: Conv) -> str
     groups = int(self.kept[x].sum()) // weight.array.shape[1]
     kept = Tensor(weight.array[rows], weight.dtype)
     operands = [rewriter[x], rewriter.new.constant(name, kept)]
-    operands += bias_of(rewriter, node, rows, np.zeros(int(rows.sum()), np.int64))
+    border = border_of(rewriter, node, rows, None)
+    none = np.zeros(int(rows.sum()), np.int64)
+    operands += bias_of(rewriter, node, rows, none, needed=bool(border)) + border
     return rewriter.copy(node, replace(op, groups=groups), tuple(operands))
 
 

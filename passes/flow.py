@@ -18,6 +18,7 @@ from ..ir.ops_norm import LayerNorm
 from ..ir.ops_pointwise import Add, Affine, Clip, Relu
 from ..ir.ops_pool import AveragePool, MaxPool
 from ..ir.ops_product import MatMul, Multiply
+from ..ir.ops_quant import Dequantize
 
 PASS_THROUGH = (MaxPool, Reshape, Transpose, Slice, Pad)
 """Ops that only choose among the values they are given: they run on codes as they are."""
@@ -25,7 +26,7 @@ FUSES_ACTIVATION: tuple[type[Op], ...] = (
     *(Conv, Dense, Add, Affine, AveragePool, Multiply, MatMul, LayerNorm, Relu, Clip),
 )
 """Ops whose sole following relu or clip becomes the range of their codes."""
-FUSES_AFFINE: tuple[Any, ...] = (AveragePool, Multiply, MatMul, LayerNorm)
+FUSES_AFFINE: tuple[Any, ...] = (Conv, Dense, AveragePool, Multiply, MatMul, LayerNorm)
 """Ops whose sole following affine is folded into the rescaling of their accumulators."""
 
 
@@ -74,8 +75,8 @@ class Flow:
         return (*inputs, *(node.name for node in self.graph.nodes if self._needs_point(node)))
 
     def _needs_point(self, node: Node) -> bool:
-        if self.passes_on(node):
-            return False
+        if self.passes_on(node) or isinstance(node.op, Dequantize):
+            return False  # What a dequantize makes is codes already: of a weight.
         if isinstance(node.op, ArgMax) and not self.read_by_layer[node.name]:
             return False  # Indices are integers already.
         users = self.graph.users[node.name]

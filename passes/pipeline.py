@@ -1,6 +1,6 @@
 """A pipeline: passes as data. It prints as text, parses back, loads from TOML, and has a digest.
 
-canonicalize,equalize,quantize{"weight_bits": 4},lower,dead_channels
+canonicalize,equalize,quantize{"weight_bits": 4},lower,dead_channels,columns
 """
 
 from __future__ import annotations
@@ -10,23 +10,41 @@ import json
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
-from typing import Any
+from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
+from importlib.util import find_spec
+from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from ..errors import DataError, IntaglioError, PassError, UsageError
 from ..ir.graph import Graph
 from ..ir.verify import Stage, stage_of, verify
+from .admm import Admm
 from .base import Context, Pass
 from .canonicalize import Canonicalize
+from .columns import Columns
 from .dead_channels import DeadChannels
 from .equalize import Equalize
 from .lower import Lower
+from .magnitude import Magnitude
+from .qat import Qat
 from .quantize import Quantize
+from .train import Train
 
 PASSES: dict[str, type[Pass]] = {
-    cls.name: cls for cls in (Canonicalize, Equalize, Quantize, Lower, DeadChannels)
+    cls.name: cls
+    for cls in (
+        Canonicalize,
+        Train,
+        Admm,
+        Magnitude,
+        Equalize,
+        Quantize,
+        Qat,
+        Lower,
+        DeadChannels,
+        Columns,
+    )
 }
 
 
@@ -94,6 +112,9 @@ class Pipeline:
                 "The calibration data is empty.",
                 fix="Give at least one sample, better 100 to 1000 that look like real inputs.",
             )
+        for each in self.passes:
+            if each.needs_training:
+                _check_training(each, context)
         for index, each in enumerate(self.passes):
             start = time.perf_counter()
             after = self._run_one(index, graph, context, stages[index : index + 2])
@@ -150,6 +171,19 @@ def _is_empty(batches: object) -> bool:
     return isinstance(batches, Sequence) and not batches
 
 
+def _check_training(each: Pass, context: Context) -> None:
+    if context.training is None:
+        raise DataError(
+            f"Pass '{each.name}' trains, but there is no labelled data.",
+            fix="Give images and labels: --train, or training=Training(...) in Python.",
+        )
+    if find_spec("torch") is None:
+        raise UsageError(
+            f"Pass '{each.name}' trains with PyTorch, which is not installed.",
+            fix="Install it: pip install 'intaglio[train]'.",
+        )
+
+
 def digest_of(recipe: str) -> str:
     """The digest of a pipeline's text, also of one with passes that this version does not know."""
     return hashlib.sha256(recipe.encode()).hexdigest()[:16]
@@ -160,13 +194,7 @@ def make_pass(name: str, options: Mapping[str, Any]) -> Pass:
     cls = PASSES.get(name)
     if cls is None:
         raise UsageError(f"There is no pass '{name}'.", fix=f"The passes are {', '.join(PASSES)}.")
-    known = [field.name for field in fields(cls)]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise UsageError(
-            f"Pass '{name}' has no option {', '.join(unknown)}.",
-            fix=f"Its options are {', '.join(known) or 'none'}.",
-        )
+    _check_names(f"Pass '{name}'", cls, options)
     try:
         text = json.dumps(dict(options), default=_plain)
         return TypeAdapter(cls).validate_json(text, strict=True)
@@ -174,6 +202,27 @@ def make_pass(name: str, options: Mapping[str, Any]) -> Pass:
         first = error.errors()[0]
         option = ".".join(map(str, first["loc"]))
         raise UsageError(f"Option '{option}' of pass '{name}': {first['msg']}.") from error
+
+
+def _check_names(what: str, cls: type, options: Mapping[str, Any]) -> None:
+    """Raise UsageError for an option that ``cls`` does not have, or an option of it."""
+    hints = get_type_hints(cls)
+    known = [field.name for field in fields(cls)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise UsageError(
+            f"{what} has no option {', '.join(unknown)}.",
+            fix=f"Its options are {', '.join(known) or 'none'}.",
+        )
+    for name, value in options.items():
+        inner = next((kind for kind in (hints[name], *get_args(hints[name])) if _nests(kind)), None)
+        for each in value if isinstance(value, list | tuple) else [value]:
+            if inner is not None and isinstance(each, Mapping):
+                _check_names(f"Option '{name}' of {what[0].lower()}{what[1:]}", inner, each)
+
+
+def _nests(kind: Any) -> bool:
+    return isinstance(kind, type) and is_dataclass(kind)
 
 
 def _plain(value: Any) -> Any:
@@ -185,11 +234,26 @@ def _plain(value: Any) -> Any:
 
 def _pass_text(each: Pass) -> str:
     options = {}
-    for field, (key, value) in zip(fields(each), asdict(each).items(), strict=True):
-        default = field.default if field.default is not MISSING else None
-        if value != default:
-            options[key] = value
+    for field in fields(each):
+        value = getattr(each, field.name)
+        if value != _default(field):
+            options[field.name] = _changed(value)
     return each.name + (json.dumps(options) if options else "")
+
+
+def _default(field: Field[Any]) -> Any:
+    """What an option is when nobody states it."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _changed(value: Any) -> Any:
+    """An option as JSON; of one with options of its own only those that differ from theirs."""
+    if isinstance(value, tuple):
+        return [_changed(each) for each in value]
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    own = ((field.name, getattr(value, field.name), _default(field)) for field in fields(value))
+    return {name: _changed(given) for name, given, default in own if given != default}
 
 
 def _split_first(text: str) -> tuple[str, dict[str, Any], str]:
@@ -211,7 +275,7 @@ def _split_first(text: str) -> tuple[str, dict[str, Any], str]:
 def default_passes(stage: Stage) -> tuple[Pass, ...]:
     """What is usually done with a model that is imported in ``stage``."""
     quantize = (Equalize(), Quantize()) if stage == "float" else ()
-    return (Canonicalize(), *quantize, Lower(), DeadChannels())
+    return (Canonicalize(), *quantize, Lower(), DeadChannels(), Columns())
 
 
 def default_pipeline(stage: Stage = "float", **options: Any) -> Pipeline:

@@ -1,7 +1,8 @@
 """Quantize after training: put explicit quantize points into a float graph.
 
 A point is a ``quantize`` followed by a ``dequantize``. Weights become constant codes behind a
-``dequantize``; biases stay real, for lowering folds them exactly.
+``dequantize``, and those that are so already stay; biases stay real, for lowering folds them
+exactly.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Quantize(Pass):
 
     Activations take unsigned codes with a zero point; those of more than 8 bits and outputs take a
     power of two as scale, which makes additions exact. ``calibration`` is minmax, percentile, mse
-    or entropy; inputs always use minmax. ``weights`` is mse or max.
+    or entropy; inputs always use minmax. ``weights`` is mse or max. Weights that are codes already
+    stay these codes, whatever their bits.
     """
 
     name: ClassVar[str] = "quantize"
@@ -158,7 +160,7 @@ def insert_points(
             if name in encodings and name not in pointed and name not in r.old.producers:
                 pointed.add(name)
                 r.renamed[name] = _point(r, name, *encodings[name])
-        if isinstance(node.op, Conv | Dense):
+        if isinstance(node.op, Conv | Dense) and node.inputs[1] in r.old.constants:
             made = r.copy(node, inputs=_weighted(r, node, options))
         else:
             made = r.copy(node)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ir.graph import Graph, Node
-from ..ir.ops_linear import Conv, Dense
+from ..ir.ops_linear import Conv, Dense, GatherConv
 from ..ir.ops_norm import LayerNorm
 from ..ir.ops_pointwise import Add
 from ..ir.ops_pool import SumPool
@@ -14,7 +14,7 @@ from ..ir.ops_quant import Lookup, Requantize, Threshold
 from ..ir.ops_softmax import Softmax
 from ..ir.program import ALIGNMENT, Program, Slot, Step
 
-ACCUMULATES = (Conv, Dense, Add, SumPool, Multiply, MatMul, Softmax, LayerNorm)
+ACCUMULATES = (Conv, GatherConv, Dense, Add, SumPool, Multiply, MatMul, Softmax, LayerNorm)
 EPILOGUES = (Requantize, Threshold, Lookup)
 
 

@@ -203,7 +203,7 @@ def test_a_recipe_may_be_options_a_pipeline_its_text_or_a_file(tmp_path, form):
     path.write_text(
         '[[pass]]\nname = "canonicalize"\n[[pass]]\nname = "equalize"\n'
         '[[pass]]\nname = "quantize"\nweight_bits = 4\nactivation_bits = 5\n'
-        '[[pass]]\nname = "lower"\n[[pass]]\nname = "dead_channels"\n'
+        '[[pass]]\nname = "lower"\n[[pass]]\nname = "dead_channels"\n[[pass]]\nname = "columns"\n'
     )
     recipe = {
         "pipeline": pipeline,

@@ -17,8 +17,8 @@ from intaglio.ir.certificate import Certificate, Difference
 from intaglio.ir.numeric import BIPOLAR, INT32, TERNARY, Encoding, NumericType, int_type
 from intaglio.ir.op import Op
 from intaglio.ir.ops_arg import ArgMax
-from intaglio.ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
-from intaglio.ir.ops_linear import Conv, Dense
+from intaglio.ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
+from intaglio.ir.ops_linear import Conv, Dense, GatherConv
 from intaglio.ir.ops_norm import LayerNorm
 from intaglio.ir.ops_pointwise import Add
 from intaglio.ir.ops_pool import MaxPool, SumPool
@@ -117,10 +117,27 @@ class Maker:
         co = groups * self.number(1, 2)
         kernel = (self.number(1, 3), self.number(1, 3))
         inputs = (x, self.any_constant((co, channels // groups, *kernel)))
-        bias = (self.any_constant((co,)),) if self.draw(st.booleans()) else ()
+        bias = self.bias(co, kernel)
         dilations = (self.number(1, 2), self.number(1, 2))
         op = Conv(**self.window(), dilations=dilations, groups=groups, pad_value=self.number(-9, 9))
         return op, (*inputs, *bias)
+
+    def bias(self, co: int, kernel: tuple[int, int]) -> tuple[int, ...]:
+        """Nothing, a bias, or a bias and a border."""
+        shapes = ((co,), (co, *kernel))[: self.number(0, 2)]
+        return tuple(map(self.any_constant, shapes))
+
+    def gather_conv(self, x: int) -> tuple[Op, tuple[int, ...]]:
+        co, k, kernel = self.number(1, 3), self.number(1, 4), (self.number(1, 3), self.number(1, 3))
+        most = self.slots[x].type.sample_shape[0] * kernel[0] * kernel[1] - 1
+        columns = self.constant((k,), int_type(40), 0, most)
+        dilations = (self.number(1, 2), self.number(1, 2))
+        op = GatherConv(kernel, **self.window(), dilations=dilations, pad_value=self.number(-9, 9))
+        return op, (x, self.any_constant((co, k)), columns, *self.bias(co, kernel))
+
+    def take(self, x: int) -> tuple[Op, tuple[int, ...]]:
+        most = self.slots[x].type.sample_shape[0] - 1
+        return Take(), (x, self.constant((self.number(1, 3),), int_type(9), 0, most))
 
     def dense(self, x: int) -> tuple[Op, tuple[int, ...]]:
         co = self.number(1, 3)
@@ -407,6 +424,8 @@ def test_opcodes_and_attribute_words_are_those_of_the_document() -> None:
         16: ("softmax", "axis", "bits", "division"),
         17: ("arg_max", "axis", "last"),
         18: ("layer_norm", "axis", "bits"),
+        19: ("gather_conv", "kernel", "strides", "pads", "dilations", "pad_value"),
+        20: ("take",),
     }
     assert set(OPCODES.values()) == LEGAL["integer"]
 

@@ -8,8 +8,8 @@ from intaglio.errors import VerifyError
 from intaglio.ir.graph import Builder, Value
 from intaglio.ir.numeric import FLOAT32, INT32, TERNARY, Encoding, NumericType, int_type
 from intaglio.ir.op import Op
-from intaglio.ir.ops_layout import Pad, Reshape
-from intaglio.ir.ops_linear import Conv, Dense
+from intaglio.ir.ops_layout import Pad, Reshape, Take
+from intaglio.ir.ops_linear import Conv, Dense, GatherConv
 from intaglio.ir.ops_norm import LayerNorm
 from intaglio.ir.ops_pointwise import Add, Relu
 from intaglio.ir.ops_pool import MaxPool
@@ -32,6 +32,7 @@ ONLY = "Steps consist of integer ops; an epilogue is requantize, threshold or lo
 RANGES = "Attributes are 32-bit integers within the range of their meaning."
 FOLLOW = "Types are those that the ops infer; parameters of ops are constants."
 VALUES = "Shifts are 0..63, thresholds ascend, tables hold values of the result's type."
+LISTS = "A list names what its operand holds."
 BORDERS = "A border is a value of its tensor."
 LIVES = "What is read was written and not yet overwritten; results overlap no operand."
 
@@ -265,7 +266,7 @@ BROKEN = {
     ),
     "arity": (
         with_step(0, inputs=(0,)),
-        f"{NODE}Operator 'conv' takes x, weight, bias?; got 1 operands",
+        f"{NODE}Operator 'conv' takes x, weight, bias?, border?; got 1 operands",
         FOLLOW,
     ),
     "groups": (
@@ -312,6 +313,21 @@ BROKEN = {
         one_step(Lookup(UINT4, 0), constant("t", np.arange(16) + 1, UINT8), result=UINT4),
         "Node '/y' (lookup): its table holds 1..16, not only uint4",
         VALUES,
+    ),
+    "column": (
+        one_step(
+            GatherConv((2, 2)),
+            constant("w", np.ones((1, 3)), UINT4),
+            constant("columns", [7, 0, 8], UINT4),
+            result=INT32,
+        ),
+        "Node '/y' (gather_conv): its list reaches 0..8",
+        LISTS,
+    ),
+    "channel": (
+        one_step(Take(), constant("channels", [-1, 1], int_type(2)), result=UINT4),
+        "Node '/y' (take): its list reaches -1..1",
+        LISTS,
     ),
     "border": (
         one_step(Pad((0, 0, 0), (0, 0, 0), 2), x=TERNARY, result=TERNARY),

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from intaglio.passes.pipeline import PASSES
+
 Call = Callable[..., Any]
 
 
@@ -41,10 +43,20 @@ def test_the_page_of_operators_is_what_ops_prints(here: Path, call: Call) -> Non
 
 def test_passes_lists_options_with_types_and_defaults(here: Path, call: Call) -> None:
     found = call("passes", "--json").json
-    assert list(found) == ["canonicalize", "equalize", "quantize", "lower", "dead_channels"]
+    assert list(found) == list(PASSES)
     assert found["quantize"]["options"]["weight_bits"] == {"type": "int", "default": 8}
     assert found["quantize"]["options"]["calibration"] == {
         "type": "minmax | percentile | mse | entropy",
         "default": "mse",
     }
     assert '  calibration      minmax | percentile | mse | entropy = "mse"' in call("passes").out
+
+
+def test_passes_lists_options_of_options(here: Path, call: Call) -> None:
+    rate = call("passes", "--json").json["admm"]["options"]["target"]
+    assert rate["type"].startswith("{scheme: non-structured | filter | ")
+    assert "layers: list of {match: str, rate: float, " in rate["type"]
+    assert rate["type"].endswith("block: [int, int], n_of_m: [int, int], patterns: [int, int]}")
+    assert rate["default"]["rate"] == 4.0
+    lines = [line.split(maxsplit=1) for line in call("passes").out.splitlines()]
+    assert ["target.block", "[int, int] = [4, 4]"] in [[a, b[0].rstrip()] for a, *b in lines if b]

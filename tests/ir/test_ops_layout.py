@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from intaglio.errors import ShapeError
 from intaglio.ir.interval import Fact, Interval
 from intaglio.ir.numeric import INT32, int_type
-from intaglio.ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
+from intaglio.ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
 from intaglio.ir.tensor import BATCH, TensorType
 
 INT8 = int_type(8)
@@ -137,3 +137,29 @@ def test_concat_refuses_operands_of_different_types():
     text = "int4[n,2] does not fit int8[n,2] along axis 1."
     with pytest.raises(ShapeError, match=f"^{re.escape(text)}$"):
         Concat(1).infer(TensorType((BATCH, 2), INT8), TensorType((BATCH, 2), int_type(4)))
+
+
+def test_take_lists_channels_in_any_order_and_more_than_once():
+    x, listed = numbered((3, 2)), np.array([2, 0, 2])
+    channels = Fact(TensorType((3,), INT8), Interval.of(0, 2), listed)
+    y = Take().reference(x, listed)
+    assert y.tolist() == [[s[2].tolist(), s[0].tolist(), s[2].tolist()] for s in x]
+    assert Take().infer(type_of(x), channels.type) == type_of(y)
+    reach = Take().interval(fact_of(x), channels)
+    assert (reach.lo.tolist(), reach.hi.tolist()) == ([4, 0, 4], [11, 7, 11])
+
+
+@pytest.mark.parametrize(
+    ("x", "channels", "message"),
+    [
+        ((BATCH,), (1,), "Expected (n, c, ...) and channels (k,), got int32[n] and int8[1]."),
+        (
+            (BATCH, 3),
+            (1, 1),
+            "Expected (n, c, ...) and channels (k,), got int32[n,3] and int8[1,1].",
+        ),
+    ],
+)
+def test_take_needs_a_list_and_an_axis(x, channels, message):
+    with pytest.raises(ShapeError, match=f"^{re.escape(message)}$"):
+        Take().infer(TensorType(x, INT32), TensorType(channels, INT8))

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -11,7 +12,7 @@ from intaglio.errors import ShapeError
 from intaglio.ir.interval import Fact, Interval
 from intaglio.ir.numeric import INT32, int_type
 from intaglio.ir.op import Work
-from intaglio.ir.ops_linear import Conv, Dense
+from intaglio.ir.ops_linear import Conv, Dense, GatherConv
 from intaglio.ir.ops_pointwise import Affine
 from intaglio.ir.tensor import BATCH, Tensor, TensorType
 
@@ -211,13 +212,13 @@ def test_interval_needs_a_constant_weight():
 
 def test_arity_is_checked_and_named():
     with pytest.raises(
-        ShapeError, match=r"^Operator 'conv' takes x, weight, bias\?; got 1 operands\.$"
+        ShapeError, match=r"^Operator 'conv' takes x, weight, bias\?, border\?; got 1 operands\.$"
     ):
         Conv().check_arity(1)
     with pytest.raises(
-        ShapeError, match=r"^Operator 'conv' takes x, weight, bias\?; got 4 operands\.$"
+        ShapeError, match=r"^Operator 'conv' takes x, weight, bias\?, border\?; got 5 operands\.$"
     ):
-        Conv().check_arity(4)
+        Conv().check_arity(5)
     Conv().check_arity(2)
     Conv().check_arity(3)
 
@@ -230,3 +231,69 @@ def test_ops_that_compute_reals_have_no_interval():
 
 def test_work_adds_up():
     assert Work(macs=2, lookups=1) + Work(macs=3, adds=4) == Work(macs=5, adds=4, lookups=1)
+
+
+@given(convolutions(), st.integers(0, 2**32 - 1))
+def test_a_border_is_the_weights_of_a_channel_that_is_1_there_and_0_inside(case, seed):
+    op, x, weight, _ = case
+    op = replace(op, groups=1, pad_value=1)
+    weight = np.random.default_rng(seed).integers(-9, 9, (3, x.shape[1], *weight.shape[2:]))
+    border, extended = weight[:, :1], np.concatenate([weight[:, :1], weight], axis=1)
+    around = np.concatenate([np.zeros_like(x[:, :1]), x], axis=1)
+    none = np.zeros(3, np.int64)
+    expected = op.reference(around, extended)
+    assert np.array_equal(op.reference(x, weight, none, border[:, 0]), expected)
+
+
+@given(convolutions(), st.integers(0, 2**32 - 1))
+def test_the_interval_of_a_border_is_attained_where_x_is_constant(case, seed):
+    op, x, weight, bias = case
+    x = np.full_like(x, op.pad_value)
+    border = np.random.default_rng(seed).integers(-9, 9, (len(weight), *weight.shape[2:]))
+    bias = np.zeros(len(weight), np.int64) if bias is None else bias
+    arrays = (weight, bias, border)
+    known = [Fact(TensorType(a.shape, INT32), Interval.of(a.min(), a.max()), a) for a in arrays]
+    reach = op.interval(Fact(type_of(x, INT8), Interval.of(op.pad_value, op.pad_value)), *known)
+    result = op.reference(x, *arrays)
+    assert reach.lo.tolist() == result.min(axis=(0, 2, 3)).tolist()
+    assert reach.hi.tolist() == result.max(axis=(0, 2, 3)).tolist()
+
+
+@given(convolutions(), st.data())
+def test_a_gather_conv_is_a_conv_whose_other_columns_are_zero(case, data):
+    op, x, _, bias = case
+    kernel, channels = case[2].shape[2:], x.shape[1]
+    filters = 3 if bias is None else len(bias)
+    places = channels * kernel[0] * kernel[1]
+    some = st.lists(st.integers(0, places - 1), min_size=1, unique=True).map(np.array)
+    columns = data.draw(some)
+    weight = np.arange(filters * len(columns)).reshape(filters, -1) - 5
+    full = np.zeros((filters, places), np.int64)
+    full[:, columns] = weight
+    full = np.moveaxis(full.reshape(filters, *kernel, channels), -1, 1)
+    gather = GatherConv(kernel, op.strides, op.pads, op.dilations, op.pad_value)
+    rest = () if bias is None else (bias,)
+    expected = replace(op, groups=1).reference(x, full, *rest)
+    assert np.array_equal(gather.reference(x, weight, columns, *rest), expected)
+
+
+def test_additions_of_a_border_are_those_of_the_places_that_overhang():
+    x, weight = TensorType((BATCH, 1, 4, 4), INT8), TensorType((2, 1, 3, 3), INT8)
+    bias, border = TensorType((2,), INT8), TensorType((2, 3, 3), INT8)
+    op = Conv(pads=(1, 0, 0, 0))  # (2, 3, 2); three places overhang at each of the upper two
+    assert op.work(x, weight, bias, border) == Work(macs=12 * 9, adds=12 + 2 * 2 * 3)
+
+
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [
+        (((1, 3), (2,)), "Weight must be (co, k) and columns (k,), got int8[1,3], int8[2]."),
+        (((1, 3, 1), (3,)), "Weight must be (co, k) and columns (k,), got int8[1,3,1], int8[3]."),
+        (((1, 3), (3,), (2,)), "Bias must be (1,), got int8[2]."),
+        (((1, 3), (3,), (1,), (1, 2, 1)), "Border must be (1, 2, 2), got int8[1,2,1]."),
+    ],
+)
+def test_operands_of_a_gather_conv_fit_each_other(types, message):
+    others = (TensorType(shape, INT8) for shape in types)
+    with pytest.raises(ShapeError, match=f"^{re.escape(message)}$"):
+        GatherConv((2, 2)).infer(TensorType((BATCH, 2, 4, 4), INT8), *others)

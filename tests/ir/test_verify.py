@@ -8,6 +8,7 @@ from intaglio.errors import VerifyError
 from intaglio.ir.graph import Graph, Node, Value
 from intaglio.ir.numeric import INT32, int_type
 from intaglio.ir.ops import ALL
+from intaglio.ir.ops_layout import Take
 from intaglio.ir.ops_linear import Dense
 from intaglio.ir.ops_pool import SumPool
 from intaglio.ir.ops_quant import Requantize
@@ -131,6 +132,15 @@ def test_a_rescaling_that_could_overflow_is_refused(parameters, finding):
     message += "Rule: Rescaling fits into int64 and shifts right by 0 to 62."
     with pytest.raises(VerifyError, match=f"^{re.escape(message)}$"):
         verify(rescaled(*parameters), "integer")
+
+
+def test_a_list_names_only_what_is_there():
+    x, dtype = Value("x", TensorType((BATCH, 3), int_type(8))), int_type(8)
+    listed = Tensor(np.array([0, 3]), int_type(8))
+    y = Node(Value("y", TensorType((BATCH, 2), dtype), "/fc"), Take(), ("x", "channels"))
+    message = "Node '/fc' (take): its list reaches 0..3. Rule: A list names what its operand holds."
+    with pytest.raises(VerifyError, match=f"^{re.escape(message)}$"):
+        verify(Graph("g", (x,), {"channels": listed}, (y,), ("y",)), "integer")
 
 
 def test_a_real_constant_in_the_integer_stage_is_refused():

@@ -13,7 +13,7 @@ from intaglio.ir.evaluate import facts, walk
 from intaglio.ir.graph import Builder, Graph, Value
 from intaglio.ir.interval import Fact, Interval
 from intaglio.ir.numeric import Array
-from intaglio.ir.ops_linear import Conv, Dense
+from intaglio.ir.ops_linear import Conv, Dense, GatherConv
 from intaglio.ir.tensor import Tensor, TensorType
 from intaglio.ir.text import from_text, to_text
 from intaglio.ir.verify import LEGAL, verify
@@ -66,15 +66,32 @@ def products_of_conv(op: Conv, x: Array, weight: Array) -> Iterator[tuple[tuple[
         yield (n, co, i, j), code * int(weight[co, c, ky, kx])
 
 
-def check_products(case: OpCase, products: Iterator[tuple[tuple[int, ...], int]]) -> None:
+def products_of_gather_conv(
+    op: GatherConv, x: Array, weight: Array, columns: Array
+) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Where each product goes, and its value: each column by its place and channel."""
+    types = (TensorType(("n", *x.shape[1:])), TensorType(weight.shape), TensorType(columns.shape))
+    rows, across = op.infer(*types).shape[2:]
+    for n, co, i, j, k in np.ndindex(len(x), len(weight), rows, across, len(columns)):
+        place, channel = divmod(int(columns[k]), x.shape[1])
+        y = i * op.strides[0] - op.pads[0] + place // op.kernel[1] * op.dilations[0]
+        z = j * op.strides[1] - op.pads[1] + place % op.kernel[1] * op.dilations[1]
+        inside = 0 <= y < x.shape[2] and 0 <= z < x.shape[3]
+        code = int(x[n, channel, y, z]) if inside else op.pad_value
+        yield (n, co, i, j), code * int(weight[co, k])
+
+
+def check_products(
+    case: OpCase, products: Iterator[tuple[tuple[int, ...], int]], operands: int = 2
+) -> None:
     """The products add up to the reference without its bias, and ``work`` counts them."""
-    x, weight = case.arrays[:2]
+    x = case.arrays[0]
     total = np.zeros(case.expected.shape, np.int64)
     count = 0
     for place, value in products:
         total[place] += value
         count += 1
-    assert np.array_equal(total, case.op.reference(x, weight))
+    assert np.array_equal(total, case.op.reference(*case.arrays[:operands]))
     assert count == case.op.work(*case.types).macs * len(x)
 
 
@@ -108,6 +125,12 @@ def test_macs_of_dense_are_its_multiplications(case: OpCase) -> None:
 def test_macs_of_conv_are_its_multiplications(case: OpCase) -> None:
     assert isinstance(case.op, Conv)
     check_products(case, products_of_conv(case.op, *case.arrays[:2]))
+
+
+@given(case=op_cases("gather_conv").filter(lambda case: case.op.work(*case.types).macs < 5000))
+def test_macs_of_gather_conv_are_its_multiplications(case: OpCase) -> None:
+    assert isinstance(case.op, GatherConv)
+    check_products(case, products_of_gather_conv(case.op, *case.arrays[:3]), operands=3)
 
 
 @every_op

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 import intaglio
 from intaglio.backends.blob_reader import read_blob
 from intaglio.backends.blob_writer import write_blob
+from intaglio.backends.simulator import Simulator
 from intaglio.ir.certificate import Certificate, Difference, Removal
-from intaglio.ir.evaluate import evaluate
-from intaglio.ir.graph import Builder, Value
+from intaglio.ir.evaluate import evaluate, facts
+from intaglio.ir.graph import Builder, Value, rewrite
 from intaglio.ir.numeric import int_type, narrowest
 from intaglio.ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from intaglio.ir.ops_linear import Conv, Dense
@@ -24,7 +25,8 @@ from intaglio.ir.ops_quant import Lookup, Requantize, Threshold
 from intaglio.ir.tensor import BATCH, Tensor, TensorType
 from intaglio.ir.verify import verify
 from intaglio.passes.base import Context
-from intaglio.passes.dead_channels import DeadChannels
+from intaglio.passes.channels import kept_channels
+from intaglio.passes.dead_channels import DeadChannels, Shrink
 from intaglio.passes.schedule import schedule
 from intaglio.testing import small_networks
 
@@ -309,6 +311,86 @@ def test_the_blob_states_what_was_removed_and_why():
     assert str(found) == (
         "certified over [0, 9] (M 3); 2 constant and 1 unused of 6 channels removed"
     )
+
+
+def corrected(graph, *convs):
+    """The graph without every channel that a border operand of ``convs`` can stand for."""
+    known = facts(graph)
+    kept = kept_channels(graph, known, frozenset(convs))
+    return verify(rewrite(graph, Shrink(known, kept)), "integer")
+
+
+@st.composite
+def overhanging(draw):
+    """A padded conv, whatever its geometry, over channels of which some are constant."""
+    pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
+    kernel, dilations = draw(pair), draw(pair)
+    net = Net(size=(draw(st.integers(6, 9)), 7), seed=draw(st.integers(0, 2**32 - 1)))
+    dead = draw(st.lists(st.integers(0, 5), min_size=1, max_size=5, unique=True))
+    a = dead_rows(net, "a", net.x, 6, dead, code=draw(st.integers(0, 255)))
+    options = {
+        "strides": draw(pair),
+        "pads": tuple(draw(st.integers(0, 4)) for _ in range(4)),
+        "dilations": dilations,
+        "pad_value": draw(st.integers(0, 255)),
+    }
+    weight = net.rng.integers(-8, 8, (3, 6, *kernel))
+    options["pads"] = (max(options["pads"][0], dilations[0] * 2), *options["pads"][1:])
+    acc = net.conv("acc", a, 3, weight=weight, **options)
+    return net.build(acc, net.codes("y", acc, addend=500)), len(dead)
+
+
+@given(overhanging(), st.integers(0, 2**32 - 1))
+@settings(max_examples=100, deadline=None)
+def test_constants_under_a_border_of_any_code_are_removed_exactly(case, seed):
+    before, dead = case
+    after = corrected(before, "acc")
+    assert widths(after)["a"] == 6 - dead
+    assert_same_codes(before, after, seed)
+    again = schedule(after)
+    inputs = random_inputs(before, seed)
+    got, expected = Simulator(again).run(inputs), evaluate(before, inputs)
+    np.testing.assert_array_equal(got["acc"], expected["acc"])
+
+
+def bordered_net(dead, net=None):
+    net = net or Net()
+    a = dead_rows(net, "a", net.x, 16, list(range(dead)), code=9)
+    return net.build(net.codes("y", net.conv("acc", a, 8, pads=(1, 1, 1, 1))))
+
+
+def test_constants_under_another_border_go_where_that_takes_fewer_bytes():
+    before = bordered_net(12)
+    after = shrunk(before)
+    assert widths(after)["a"] == 4
+    weight, bias, border = (after.constants[f"acc{end}"] for end in (".w", ".bias", ".border"))
+    dead = before.constants["acc.w"].array.astype(int)[:, :12]
+    assert weight.array.shape == (8, 4, 3, 3)
+    assert bias.array.tolist() == (9 * dead.sum(axis=(1, 2, 3))).tolist()
+    assert border.array.tolist() == (-9 * dead.sum(axis=1)).tolist()
+    assert_same_codes(before, after)
+    assert len(write_blob(schedule(after))) < len(write_blob(schedule(before)))
+
+
+def test_a_border_that_takes_more_bytes_than_it_saves_is_not_made():
+    before = bordered_net(1)
+    assert shrunk(before) == before
+
+
+def test_a_second_removal_adds_to_the_border():
+    net = Net()
+    a = dead_rows(net, "a", net.x, 4, [2, 3], code=5)
+    wide = np.array([5, 0, -3]).reshape(1, 1, 3)
+    operands = (
+        net.constant("bias", [1, 2]),
+        net.constant("border", wide.repeat(2, 0).repeat(3, 1)),
+    )
+    weight = net.constant("w", net.rng.integers(-8, 8, (2, 4, 3, 3)), INT4)
+    acc = net.new.node("acc", Conv(pads=(1, 1, 0, 1)), a, weight, *operands)
+    before = net.build(net.codes("y", acc))
+    after = corrected(before, "acc")
+    assert widths(after)["a"] == 2
+    assert_same_codes(before, after)
 
 
 @given(small_networks(max_nodes=10), st.integers(0, 2**32 - 1))

@@ -1,5 +1,6 @@
 import re
-from dataclasses import dataclass, replace
+import sys
+from dataclasses import dataclass, is_dataclass, replace
 from itertools import pairwise
 from typing import ClassVar
 
@@ -10,13 +11,18 @@ from hypothesis import strategies as st
 
 from intaglio.errors import DataError, NumericError, PassError, UsageError
 from intaglio.ir.text import from_text
-from intaglio.passes.base import Context, Pass
+from intaglio.passes.admm import Admm
+from intaglio.passes.base import Context, Pass, Training
 from intaglio.passes.calibrate import METHODS
 from intaglio.passes.canonicalize import Canonicalize
 from intaglio.passes.equalize import Equalize
 from intaglio.passes.lower import Lower
+from intaglio.passes.magnitude import Magnitude
+from intaglio.passes.optimizer import Optimizer
 from intaglio.passes.pipeline import PASSES, Pipeline, default_pipeline, make_pass
 from intaglio.passes.quantize import Layer, Quantize
+from intaglio.passes.target import SCHEMES, LayerTarget, Target
+from intaglio.passes.train import Train
 
 GRAPH = from_text(
     "graph g (x: float32[n,3])\n"
@@ -37,8 +43,44 @@ quantizes = st.builds(
     bias_correction=st.booleans(),
     layers=st.lists(layers, max_size=3).map(tuple),
 )
+pairs = st.tuples(st.integers(1, 9), st.integers(1, 9))
+targets = st.builds(
+    Target,
+    scheme=st.sampled_from(SCHEMES),
+    rate=st.floats(1, 1e6),
+    layers=st.lists(
+        st.builds(LayerTarget, st.text(), st.floats(1, 1e6), *[st.integers(0, 99)] * 3), max_size=2
+    ).map(tuple),
+    block=pairs,
+    n_of_m=pairs,
+    patterns=pairs,
+)
+optimizers = st.builds(
+    Optimizer,
+    method=st.sampled_from(["adam", "sgd"]),
+    learning_rate=st.floats(0, 10),
+    batch=st.integers(1, 999),
+    distill=st.floats(0, 1),
+)
+trainings = st.one_of(
+    st.builds(Train, st.integers(1, 99), st.booleans(), optimizers),
+    st.builds(
+        Admm,
+        targets,
+        *[st.integers(1, 99)] * 3,
+        rho=st.floats(1e-6, 1),
+        growth=st.floats(1, 2),
+        batch_norm=st.booleans(),
+        optimizer=optimizers,
+    ),
+    st.builds(Magnitude, targets, *[st.integers(0, 99)] * 2, optimizer=optimizers),
+)
 passes = st.one_of(
-    st.just(Canonicalize()), st.just(Lower()), st.builds(Equalize, st.integers(0, 9)), quantizes
+    st.just(Canonicalize()),
+    st.just(Lower()),
+    st.builds(Equalize, st.integers(0, 9)),
+    quantizes,
+    trainings,
 )
 pipelines = st.lists(passes, max_size=5).map(lambda each: Pipeline(tuple(each)))
 
@@ -56,29 +98,23 @@ def test_toml_reads_the_same_pipeline(pipeline):
 
 
 def toml_of(each):
-    lines = [f'name = "{each.name}"']
-    for name, value in vars(each).items():
-        if name == "layers":
-            tables = (", ".join(f"{k} = {literal(v)}" for k, v in fields(entry)) for entry in value)
-            lines.append(f"layers = [{', '.join(f'{{{table}}}' for table in tables)}]")
-        else:
-            lines.append(f"{name} = {literal(value)}")
-    return "\n".join(lines)
-
-
-def fields(entry):
-    return [(name, getattr(entry, name)) for name in ("match", "weight_bits", "activation_bits")]
+    options = (f"{name} = {literal(value)}" for name, value in vars(each).items())
+    return "\n".join([f'name = "{each.name}"', *options])
 
 
 def literal(value):
     if isinstance(value, str):
         return '"' + "".join(f"\\U{ord(char):08x}" for char in value) + '"'
+    if is_dataclass(value):
+        return f"{{{', '.join(f'{name} = {literal(own)}' for name, own in vars(value).items())}}}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(literal, value))}]"
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def test_the_text_names_only_options_that_differ_from_their_defaults():
     text = str(default_pipeline(weight_bits=4))
-    assert text == 'canonicalize,equalize,quantize{"weight_bits": 4},lower,dead_channels'
+    assert text == 'canonicalize,equalize,quantize{"weight_bits": 4},lower,dead_channels,columns'
 
 
 def test_spaces_in_the_text_do_not_matter():
@@ -112,6 +148,7 @@ def test_options_from_python_may_be_layer_entries_and_numpy_numbers():
     assert made.passes[2] == Quantize(weight_bits=4, layers=(Layer("a", 3), Layer("b")))
 
 
+KNOWN = "The passes are canonicalize, train, admm, magnitude, equalize, quantize, qat, lower, dead_channels, columns."
 OPTIONS = (
     "Its options are weight_bits, activation_bits, output_bits, per_channel, calibration, "
     "percentile, weights, bias_correction, layers."
@@ -123,12 +160,12 @@ OPTIONS = (
     [
         (
             "canonicalise",
-            "There is no pass 'canonicalise'. The passes are canonicalize, equalize, quantize, lower, dead_channels.",
+            f"There is no pass 'canonicalise'. {KNOWN}",
         ),
-        ("a,,b", "There is no pass 'a'. The passes are canonicalize, equalize, quantize, lower, dead_channels."),
+        ("a,,b", f"There is no pass 'a'. {KNOWN}"),
         (
             "lower,,lower",
-            "There is no pass ''. The passes are canonicalize, equalize, quantize, lower, dead_channels.",
+            f"There is no pass ''. {KNOWN}",
         ),
         ('quantize{"bits": 4, "a": 1}', f"Pass 'quantize' has no option a, bits. {OPTIONS}"),
         ('lower{"fast": true}', "Pass 'lower' has no option fast. Its options are none."),
@@ -154,6 +191,27 @@ OPTIONS = (
             "Option 'layers.0.match' of pass 'quantize': Field required.",
         ),
         ('quantize{"weight_bits": 12}', "weight_bits is 12. Choose 1 to 8."),
+        (
+            'quantize{"layers": [{"match": "a", "weights": 4}]}',
+            "Option 'layers' of pass 'quantize' has no option weights. "
+            "Its options are match, weight_bits, activation_bits.",
+        ),
+        (
+            'admm{"target": {"schema": "filter"}}',
+            "Option 'target' of pass 'admm' has no option schema. "
+            "Its options are scheme, rate, allocate, layers, block, n_of_m, patterns.",
+        ),
+        (
+            'admm{"target": {"layers": [{"match": "a", "kept": 1}]}}',
+            "Option 'layers' of option 'target' of pass 'admm' has no option kept. "
+            "Its options are match, rate, keep, filters, columns.",
+        ),
+        (
+            'admm{"target": {"scheme": "rows"}}',
+            "Option 'target.scheme' of pass 'admm': Input should be 'non-structured', 'filter', "
+            "'channel', 'column', 'filter+column', 'block', 'n:m' or 'pattern'.",
+        ),
+        ('admm{"target": {"rate": 0.5}}', "rate is 0.5. Choose 1 to 1,000,000."),
         (
             "quantize{weight_bits: 4}",
             "The options of pass 'quantize' are not JSON: "
@@ -198,7 +256,7 @@ def test_a_recipe_that_is_not_toml_is_refused():
         Pipeline.from_toml("name: quantize")
 
 
-ORDER = "The usual order is canonicalize, equalize, quantize, lower, dead_channels."
+ORDER = "The usual order is canonicalize, equalize, quantize, lower, dead_channels, columns."
 
 
 @pytest.mark.parametrize(
@@ -245,6 +303,50 @@ def test_missing_data_is_refused_before_anything_runs():
     assert seen == []
 
 
+LABELS = (
+    "Pass 'admm' trains, but there is no labelled data. "
+    "Give images and labels: --train, or training=Training(...) in Python."
+)
+
+
+def test_a_pass_that_trains_without_labelled_data_is_refused_before_anything_runs():
+    seen = []
+    with pytest.raises(DataError, match=f"^{re.escape(LABELS)}$"):
+        Pipeline((Canonicalize(), Admm())).run(GRAPH, DATA, seen.append)
+    assert seen == []
+
+
+def test_a_pass_that_trains_without_torch_is_refused_before_anything_runs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    message = (
+        "Pass 'magnitude' trains with PyTorch, which is not installed. "
+        "Install it: pip install 'intaglio[train]'."
+    )
+    labelled = Context(training=Training(train=(np.zeros((1, 3)), np.zeros(1, int))))
+    seen = []
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        Pipeline((Canonicalize(), Magnitude())).run(GRAPH, labelled, seen.append)
+    assert seen == []
+
+
+def test_a_recipe_prunes_in_nested_tables():
+    text = """
+        [[pass]]
+        name = "admm"
+        steps = 2
+        target = {scheme = "filter+column", rate = 60, layers = [{match = "*conv1*", keep = 100}]}
+        optimizer = {method = "sgd", learning_rate = 0.1}
+    """
+    target = Target("filter+column", 60, layers=(LayerTarget("*conv1*", keep=100),))
+    wanted = Pipeline((Admm(target, steps=2, optimizer=Optimizer("sgd", 0.1)),))
+    assert Pipeline.from_toml(text) == wanted
+    assert str(wanted) == (
+        'admm{"target": {"scheme": "filter+column", "rate": 60, '
+        '"layers": [{"match": "*conv1*", "keep": 100}]}, "steps": 2, '
+        '"optimizer": {"method": "sgd", "learning_rate": 0.1}}'
+    )
+
+
 def test_passes_without_need_of_data_run_without():
     assert Pipeline((Canonicalize(), Equalize())).run(GRAPH, Context()) == GRAPH
 
@@ -252,7 +354,8 @@ def test_passes_without_need_of_data_run_without():
 def test_the_observer_sees_every_pass_with_the_graph_before_and_after():
     seen = []
     after = default_pipeline().run(GRAPH, DATA, seen.append)
-    assert [(run.index, run.pass_.name) for run in seen] == list(enumerate(PASSES))
+    names = ["canonicalize", "equalize", "quantize", "lower", "dead_channels", "columns"]
+    assert [(run.index, run.pass_.name) for run in seen] == list(enumerate(names))
     assert seen[0].before is GRAPH
     assert seen[-1].after is after
     assert all(one.after is two.before for one, two in pairwise(seen))

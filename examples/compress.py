@@ -1,0 +1,189 @@
+"""Train a network from nothing, prune, quantize and binarise it, and measure the integer blob.
+
+    python examples/compress.py lenet-71x --seed 0 --out results
+    python examples/compress.py --list
+
+Every experiment is a recipe: the passes and options that ``intaglio compile --recipe`` takes.
+Those that begin with the same passes share them through the checkpoints, and a run that was killed
+goes on where it was. Writes NAME-sSEED.intg.xz, the blob, and NAME-sSEED.json: the recipe, the
+figures of every epoch, and the accuracy of the blob on the test images, as its integers give it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import lzma
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import intaglio
+from intaglio import Graph, Network, Pipeline
+from intaglio.commands.terminal import Bars
+from intaglio.ir.ops_linear import Conv, Dense
+from intaglio.passes.base import Training
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.insert(0, str(ROOT / "examples"))
+from data import cifar10, digits  # noqa: E402  (they lie beside this file, not in the package)
+from recipes import RECIPES  # noqa: E402
+from resnet_cifar import resnet20  # noqa: E402
+
+CALIBRATION = 1024
+Reals = NDArray[np.float32]
+
+
+def lenet5() -> nn.Sequential:
+    """LeNet-5 as Caffe has it, 430,500 weights, with a ReLU after every layer but the last."""
+    layers: dict[str, nn.Module] = {
+        "conv1": nn.Conv2d(1, 20, 5),
+        "relu1": nn.ReLU(),
+        "pool1": nn.MaxPool2d(2),
+        "conv2": nn.Conv2d(20, 50, 5),
+        "relu2": nn.ReLU(),
+        "pool2": nn.MaxPool2d(2),
+        "flatten": nn.Flatten(),
+        "fc1": nn.Linear(800, 500),
+        "relu3": nn.ReLU(),
+        "fc2": nn.Linear(500, 10),
+    }
+    return nn.Sequential(OrderedDict(layers))
+
+
+@dataclass(frozen=True)
+class Task:
+    """An untrained network and its data: images, labels, and how training images are moved."""
+
+    network: Callable[[], nn.Module]
+    load: Callable[[str], tuple[Reals, NDArray[Any]]]
+    shape: tuple[int, int, int]
+    shift: int
+    mirror: bool = False
+
+
+def _mnist(split: str) -> tuple[Reals, NDArray[Any]]:
+    return digits("mnist", "train" if split == "train" else "t10k")
+
+
+def _cifar(split: str) -> tuple[Reals, NDArray[Any]]:
+    parts = (
+        [cifar10(f"train{part}") for part in range(1, 6)] if split == "train" else [cifar10(split)]
+    )
+    images, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return ((images - 0.473) / 0.251).astype(np.float32), labels
+
+
+TASKS = {
+    "lenet": Task(lenet5, _mnist, (1, 28, 28), shift=2),
+    "resnet20": Task(resnet20, _cifar, (3, 32, 32), shift=4, mirror=True),
+}
+
+
+def untrained(task: Task, seed: int) -> Graph:
+    """The network as its layers initialise themselves, imported."""
+    torch.manual_seed(seed)
+    module = task.network().eval()
+    return intaglio.import_model(module, (torch.zeros(1, *task.shape),))
+
+
+def compress(
+    name: str, seed: int, device: str, folder: Path | None
+) -> tuple[Network, dict[str, Any]]:
+    """The blob of an experiment and what there is to say of it."""
+    task = TASKS[name.split("-")[0]]
+    x, y = task.load("train")
+    test = task.load("test")
+    log: list[Any] = []
+    training = Training(
+        *((x, y), test, device, seed, task.shift, task.mirror),
+        folder=folder,
+        resume=folder is not None,
+        log=log.append,
+    )
+    recipe = Pipeline.parse(RECIPES[name])
+    began, graphs = time.perf_counter(), [untrained(task, seed)]
+    with Bars() as bars:
+        network = intaglio.compile(
+            graphs[0],
+            x[:CALIBRATION],
+            recipe=recipe,
+            training=training,
+            progress=bars,
+            observe=lambda run: graphs.append(run.after) if run.pass_.needs_training else None,
+        )
+        codes = network.run(test[0], lambda done, total: bars("Measure the blob", done, total))
+    return network, {
+        "experiment": name,
+        "seed": seed,
+        "recipe": str(recipe),
+        "device": device,
+        "torch": torch.__version__,
+        "seconds": round(time.perf_counter() - began, 1),
+        "accuracy": accuracy(codes, test[1]),
+        "float_accuracy": accuracy(scores(graphs[-1], test[0]), test[1]),
+        "kept": kept(graphs[-1]),
+        "epochs": log,
+    }
+
+
+@torch.no_grad()
+def scores(graph: Graph, images: Reals) -> Reals:
+    """The class scores of a float graph."""
+    module = intaglio.to_torch(graph).eval()
+    parts = (module(torch.from_numpy(part)) for part in np.array_split(images, 20))
+    return torch.cat(list(parts)).numpy()
+
+
+def kept(graph: Graph) -> dict[str, list[int]]:
+    """Of each layer's weight: how many elements are not zero, and its shape."""
+    found = {}
+    for node in graph.nodes:
+        if isinstance(node.op, Conv | Dense):
+            name = node.inputs[1]
+            coded = graph.producers.get(name)
+            weight = graph.constants[coded.inputs[0] if coded else name].array
+            found[node.value.origin or node.name] = [int((weight != 0).sum()), *weight.shape]
+    return found
+
+
+def accuracy(outputs: Any, labels: NDArray[Any]) -> float:
+    """Percent of rows whose greatest output is at the label."""
+    return float((np.asarray(outputs).argmax(axis=1) == labels).mean() * 100)
+
+
+def main() -> None:
+    """Run one experiment and write what came of it."""
+    parser = argparse.ArgumentParser(description="Compress a network and measure its blob.")
+    parser.add_argument("name", nargs="?", choices=sorted(RECIPES), help="the experiment")
+    parser.add_argument("--list", action="store_true", help="print the recipes")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1, help="of torch; 1 repeats to the bit")
+    parser.add_argument("--checkpoints", type=Path, help="folder to save to and go on from")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder to write to")
+    asked = parser.parse_args()
+    if asked.list or asked.name is None:
+        print("\n".join(f"{name}\n    {recipe}" for name, recipe in RECIPES.items()))
+        return
+    torch.set_num_threads(asked.threads)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    network, report = compress(asked.name, asked.seed, asked.device, asked.checkpoints)
+    path = asked.out / f"{asked.name}-s{asked.seed}"
+    path.with_suffix(".intg.xz").write_bytes(lzma.compress(network.blob, preset=9))
+    path.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+    print(f"{path}: {report['accuracy']:.2f} % as integers, {report['float_accuracy']:.2f} % float")
+
+
+if __name__ == "__main__":
+    main()

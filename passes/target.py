@@ -1,0 +1,227 @@
+"""What pruning aims at: a scheme, how many weights are left over all, and in which layer.
+
+Options of the passes that prune, and the constraints that follow from them; nothing of torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Literal, get_args
+
+import numpy as np
+
+from ..errors import UsageError
+from ..ir.graph import Graph, Node
+from ..ir.numeric import Array
+from ..ir.ops_linear import Conv, Dense
+from .projections.allocate import global_magnitude, lamp
+from .projections.constraint import Constraint
+from .projections.grid import FiltersAndColumns
+from .projections.patterns import Patterns
+from .projections.sparse import Blocks, Channels, Columns, Filters, NOfM, NonStructured
+
+Scheme = Literal[
+    "non-structured", "filter", "channel", "column", "filter+column", "block", "n:m", "pattern"
+]
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+Allocation = Literal["uniform", "global", "lamp", "storage", "energy"]
+ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
+
+
+@dataclass(frozen=True)
+class LayerTarget:
+    """How much of the layers whose name or origin matches ``match`` is left; 0 = not said.
+
+    ``keep`` weights, filters, channels, columns or blocks, whichever the scheme prunes, or one in
+    ``rate``; for filter+column so many ``filters`` and ``columns``.
+    """
+
+    match: str
+    rate: float = 0.0
+    keep: int = 0
+    filters: int = 0
+    columns: int = 0
+
+
+@dataclass(frozen=True)
+class Target:
+    """One weight in ``rate`` is left, zeros lie as ``scheme`` says.
+
+    ``allocate`` shares the weights among the layers: ``uniform`` the same rate everywhere;
+    ``global`` the greatest magnitudes of all layers together; ``lamp`` the greatest magnitudes
+    relative to what is left of their layer. ``storage`` and ``energy`` measure the loss when each
+    layer is pruned alone, and choose the least sum of losses at which one weight in ``rate`` is
+    left, or one multiplication. ``layers`` states single layers; the last match wins.
+    """
+
+    scheme: Scheme = "non-structured"
+    rate: float = 4.0
+    allocate: Allocation = "uniform"
+    layers: tuple[LayerTarget, ...] = ()
+    block: tuple[int, int] = (4, 4)
+    n_of_m: tuple[int, int] = (2, 4)
+    patterns: tuple[int, int] = (4, 8)
+
+    def __post_init__(self) -> None:
+        if self.scheme not in SCHEMES or self.allocate not in ALLOCATIONS:
+            raise UsageError(
+                f"There is no scheme '{self.scheme}' with allocation '{self.allocate}'.",
+                fix=f"Schemes: {', '.join(SCHEMES)}; allocations: {', '.join(ALLOCATIONS)}.",
+            )
+        for rate in (self.rate, *(layer.rate or 1.0 for layer in self.layers)):
+            if not 1 <= rate <= 1e6:
+                raise UsageError(f"rate is {rate:g}.", fix="Choose 1 to 1,000,000.")
+        if self.allocate in ("global", "lamp") and self.scheme != "non-structured":
+            raise UsageError(
+                f"Allocation '{self.allocate}' compares single weights, but the scheme is "
+                f"'{self.scheme}'.",
+                fix="Use uniform, storage or energy, or state the layers.",
+            )
+
+    def constrain(
+        self, graph: Graph, share: float | None = None
+    ) -> Callable[[Mapping[str, Array]], Mapping[str, Constraint]]:
+        """The constraints of all weights at once, given their values, by constant name.
+
+        ``share`` of all weights is left, ``1 / rate`` without it; a layer stated in ``layers`` then
+        keeps as much more in proportion. Raises UsageError naming a layer that would be empty.
+        """
+        layers = weight_layers(graph)
+        stated = self._stated(layers)
+
+        def constrain(weights: Mapping[str, Array]) -> Mapping[str, Constraint]:
+            kept = self._kept({name: weights[name] for name in layers}, share)
+            return {
+                name: self._constraint(node, weights[name].shape, kept[name], stated[name], share)
+                for name, node in layers.items()
+            }
+
+        return constrain
+
+    def of_layer(self, node: Node, shape: tuple[int, ...], fraction: float) -> Constraint:
+        """The constraint of one layer of which ``fraction`` is left; UsageError if nothing is."""
+        return self._made(node, shape, fraction, LayerTarget(""), 1.0)
+
+    def check(self, graph: Graph) -> None:
+        """Raise UsageError where a layer would be empty or the target names none."""
+        self._stated(weight_layers(graph))
+        if self.allocate not in ("storage", "energy"):
+            arrays = {name: graph.constants[name].array for name in weight_layers(graph)}
+            self.constrain(graph)(arrays)
+
+    def _stated(self, layers: Mapping[str, Node]) -> dict[str, LayerTarget | None]:
+        found: dict[str, LayerTarget | None] = dict.fromkeys(layers)
+        for layer in self.layers:
+            matched = [name for name, node in layers.items() if matches(layer.match, node)]
+            if not matched:
+                raise UsageError(
+                    f"No layer with weights matches '{layer.match}'.",
+                    fix=_nearest(layer.match, [label(node) for node in layers.values()]),
+                )
+            found.update(dict.fromkeys(matched, layer))
+        return found
+
+    def _kept(self, weights: Mapping[str, Array], share: float | None) -> Mapping[str, float]:
+        """How many weights each layer keeps, by the overall share."""
+        total = sum(array.size for array in weights.values())
+        wanted = share or 1 / self.rate
+        if self.allocate not in ("global", "lamp"):
+            return {name: array.size * wanted for name, array in weights.items()}
+        choose = global_magnitude if self.allocate == "global" else lamp
+        return choose(weights, round(total * wanted))
+
+    def _constraint(
+        self,
+        node: Node,
+        shape: tuple[int, ...],
+        kept: float,
+        stated: LayerTarget | None,
+        share: float | None,
+    ) -> Constraint:
+        size = int(np.prod(shape))
+        fraction = kept / size
+        if stated is not None and stated.rate:
+            fraction = 1 / stated.rate
+        grow = 1.0 if share is None else share * self.rate
+        return self._made(node, shape, fraction, stated or LayerTarget(""), grow)
+
+    def _made(
+        self,
+        node: Node,
+        shape: tuple[int, ...],
+        fraction: float,
+        stated: LayerTarget,
+        grow: float,
+    ) -> Constraint:
+        columns = int(np.prod(shape[1:]))
+        if stated.rate:
+            fraction = min(fraction * grow, 1.0)
+
+        def count(whole: int, keep: int = stated.keep, part: float = fraction) -> int:
+            found = min(round(keep * grow), whole) if keep else round(whole * part)
+            return self._checked(node, found, whole)
+
+        if self.scheme == "non-structured":
+            return NonStructured(count(shape[0] * columns))
+        if self.scheme == "filter":
+            return Filters(count(shape[0]))
+        if self.scheme == "channel":
+            return Channels(count(shape[1]))
+        if self.scheme == "column":
+            return Columns(count(columns))
+        if self.scheme == "filter+column":
+            root = fraction**0.5
+            return FiltersAndColumns(
+                count(shape[0], stated.filters, root), count(columns, stated.columns, root)
+            )
+        if self.scheme == "block":
+            rows, width = self.block
+            return Blocks(count(-(-shape[0] // rows) * -(-columns // width)), rows, width)
+        if self.scheme == "n:m":
+            return NOfM(*self.n_of_m)
+        return self._pattern(shape, count)
+
+    def _pattern(self, shape: tuple[int, ...], count: Callable[..., int]) -> Constraint:
+        entries, patterns = self.patterns
+        area = int(np.prod(shape[2:]))
+        if area <= entries:
+            return Blocks(count(shape[0] * shape[1]), 1, area)
+        kernels = shape[0] * shape[1]
+        return Patterns(entries, patterns, count(kernels, part=area / (entries * self.rate)))
+
+    def _checked(self, node: Node, count: int, whole: int) -> int:
+        if count < 1:
+            raise UsageError(
+                f"A rate of {self.rate:g} leaves nothing of its {whole} weights or groups of them.",
+                where=node.where,
+                fix="Prune less, or state in 'layers' what this layer keeps.",
+            )
+        return min(count, whole)
+
+
+def weight_layers(graph: Graph) -> dict[str, Node]:
+    """The conv and dense layers whose weight is a real constant, by the constant's name."""
+    return {
+        node.inputs[1]: node
+        for node in graph.nodes
+        if isinstance(node.op, Conv | Dense) and node.inputs[1] in graph.constants
+    }
+
+
+def matches(pattern: str, node: Node) -> bool:
+    """Whether a shell pattern speaks of a node, by name or origin."""
+    return fnmatchcase(node.name, pattern) or fnmatchcase(node.value.origin, pattern)
+
+
+def label(node: Node) -> str:
+    """What the user calls a node."""
+    return node.value.origin or node.name
+
+
+def _nearest(pattern: str, names: list[str]) -> str:
+    near = get_close_matches(pattern.strip("*"), names, n=1, cutoff=0.4)
+    known = f"The layers are: {', '.join(names)}."
+    return f"Did you mean '{near[0]}'? {known}" if near else known

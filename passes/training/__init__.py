@@ -1,0 +1,1 @@
+"""Passes that train: graphs as differentiable torch modules. Only here do passes import torch."""

@@ -1,0 +1,112 @@
+"""Incremental hardening: weights take their levels for good, the nearest first.
+
+Source: Zhou et al., "Incremental Network Quantization", ICLR 2017; as in ADMM-NN it follows an ADMM
+phase that brought weights near their levels, and exact zeros are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...ir import tensor as ir
+from ...ir.numeric import Array
+from ..projections.levels import Levels
+from .module import GraphModule
+
+
+@dataclass
+class Harden:
+    """Fixes scales at the start, then half of what still moves in each of ``rounds``, at last all.
+
+    A round is ``each`` epochs long.
+    """
+
+    levels: Mapping[str, Levels]
+    rounds: int
+    each: int
+    done: bool = False
+    scales: dict[str, Tensor] = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    values: dict[str, Tensor] = field(default_factory=dict)
+    fixed: dict[str, Tensor] = field(default_factory=dict)
+
+    def start(self, module: GraphModule) -> None:
+        """Fit the scales and fix the first half."""
+        self.weights = dict(module.weights)
+        self.scales = {
+            name: torch.from_numpy(levels.fit(_array(self.weights[name])))
+            for name, levels in self.levels.items()
+        }
+        self.fixed = {name: torch.zeros_like(w, dtype=torch.bool) for name, w in self._all()}
+        self._snap(0)
+
+    def penalty(self) -> Tensor | None:
+        """Nothing."""
+        return None
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """What is fixed stays."""
+        for name, weight in self._all():
+            weight.copy_(torch.where(self.fixed[name], self.values[name], weight))
+
+    def after_epoch(self, epoch: int) -> Mapping[str, float]:
+        """The next half is fixed when its round begins."""
+        ended, rest = divmod(epoch + 1, self.each)
+        if not rest and ended < self.rounds:
+            self._snap(ended)
+        total = sum(mask.numel() for mask in self.fixed.values())
+        return {"fixed": sum(int(mask.sum()) for mask in self.fixed.values()) / total}
+
+    def state(self) -> dict[str, Any]:
+        """Scales and what is fixed; the values are in the weights."""
+        return {"scales": self.scales, "fixed": self.fixed}
+
+    def restore(self, module: GraphModule, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        self.weights = dict(module.weights)
+        self.scales = state["scales"]
+        device = next(module.parameters()).device
+        self.fixed = {name: mask.to(device) for name, mask in state["fixed"].items()}
+        self.values = {name: weight.detach().clone() for name, weight in self._all()}
+
+    def codes(self) -> dict[str, tuple[ir.Tensor, Array]]:
+        """The codes and scale of each weight; right when all are fixed."""
+        return {
+            name: self.levels[name].codes(_array(weight), self.scales[name].numpy())
+            for name, weight in self._all()
+        }
+
+    def _all(self) -> list[tuple[str, Tensor]]:
+        return [(name, self.weights[name]) for name in self.levels]
+
+    @torch.no_grad()
+    def _snap(self, ended: int) -> None:
+        """Fix so many of each layer's weights that ``1 - 2^-(ended + 1)`` of them are, or all."""
+        share = 1.0 if ended + 1 == self.rounds else 1 - 0.5 ** (ended + 1)
+        self.values = {}
+        for name, weight in self._all():
+            array = _array(weight)
+            found = self.levels[name].project(array, self.scales[name].numpy())
+            level = torch.from_numpy(found).to(weight)
+            self.fixed[name] = _nearest(weight, level, self.fixed[name], share)
+            weight.copy_(torch.where(self.fixed[name], level, weight))
+            self.values[name] = weight.clone()
+
+
+def _nearest(weight: Tensor, level: Tensor, fixed: Tensor, share: float) -> Tensor:
+    """``fixed`` and as many more of the nearest to their level as make up ``share`` of all."""
+    apart = torch.where(fixed, -1.0, (weight - level).abs()).flatten()
+    chosen = torch.zeros_like(apart, dtype=torch.bool)
+    chosen[torch.argsort(apart, stable=True)[: ceil(share * len(apart))]] = True
+    return chosen.reshape(weight.shape) | fixed
+
+
+def _array(weight: Tensor) -> Array:
+    return weight.detach().cpu().numpy().copy()
