@@ -24,7 +24,6 @@ from ..ir.ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
 from ..ir.ops_pool import AveragePool, MaxPool, SumPool
 from ..ir.ops_quant import Lookup, Requantize, Threshold
 from ..ir.tensor import TensorType
-from .coded import decodes
 
 CHANNELWISE = (
     *(Requantize, Threshold, Lookup, MaxPool, SumPool, Add),
@@ -55,16 +54,6 @@ def constant_codes(graph: Graph) -> Constants:
     """The constant channels of an integer graph."""
     known = facts(graph)
     return {name: constants_of(known[name]) for name in graph.values}
-
-
-def weight_of(graph: Graph, node: Node) -> Array:
-    """The weight of a linear node, as reals where it is coded."""
-    name = node.inputs[1]
-    source = graph.producers.get(name)
-    if source is None or not decodes(graph, source):
-        return graph.constants[name].array
-    decoded: Array = source.op.reference(*(graph.constants[each].array for each in source.inputs))
-    return decoded
 
 
 def is_linear(node: Node) -> bool:
@@ -119,7 +108,7 @@ def _grow(graph: Graph, known: Constants, kept: Kept, bordered: Names) -> None:
 
 
 def _demand(graph: Graph, node: Node, kept: Kept, folds: Array) -> None:
-    rows = weight_of(graph, node)[kept[node.name]]
+    rows = graph.constants[node.inputs[1]].array[kept[node.name]]
     read = (rows != 0).any(axis=(0, *range(2, rows.ndim)))
     kept[node.inputs[0]] |= read & ~folds
 
