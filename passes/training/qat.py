@@ -55,7 +55,9 @@ def shadowed(graph: Graph, quantized: Graph) -> Graph:
 
 def with_codes(module: GraphModule) -> Graph:
     """The graph of ``module`` with the very codes that it computes of its weights."""
-    codes = {node.name: _codes(module, node) for node in module.graph.nodes if _rounds(module, node)}
+    codes = {
+        node.name: _codes(module, node) for node in module.graph.nodes if _rounds(module, node)
+    }
 
     def rule(r: Rewriter, node: Node) -> str | None:
         if node.name not in codes:
