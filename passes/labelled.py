@@ -122,7 +122,7 @@ def batches(data: Any, graph: Graph, what: str, seed: int = 0) -> Iterator[tuple
     if "torch" in sys.modules:
         from .training.samples import begin
 
-        begin(loader, seed)
+        begin(loader, seed % (1 << 63))
     for batch in draws(loader, what):
         yield checked(batch, graph, what)
 

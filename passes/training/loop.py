@@ -17,7 +17,7 @@ from ..optimizer import Optimizer
 from .checkpoint import Checkpoint, State, checkpoint
 from .module import GraphModule, to_torch
 from .objective import Objective, accuracy
-from .samples import Samples, test_samples, training_samples
+from .samples import Samples, measuring_samples, training_samples
 from .world import World, together, world
 
 CHECK_EVERY = 100
@@ -101,9 +101,9 @@ def open_job(pass_: Pass, graph: Graph, context: Context, batch: int) -> Job:
     if training is None:
         raise PassError("It trains, but there is no labelled data.")
     here = world(training.device)
-    torch.manual_seed(training.seed)
+    torch.manual_seed(_draw(training.seed, 0, 0))
     samples = training_samples(graph, training, batch, here)
-    test = test_samples(graph, training, here)
+    test = measuring_samples(graph, training, here)
     saved = checkpoint(pass_, graph, training, samples, here)
     module, teacher = (to_torch(graph).to(here.device) for _ in range(2))
     return Job(module, samples, test, here, saved, context, teacher.eval(), training.seed)

@@ -170,7 +170,7 @@ def training_samples(graph: Graph, training: Training, batch: int, world: World)
     return ArraySamples(_tensor(x, world), _tensor(y, world), batch, world, True, *moves)
 
 
-def test_samples(graph: Graph, training: Training, world: World) -> Samples | None:
+def measuring_samples(graph: Graph, training: Training, world: World) -> Samples | None:
     """The samples to measure accuracy on, checked; None when there are none."""
     if training.test is None:
         return None
