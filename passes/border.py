@@ -11,7 +11,7 @@ import numpy as np
 from ..ir.graph import Graph, Node
 from ..ir.numeric import Array, narrowest
 from ..ir.ops_linear import Conv
-from .channels import Facts, Kept, constants_of, is_linear, kept_channels
+from .channels import Constants, Kept, is_linear, kept_channels
 
 RECORD = 32
 """Bytes of a constant besides its elements: record, sizes, filler."""
@@ -29,7 +29,7 @@ def correction(node: Node, weight: Array, codes: Array, gone: Array) -> Array | 
     return found if found.any() else None
 
 
-def bordered_convs(graph: Graph, known: Facts) -> frozenset[str]:
+def bordered_convs(graph: Graph, known: Constants) -> frozenset[str]:
     """The convs to which a border gives fewer bytes than the channels that it replaces."""
     chosen = frozenset(node.name for node in graph.nodes if _could(node, known))
     best = _total(graph, known, chosen) if chosen else 0
@@ -40,15 +40,15 @@ def bordered_convs(graph: Graph, known: Facts) -> frozenset[str]:
     return chosen
 
 
-def _could(node: Node, known: Facts) -> bool:
+def _could(node: Node, known: Constants) -> bool:
     """Whether a channel is constant and the conv's border is another code."""
     if not is_linear(node) or not isinstance(node.op, Conv) or not any(node.op.pads):
         return False
-    constant, codes = constants_of(known[node.inputs[0]])
+    constant, codes = known[node.inputs[0]]
     return bool((constant & (codes != node.op.pad_value)).any())
 
 
-def _total(graph: Graph, known: Facts, bordered: frozenset[str]) -> int:
+def _total(graph: Graph, known: Constants, bordered: frozenset[str]) -> int:
     """Bytes of the weights that stay and of the borders."""
     kept = kept_channels(graph, known, bordered)
     linear = [node for node in graph.nodes if is_linear(node)]
@@ -63,10 +63,10 @@ def _weight_bytes(graph: Graph, kept: Kept, node: Node) -> int:
     return -(-matrix * area * weight.dtype.bits // 8)
 
 
-def _border_bytes(graph: Graph, known: Facts, kept: Kept, node: Node) -> int:
+def _border_bytes(graph: Graph, known: Constants, kept: Kept, node: Node) -> int:
     x = node.inputs[0]
     weight = graph.constants[node.inputs[1]].array[kept[node.name]]
-    constant, codes = constants_of(known[x])
+    constant, codes = known[x]
     found = correction(node, weight, codes, constant & ~kept[x])
     if found is None:
         return 0

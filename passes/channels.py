@@ -1,4 +1,4 @@
-"""Which channels (axis 1) of an integer graph must stay: the least set that every use agrees on.
+"""Which channels (axis 1) of a graph must stay: the least set that every use agrees on.
 
 A linear op (conv, dense) reads a channel only if a row that stays has a weight for it, and not even
 then if it is a constant that can be folded. Every other op ties channels together: of all those
@@ -9,22 +9,29 @@ gives the least ones.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from ..ir.evaluate import facts
 from ..ir.graph import Graph, Node
 from ..ir.interval import Fact
 from ..ir.numeric import Array
+from ..ir.op import Op
 from ..ir.ops_layout import Concat, Pad, Reshape, Slice
 from ..ir.ops_linear import Conv, Dense
-from ..ir.ops_pointwise import Add
-from ..ir.ops_pool import MaxPool, SumPool
+from ..ir.ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
+from ..ir.ops_pool import AveragePool, MaxPool, SumPool
 from ..ir.ops_quant import Lookup, Requantize, Threshold
 from ..ir.tensor import TensorType
 
-CHANNELWISE = (Requantize, Threshold, Lookup, MaxPool, SumPool, Add)
+CHANNELWISE = (
+    *(Requantize, Threshold, Lookup, MaxPool, SumPool, Add),
+    *(Affine, Relu, Clip, Unary, PRelu, AveragePool),
+)
 
-Facts = Mapping[str, Fact]
+Constants = Mapping[str, tuple[Array, Array]]
+"""For every value which channels are one number, whatever the input, and it: each ``(c,)``."""
 Kept = dict[str, Array]
 """A boolean per channel of every value, by its name."""
 Names = frozenset[str]
@@ -43,6 +50,12 @@ def constants_of(fact: Fact) -> tuple[Array, Array]:
     return reach.lo == reach.hi, reach.lo
 
 
+def constant_codes(graph: Graph) -> Constants:
+    """The constant channels of an integer graph."""
+    known = facts(graph)
+    return {name: constants_of(known[name]) for name in graph.values}
+
+
 def is_linear(node: Node) -> bool:
     """Whether a node multiplies all channels of each sample with a matrix: rows and columns."""
     if isinstance(node.op, Conv):
@@ -50,18 +63,18 @@ def is_linear(node: Node) -> bool:
     return isinstance(node.op, Dense) and len(node.type.shape) == 2
 
 
-def foldable(node: Node, x: Fact, bordered: Names) -> Array:
+def foldable(node: Node, x: tuple[Array, Array], bordered: Names) -> Array:
     """Which channels of a linear node's input can go: what they add is known.
 
     In the border, too: it has their code, or the node is one of ``bordered`` and gets a correction.
     """
-    constant, codes = constants_of(x)
+    constant, codes = x
     if isinstance(node.op, Conv) and any(node.op.pads) and node.name not in bordered:
         return constant & (codes == node.op.pad_value)
     return constant
 
 
-def kept_channels(graph: Graph, known: Facts, bordered: Names = frozenset()) -> Kept:
+def kept_channels(graph: Graph, known: Constants, bordered: Names = frozenset()) -> Kept:
     """The channels that must stay; every value keeps one at least, inputs and outputs all."""
     kept = {name: np.zeros(width(value.type), bool) for name, value in graph.values.items()}
     for name in _fixed(graph):
@@ -83,7 +96,7 @@ def _fixed(graph: Graph) -> set[str]:
     return fixed.intersection(graph.values)
 
 
-def _grow(graph: Graph, known: Facts, kept: Kept, bordered: Names) -> None:
+def _grow(graph: Graph, known: Constants, kept: Kept, bordered: Names) -> None:
     """Add to ``kept`` what its members need, until that is nothing."""
     size = -1
     while size != (size := sum(int(mask.sum()) for mask in kept.values())):
@@ -95,10 +108,9 @@ def _grow(graph: Graph, known: Facts, kept: Kept, bordered: Names) -> None:
 
 
 def _demand(graph: Graph, node: Node, kept: Kept, folds: Array) -> None:
-    x, weight = node.inputs[:2]
-    rows = graph.constants[weight].array[kept[node.name]]
+    rows = graph.constants[node.inputs[1]].array[kept[node.name]]
     read = (rows != 0).any(axis=(0, *range(2, rows.ndim)))
-    kept[x] |= read & ~folds
+    kept[node.inputs[0]] |= read & ~folds
 
 
 def _tie(tied: Ties, kept: Kept) -> None:
@@ -129,6 +141,20 @@ def ties(graph: Graph, node: Node) -> Ties:
     elif isinstance(op, Slice) and op.steps[:1] == (1,):
         labels, result = [np.arange(widths[0])], np.arange(op.starts[0], op.stops[0])
     return (*zip(operands, labels, strict=True), (node.name, result))
+
+
+def shrunk(op: Op, before: Array, after: Array) -> Op:
+    """``op``, a reshape or slice, for the channels of operand and result that stay.
+
+    Blocks of elements stay or go as a whole: of a reshape only the leading size changes. A slice
+    takes the same channels, by their new numbers.
+    """
+    if isinstance(op, Reshape) and op.shape:
+        return replace(op, shape=(int(after.sum()), *op.shape[1:]))
+    if isinstance(op, Slice):
+        start, stop = (int(before[:end].sum()) for end in (op.starts[0], op.stops[0]))
+        return replace(op, starts=(start, *op.starts[1:]), stops=(stop, *op.stops[1:]))
+    return op
 
 
 def _blocks(channels: int, count: int) -> Array:

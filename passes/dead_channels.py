@@ -15,9 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..ir.certificate import Certificate, Removal
-from ..ir.evaluate import facts
 from ..ir.graph import Graph, Node, Rewriter, rewrite
-from ..ir.interval import Fact
 from ..ir.numeric import Array, narrowest
 from ..ir.ops_layout import Reshape, Slice
 from ..ir.ops_linear import Conv, Dense
@@ -26,7 +24,7 @@ from ..ir.tensor import Tensor
 from ..ir.verify import Stage
 from .base import Context, Pass
 from .border import bordered_convs, correction
-from .channels import Facts, Kept, constants_of, kept_channels
+from .channels import Constants, Kept, constant_codes, kept_channels, shrunk
 
 MAX_ROUNDS = 8
 """A round may make intervals narrower and so find more; it seldom does."""
@@ -44,7 +42,7 @@ class DeadChannels(Pass):
     def run(self, graph: Graph, context: Context) -> Graph:
         for done in range(MAX_ROUNDS):
             context.progress("Remove dead channels", done + 1, MAX_ROUNDS)
-            known = facts(graph)
+            known = constant_codes(graph)
             kept = kept_channels(graph, known, bordered_convs(graph, known))
             if all(mask.all() for mask in kept.values()):
                 break
@@ -56,7 +54,7 @@ class DeadChannels(Pass):
 class Shrink:
     """The rule of ``rewrite`` that leaves only the channels of ``kept``."""
 
-    known: Facts
+    known: Constants
     kept: Kept
 
     def __call__(self, rewriter: Rewriter, node: Node) -> str:
@@ -75,9 +73,9 @@ class Shrink:
         return replace(given, removal=given.removal.then(removal) if given.removal else removal)
 
 
-def removal_of(kept: Array, fact: Fact) -> Removal:
+def removal_of(kept: Array, constants: tuple[Array, Array]) -> Removal:
     """The channels that go and why."""
-    constant, codes = constants_of(fact)
+    constant, codes = constants
     gone = np.flatnonzero(~kept & constant)
     pairs = zip(gone.tolist(), codes[gone].tolist(), strict=True)
     return Removal(len(kept), tuple(pairs), tuple(np.flatnonzero(~kept & ~constant).tolist()))
@@ -99,7 +97,7 @@ def shrink_linear(self: Shrink, rewriter: Rewriter, node: Node) -> str:
     if isinstance(node.op, Conv) and node.op.groups > 1:
         return shrink_groups(self, rewriter, node, node.op)
     kept = Tensor(weight.array[rows][:, columns], weight.dtype)
-    constant, codes = constants_of(self.known[x])
+    constant, codes = self.known[x]
     gone = constant & ~columns
     sums = weight.array[rows].astype(np.int64).sum(axis=tuple(range(2, weight.array.ndim)))
     border = border_of(rewriter, node, rows, correction(node, weight.array[rows], codes, gone))
@@ -181,22 +179,10 @@ def shrink_lookup(self: Shrink, rewriter: Rewriter, node: Node) -> str:
     return rewriter.copy(node, inputs=(rewriter[node.inputs[0]], kept))
 
 
-def shrink_reshape(self: Shrink, rewriter: Rewriter, node: Node) -> str:
-    """Blocks of elements stay or go as a whole: only the leading size changes."""
-    if not isinstance(node.op, Reshape) or not node.op.shape:
-        return rewriter.copy(node)
-    shape = (int(self.kept[node.name].sum()), *node.op.shape[1:])
-    return rewriter.copy(node, replace(node.op, shape=shape))
-
-
-def shrink_slice(self: Shrink, rewriter: Rewriter, node: Node) -> str:
-    """The same channels, by their new numbers."""
-    op, mask = node.op, self.kept[node.inputs[0]]
-    if not isinstance(op, Slice) or mask.all():
-        return rewriter.copy(node)
-    start, stop = (int(mask[:end].sum()) for end in (op.starts[0], op.stops[0]))
-    moved = replace(op, starts=(start, *op.starts[1:]), stops=(stop, *op.stops[1:]))
-    return rewriter.copy(node, moved)
+def shrink_moved(self: Shrink, rewriter: Rewriter, node: Node) -> str:
+    """A reshape or slice of the channels that stay."""
+    before, after = self.kept[node.inputs[0]], self.kept[node.name]
+    return rewriter.copy(node, node.op if before.all() else shrunk(node.op, before, after))
 
 
 RULES: dict[type[Any], Callable[[Shrink, Rewriter, Node], str]] = {
@@ -205,6 +191,6 @@ RULES: dict[type[Any], Callable[[Shrink, Rewriter, Node], str]] = {
     Requantize: shrink_parameters,
     Threshold: shrink_parameters,
     Lookup: shrink_lookup,
-    Reshape: shrink_reshape,
-    Slice: shrink_slice,
+    Reshape: shrink_moved,
+    Slice: shrink_moved,
 }

@@ -27,6 +27,8 @@ from .dead_channels import DeadChannels
 from .equalize import Equalize
 from .lower import Lower
 from .magnitude import Magnitude
+from .purify import Purify
+from .qat import Qat
 from .quantize import Quantize
 from .train import Train
 
@@ -37,8 +39,10 @@ PASSES: dict[str, type[Pass]] = {
         Train,
         Admm,
         Magnitude,
+        Purify,
         Equalize,
         Quantize,
+        Qat,
         Lower,
         DeadChannels,
         Columns,

@@ -17,15 +17,17 @@ from ..errors import UsageError
 from ..ir.graph import Graph, Node
 from ..ir.numeric import Array
 from ..ir.ops_linear import Conv, Dense
+from .projections.allocate import global_magnitude, lamp
 from .projections.constraint import Constraint
 from .projections.grid import FiltersAndColumns
+from .projections.patterns import Patterns
 from .projections.sparse import Blocks, Channels, Columns, Filters, NOfM, NonStructured
 
 Scheme = Literal[
     "non-structured", "filter", "channel", "column", "filter+column", "block", "n:m", "pattern"
 ]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
-Allocation = Literal["uniform", "global", "lamp"]
+Allocation = Literal["uniform", "global", "lamp", "storage", "energy"]
 ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
 
 
@@ -50,7 +52,9 @@ class Target:
 
     ``allocate`` shares the weights among the layers: ``uniform`` the same rate everywhere;
     ``global`` the greatest magnitudes of all layers together; ``lamp`` the greatest magnitudes
-    relative to what is left of their layer. ``layers`` states single layers; the last match wins.
+    relative to what is left of their layer. ``storage`` and ``energy`` measure the loss when each
+    layer is pruned alone, and choose the least sum of losses at which one weight in ``rate`` is
+    left, or one multiplication. ``layers`` states single layers; the last match wins.
     """
 
     scheme: Scheme = "non-structured"
@@ -70,11 +74,11 @@ class Target:
         for rate in (self.rate, *(layer.rate or 1.0 for layer in self.layers)):
             if not 1 <= rate <= 1e6:
                 raise UsageError(f"rate is {rate:g}.", fix="Choose 1 to 1,000,000.")
-        if self.allocate != "uniform" and self.scheme != "non-structured":
+        if self.allocate in ("global", "lamp") and self.scheme != "non-structured":
             raise UsageError(
                 f"Allocation '{self.allocate}' compares single weights, but the scheme is "
                 f"'{self.scheme}'.",
-                fix="Use uniform, or state the layers.",
+                fix="Use uniform, storage or energy, or state the layers.",
             )
 
     def constrain(
@@ -97,10 +101,16 @@ class Target:
 
         return constrain
 
+    def of_layer(self, node: Node, shape: tuple[int, ...], fraction: float) -> Constraint:
+        """The constraint of one layer of which ``fraction`` is left; UsageError if nothing is."""
+        return self._made(node, shape, fraction, LayerTarget(""), 1.0)
+
     def check(self, graph: Graph) -> None:
         """Raise UsageError where a layer would be empty or the target names none."""
-        arrays = {name: graph.constants[name].array for name in weight_layers(graph)}
-        self.constrain(graph)(arrays)
+        self._stated(weight_layers(graph))
+        if self.allocate not in ("storage", "energy"):
+            arrays = {name: graph.constants[name].array for name in weight_layers(graph)}
+            self.constrain(graph)(arrays)
 
     def _stated(self, layers: Mapping[str, Node]) -> dict[str, LayerTarget | None]:
         found: dict[str, LayerTarget | None] = dict.fromkeys(layers)
@@ -118,10 +128,8 @@ class Target:
         """How many weights each layer keeps, by the overall share."""
         total = sum(array.size for array in weights.values())
         wanted = share or 1 / self.rate
-        if self.allocate == "uniform":
+        if self.allocate not in ("global", "lamp"):
             return {name: array.size * wanted for name, array in weights.items()}
-        from .projections.allocate import global_magnitude, lamp
-
         choose = global_magnitude if self.allocate == "global" else lamp
         return choose(weights, round(total * wanted))
 
@@ -181,8 +189,6 @@ class Target:
         area = int(np.prod(shape[2:]))
         if area <= entries:
             return Blocks(count(shape[0] * shape[1]), 1, area)
-        from .projections.patterns import Patterns
-
         kernels = shape[0] * shape[1]
         return Patterns(entries, patterns, count(kernels, part=area / (entries * self.rate)))
 

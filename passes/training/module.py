@@ -173,7 +173,7 @@ def _learned(graph: Graph, node: Node) -> Iterator[str]:
     """The constants of a node that training may change."""
     places = LEARNS.get(type(node.op), ())
     names = [node.inputs[place] for place in places if place < len(node.inputs)]
-    for name in (*names, _weight(graph, node)):
+    for name in (*names, _weight(graph, node) or ""):
         if name in graph.constants and not graph.constants[name].dtype.is_integer:
             yield name
 

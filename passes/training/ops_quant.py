@@ -25,7 +25,7 @@ def _quantize(op: Quantize, x: Tensor, scale: Tensor, zero_point: Tensor) -> Ten
     """Codes as reals: ``clip(round(x / scale) + zero_point)`` (2)."""
     steps = at_least_single(x) / along_channels(scale, x.ndim, op.axis)
     if op.dtype.kind == "bipolar":
-        return _estimators()["bipolar"](steps.clamp(-1, 1))
+        return _estimators()["bipolar"](steps.clamp(-1, 1))  # no gradient further out
     zero = along_channels(zero_point, x.ndim, op.axis)
     rounds = _estimators()[op.rounding]
     codes = rounds(steps + zero) if op.zero_first else rounds(steps) + zero
@@ -47,30 +47,31 @@ def _estimators() -> Mapping[Rounding | str, Round]:
             "Brevitas is not installed, and training with quantization needs it.",
             fix="Install it with: pip install intaglio[train]",
         ) from error
-    floor: Round = ste.floor_ste
 
-    def half(tie_goes_up: Round) -> Round:
-        """The nearest integer; ``tie_goes_up`` says of floors which of two as near it is."""
-
-        def nearest(x: Tensor) -> Tensor:
-            low = floor(x)
-            over = (x - low).detach()
-            return low + ((over > 0.5) | ((over == 0.5) & tie_goes_up(low.detach()))).to(x.dtype)
-
-        return nearest
+    def through(rounded: Round) -> Round:
+        """The integers of ``rounded`` with the gradient of Brevitas' floor."""
+        return lambda x: ste.floor_ste(x) + rounded(x.detach()) - x.detach().floor()
 
     return {
         "half_even": ste.round_ste,
-        "half_up": half(lambda low: torch.ones_like(low, dtype=torch.bool)),
-        "half_away": half(lambda low: low >= 0),
-        "half_toward_zero": half(lambda low: low < 0),
-        "half_dpu": half(lambda low: (low < 0) | (low % 2 != 0)),
-        "floor": floor,
+        "floor": ste.floor_ste,
         "ceil": ste.ceil_ste,
         "toward_zero": ste.round_to_zero_ste,
-        "away_from_zero": lambda x: torch.where(x < 0, floor(x), ste.ceil_ste(x)),
+        "half_dpu": through(lambda x: torch.where(x < 0, _half_up(x), x.round())),
+        "half_up": through(_half_up),
+        "half_away": through(lambda x: torch.copysign(_half_up(x.abs()), x)),
+        "half_toward_zero": through(lambda x: torch.copysign(_half_down(x.abs()), x)),
+        "away_from_zero": through(lambda x: torch.copysign(x.abs().ceil(), x)),
         "bipolar": ste.binary_sign_ste,
     }
+
+
+def _half_up(x: Tensor) -> Tensor:
+    return x.floor() + (x - x.floor() >= 0.5)
+
+
+def _half_down(x: Tensor) -> Tensor:
+    return x.floor() + (x - x.floor() > 0.5)
 
 
 FUNCTIONS: Mapping[type[Op], Function] = {Quantize: _quantize, Dequantize: _dequantize}

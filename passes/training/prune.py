@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...ir.graph import Graph
 from ...ir.numeric import Array
@@ -20,11 +20,13 @@ from .admm import Admm, Constrain, Hard
 from .harden import Harden
 from .loop import Job, Phase, open_job, train
 from .magnitude import Gradual
+from .probe import found
 
 
 def by_admm(options: AdmmPass, graph: Graph, context: Context) -> Graph:
     """The graph pruned by ADMM, step by step, and its weights as codes if asked for."""
     job = opened(options, graph, context)
+    options = replace(options, target=found(options.target, job, graph))
     phases = [phase for step in range(options.steps) for phase in _pruning(options, graph, step)]
     phases = phases if options.prunes else []
     if options.coding.kind == "none":
@@ -97,7 +99,7 @@ class Within:
 def by_magnitude(options: Magnitude, graph: Graph, context: Context) -> Graph:
     """The graph pruned by magnitude, at once or gradually."""
     job = opened(options, graph, context)
-    target, optimizer = options.target, options.optimizer
+    target, optimizer = found(options.target, job, graph), options.optimizer
     phases = [Phase("retrain", options.retrain, optimizer, Hard(target.constrain(graph)))]
     if options.gradual:
         shrink = Gradual(

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ...ir.graph import Graph, Node
 from ...ir.numeric import LEAST_SCALE, SHORT_BITS, Array, short_scale
-from ...ir.ops_quant import Quantize
+from ...ir.ops_quant import Dequantize, Quantize
+from ..coded import decodes
 
 MOST_BITS = 8
 """Scales of wider codes are powers of two, chosen for exact additions, and do not train."""
@@ -25,6 +26,8 @@ class Scale(nn.Module):
 
     ``gain`` weakens the gradient: it adds up over all elements that the scale is for.
     """
+
+    start: Tensor
 
     def __init__(self, start: Array, gain: float) -> None:
         super().__init__()
@@ -46,17 +49,23 @@ def _short(scale: Tensor) -> Tensor:
 
 
 def trained_scales(graph: Graph) -> Iterator[tuple[str, Scale]]:
-    """Scales of narrow codes inside the network, by constant: not those of inputs and wide codes."""
-    given = {value.name for value in graph.inputs}
-    found = set()
+    """Scales of codes inside the network by their constant, not those of inputs and wide codes."""
+    found: dict[str, Node] = {}
     for node in graph.nodes:
-        if not isinstance(node.op, Quantize) or node.inputs[0] in given:
-            continue
-        name = node.inputs[1]
-        if name in graph.constants and name not in found and node.op.dtype.bits <= MOST_BITS:
-            found.add(name)
+        if isinstance(node.op, Quantize) and node.inputs[1] in graph.constants:
+            found.setdefault(node.inputs[1], node)
+    for name, node in found.items():
+        if all(_trains(graph, user) for user in graph.users[name]):
             array = graph.constants[name].array
             yield name, Scale(array, _gain(graph, node, array.size))
+
+
+def _trains(graph: Graph, user: Node) -> bool:
+    """Whether a scale that ``user`` reads may change."""
+    if isinstance(user.op, Quantize):
+        given = any(value.name == user.inputs[0] for value in graph.inputs)
+        return not given and user.op.dtype.bits <= MOST_BITS
+    return isinstance(user.op, Dequantize) and not decodes(graph, user)
 
 
 def _gain(graph: Graph, node: Node, scales: int) -> float:

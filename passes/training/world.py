@@ -105,6 +105,7 @@ def _device(name: str) -> torch.device:
             f"There is no device 'cuda:{chosen.index}', only {count} of them.",
             fix="Choose one of these; with torchrun, start one process for each device.",
         )
+    chosen = torch.device("cuda", chosen.index or 0)
     torch.cuda.set_device(chosen)
     torch.backends.cudnn.deterministic = True  # The seed decides everything.
     return chosen

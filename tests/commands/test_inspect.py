@@ -23,7 +23,7 @@ def test_inspect_shows_header_bytes_layers_and_recipe(made: Path, here: Path, ca
     ]
     assert [layer["op"] for layer in found["layers"]] == ["conv", "max_pool", "conv", "reshape"]
     text = call("inspect", made / "w4.intg").out
-    assert "digest      e323b462a98cc005" in text
+    assert "digest      47942387074614ba" in text
     assert "arena   192 bytes per sample" in text
 
 

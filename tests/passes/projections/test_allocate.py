@@ -79,6 +79,10 @@ def test_uniform_counts_are_within_one_of_the_same_fraction(keep):
         assert abs(counts[name] - size * keep / sum(LENET.values())) < 1
 
 
+def test_what_rounding_leaves_goes_to_the_earlier_of_equal_ranks():
+    assert uniform({"a": 60, "b": 25, "c": 15}, 10) == {"a": 6, "b": 3, "c": 1}
+
+
 def test_uniform_counts_leave_no_layer_empty():
     assert uniform(LENET, 40) == {"conv1": 1, "conv2": 2, "fc1": 36, "fc2": 1}
     assert uniform(LENET, 40, least=10) == dict.fromkeys(LENET, 10)
@@ -92,6 +96,13 @@ def test_lamp_compares_shares_of_what_is_left_of_each_layer():
     assert lamp(weights, 3) == {"large": 1, "small": 2}
     assert lamp(weights, 5) == {"large": 2, "small": 3}
     assert lamp(weights, 7) == {"large": 3, "small": 4}
+
+
+def test_lamp_compares_with_the_greater_weights_only():
+    weights = {"even": [[2, 2, 2, 2, 2]], "steep": [[5, 4, 1]]}
+    weights = {name: np.array(each, np.float32) for name, each in weights.items()}
+    # Scores: 1, .5, .33 .. and 1, .39, .02; relative to the whole layer .2, .2 .. and .6, .38.
+    assert lamp(weights, 3) == {"even": 2, "steep": 1}
 
 
 @given(cases(), st.sampled_from([0.5, 4.0]))

@@ -91,11 +91,11 @@ def test_the_chosen_library_is_near_the_best_one():
 
 @pytest.mark.parametrize(
     ("shape", "patterns"),
-    [((16, 8, 3, 3), Patterns(4, 6, 100)), ((8, 4, 5, 5), Patterns(6, 8, 30))],
+    [((16, 16, 3, 3), Patterns(4, 6, 200)), ((8, 4, 5, 5), Patterns(6, 8, 30))],
     ids=["every mask", "masks of the kernels"],
 )
 def test_a_point_with_few_patterns_stays_where_it_is(shape, patterns):
-    weight = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    weight = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     point = patterns.project(weight)
     places = (point != 0).reshape(-1, shape[2] * shape[3])
     assert np.count_nonzero(places.any(axis=1)) == patterns.kernels

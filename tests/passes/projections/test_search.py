@@ -103,6 +103,12 @@ def test_a_large_network_is_near_the_bound_and_no_worse_than_one_rate(rate):
     assert all(total(chosen) <= total(levels) for levels in same)
 
 
+def test_thinned_choices_leave_enough_for_the_layers_to_come(monkeypatch):
+    monkeypatch.setattr(module, "POINTS", 1)
+    curves = {name: Curve((1, 3, 7, 10), (9, 4, 1, 0)) for name in "abcd"}
+    assert search(curves, 4) == dict.fromkeys("abcd", 1)
+
+
 def test_thinned_choices_stay_within_budget_and_no_worse_than_one_rate(monkeypatch):
     monkeypatch.setattr(module, "POINTS", 2)
     assert POINTS > 1000

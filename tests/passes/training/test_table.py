@@ -108,6 +108,6 @@ def test_an_op_on_codes_cannot_be_trained():
     with pytest.raises(UsageError) as error:
         to_torch(graph)
     assert str(error.value) == (
-        "Node '/pool/Sum' (sum_pool): Operator 'sum_pool' cannot be trained. "
+        "Node '/pool/Sum' (sum_pool): Operator 'sum_pool' on codes cannot be trained. "
         "Give a float graph, or one in which reals are quantized and dequantized."
     )
