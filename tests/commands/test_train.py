@@ -1,5 +1,6 @@
 """intaglio compile with labelled data: training, accuracy, baselines, and what cannot work."""
 
+import json
 import os
 import signal
 import subprocess
@@ -303,3 +304,41 @@ def test_a_killed_training_resumes_to_the_very_same_blob(data: Path, call: Call)
 def epochs(folder: Path) -> int:
     """How many epochs the logs of a folder hold."""
     return sum(len(path.read_text().splitlines()) for path in folder.glob("*.jsonl"))
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_prints_and_writes(data: Path, call: Call) -> None:
+    start = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
+    command = ["compile", "tiny.onnx", "--train", "train.npz", "--test", "test.npz", "--json"]
+    recipe = ["--recipe", RECIPE]
+    done = subprocess.run(
+        [*start, "-m", "intaglio", *command, *recipe], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr.count("intaglio")) == (0, 0)
+    found = json.loads(done.stdout)
+    assert found["accuracy"]["percent"] == pytest.approx(
+        accuracy(intaglio.load("tiny.intg"), "test.npz")
+    )
+    alone = call(*command, *recipe).json
+    assert abs(alone["accuracy"]["percent"] - found["accuracy"]["percent"]) < 15
+
+
+@pytest.mark.slow
+def test_an_error_of_the_process_that_follows_is_told_and_ends_both(data: Path) -> None:
+    start = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
+    Path("their.py").write_text(
+        "import os\nimport numpy as np\n\ndef train():\n"
+        "    if os.environ['RANK'] == '1':\n        raise OSError('my disk is gone')\n"
+        "    with np.load('train.npz') as held:\n        return held['x'], held['y']\n"
+    )
+    command = ["-m", "intaglio", "compile", "tiny.onnx", "--train", "their.py:train"]
+    done = subprocess.run(
+        [*start, *command, "--recipe", RECIPE], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert done.stderr.startswith(
+        "Process 1: 'their.py:train': The function raised OSError: my disk is gone. Run it alone "
+    )
+    assert "own fault" not in done.stderr
+    assert not Path("tiny.intg").exists()
