@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import ClassVar
 
 from ..errors import UsageError
@@ -19,8 +20,9 @@ from .target import Target
 class Admm(Pass):
     """Prune to ``target``, then give weights the levels of ``coding``; rate 1 prunes nothing.
 
-    Pruning takes ``steps`` of geometrically growing rate. Each trains ``epochs`` under ADMM,
-    projects, and retrains ``retrain`` epochs with the zeros of this and earlier steps fixed.
+    Pruning goes to the target's rate step by step over the rates of ``via``. Each step trains
+    ``epochs`` under ADMM, projects, and retrains ``retrain`` epochs with the zeros of this and
+    earlier steps fixed.
     ``rho`` grows by ``growth`` each ``every`` epochs, when Z and U move; a phase of ADMM ends early
     when both relative residuals are below ``tolerance``. With ``batch_norm`` layers train behind a
     batch normalisation that is folded away at the end.
@@ -32,7 +34,7 @@ class Admm(Pass):
     stages: ClassVar[Mapping[Stage, Stage]] = {"float": "float"}
     needs_training: ClassVar[bool] = True
     target: Target = field(default_factory=Target)
-    steps: int = 1
+    via: tuple[float, ...] = ()
     epochs: int = 5
     retrain: int = 10
     rho: float = 2e-3
@@ -45,7 +47,6 @@ class Admm(Pass):
 
     def __post_init__(self) -> None:
         for what, value, least in (
-            ("steps", self.steps, 1),
             ("epochs", self.epochs, 1),
             ("retrain", self.retrain, 0),
             ("growth", self.growth, 1),
@@ -54,6 +55,13 @@ class Admm(Pass):
         ):
             if value < least:
                 raise UsageError(f"{what} is {value:g}.", fix=f"Choose {least} or more.")
+        rates = (1.0, *self.via, self.target.rate)
+        if any(low >= high for low, high in pairwise(rates)) and self.via:
+            raise UsageError(
+                f"The rates on the way, {', '.join(f'{rate:g}' for rate in self.via)}, do not "
+                f"ascend from 1 to {self.target.rate:g}.",
+                fix="State them in ascending order, each below the target's.",
+            )
         if self.rho <= 0:
             raise UsageError(f"rho is {self.rho:g}.", fix="Choose more than 0, such as 0.002.")
         if self.batch_norm and self.coding.kind != "none":
@@ -65,8 +73,13 @@ class Admm(Pass):
     @property
     def total_epochs(self) -> int:
         """Epochs of all phases, unless one ends early."""
-        pruning = self.steps * (self.epochs + self.retrain) if self.prunes else 0
+        pruning = len(self.rates) * (self.epochs + self.retrain) if self.prunes else 0
         return pruning + self.coding.total_epochs
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The rate of each step."""
+        return (*self.via, self.target.rate)
 
     @property
     def prunes(self) -> bool:

@@ -27,7 +27,7 @@ def by_admm(options: AdmmPass, graph: Graph, context: Context) -> Graph:
     """The graph pruned by ADMM, step by step, and its weights as codes if asked for."""
     job = opened(options, graph, context)
     options = replace(options, target=found(options.target, job, graph))
-    phases = [phase for step in range(options.steps) for phase in _pruning(options, graph, step)]
+    phases = [phase for rate in options.rates for phase in _pruning(options, graph, rate)]
     phases = phases if options.prunes else []
     if options.coding.kind == "none":
         train(job, phases)
@@ -37,9 +37,8 @@ def by_admm(options: AdmmPass, graph: Graph, context: Context) -> Graph:
     return code_weights(finished(job), harden.codes())
 
 
-def _pruning(options: AdmmPass, graph: Graph, step: int) -> list[Phase]:
+def _pruning(options: AdmmPass, graph: Graph, rate: float) -> list[Phase]:
     """Towards the rate of one step by ADMM, then retraining at that rate."""
-    rate = options.target.rate ** ((step + 1) / options.steps)
     constrain = options.target.constrain(graph, share=1 / rate)
     joint = options.coding.joint and options.coding.kind != "none"
     within = _both(constrain, _levels(options, graph)) if joint else constrain

@@ -333,16 +333,16 @@ def test_a_recipe_prunes_in_nested_tables():
     text = """
         [[pass]]
         name = "admm"
-        steps = 2
+        via = [8.0, 20.0]
         target = {scheme = "filter+column", rate = 60, layers = [{match = "*conv1*", keep = 100}]}
         optimizer = {method = "sgd", learning_rate = 0.1}
     """
     target = Target("filter+column", 60, layers=(LayerTarget("*conv1*", keep=100),))
-    wanted = Pipeline((Admm(target, steps=2, optimizer=Optimizer("sgd", 0.1)),))
+    wanted = Pipeline((Admm(target, via=(8.0, 20.0), optimizer=Optimizer("sgd", 0.1)),))
     assert Pipeline.from_toml(text) == wanted
     assert str(wanted) == (
         'admm{"target": {"scheme": "filter+column", "rate": 60, '
-        '"layers": [{"match": "*conv1*", "keep": 100}]}, "steps": 2, '
+        '"layers": [{"match": "*conv1*", "keep": 100}]}, "via": [8.0, 20.0], '
         '"optimizer": {"method": "sgd", "learning_rate": 0.1}}'
     )
 

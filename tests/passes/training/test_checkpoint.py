@@ -11,7 +11,7 @@ from intaglio.errors import UsageError
 from .small import images, network, only, same, trained
 
 RECIPES = {
-    "admm": 'admm{"target": {"rate": 4}, "steps": 2, "epochs": 2, "retrain": 1, "every": 2}',
+    "admm": 'admm{"target": {"rate": 4}, "via": [2.0], "epochs": 2, "retrain": 1, "every": 2}',
     "coding": 'admm{"target": {"rate": 2}, "epochs": 1, "retrain": 1, '
     '"coding": {"kind": "uniform", "bits": 3, "epochs": 2, "rounds": 2, "each": 1}}',
     "normalized": 'admm{"target": {"rate": 2}, "epochs": 1, "retrain": 2, "batch_norm": true}',
