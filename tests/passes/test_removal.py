@@ -57,7 +57,7 @@ def test_a_pruned_lenet_computes_the_same_codes_from_fewer_bytes(pads, bits):
     np.testing.assert_array_equal(least.run(images).codes, every.run(images).codes)
     assert least.check(images[:4]) > 0
     assert len(least.blob) < 0.8 * len(fewer.blob) < 0.6 * len(every.blob)
-    assert [step.op.name for step in least.program.steps].count("gather_conv") >= 2
+    assert "gather_conv" in [step.op.name for step in least.program.steps]
 
 
 def test_a_purified_lenet_is_smaller_and_means_the_same():
