@@ -25,7 +25,7 @@ ADAM = {"learning_rate": 0.002, "batch": 128, "distill": 0.8}
 FASTER = {**ADAM, "learning_rate": 0.004}
 SGD = {"method": "sgd", "learning_rate": 0.2, "batch": 256, "weight_decay": 5e-4}
 DENSE = {
-    "lenet": recipe("canonicalize", step("train", epochs=20, optimizer={"batch": 128})),
+    "lenet": recipe("canonicalize", step("train", epochs=12, optimizer={"batch": 128})),
     "resnet20": recipe("canonicalize", step("train", epochs=60, batch_norm=True, optimizer=SGD)),
 }
 """How the dense networks are trained; they are the teachers of what follows."""
