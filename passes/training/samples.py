@@ -183,5 +183,5 @@ def measuring_samples(graph: Graph, training: Training, world: World) -> Samples
 
 
 def _tensor(array: Array, world: World) -> Tensor:
-    """The array on the device; torch takes none that may not be written."""
-    return torch.from_numpy(np.require(array, requirements="W")).to(world.device)
+    """The array on the device; torch takes none that runs backwards or may not be written."""
+    return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(world.device)

@@ -67,6 +67,20 @@ def test_every_epoch_has_a_row_of_figures():
         assert ("residual" in row) == row["phase"].startswith("ADMM")
 
 
+def test_figures_that_are_not_known_yet_are_left_out():
+    rows = []
+    trained('admm{"target": {"rate": 4}, "epochs": 3, "every": 2, "retrain": 0}', log=rows.append)
+    assert ["residual" in row for row in rows] == [False, True, True]
+    assert all(np.isfinite(value) for row in rows for value in list(row.values())[1:])
+
+
+def test_arrays_may_run_backwards_and_be_protected():
+    x, y = images()
+    back, protected = x[::-1].copy()[::-1], y.copy()
+    protected.flags.writeable = False
+    assert same(trained(PRUNE, train=(back, protected)), trained(PRUNE, train=(x, y)))
+
+
 def test_progress_counts_the_steps_of_each_phase_and_tells_the_latest_figures():
     seen, rows = [], []
     trained(PRUNE, progress=lambda *told: seen.append(told), log=rows.append)
