@@ -173,6 +173,7 @@ def test_weights_that_the_last_step_spoils_are_not_saved(tmp_path):
             "Give more samples or make the batch smaller.",
         ),
         ({"train": [images(64)]}, DataError, "Training data gave a list, expected images and labels. Give pairs (x, y)."),
+        ({"shift": -1}, UsageError, "shift is -1. Choose 0 or more."),
         ({"device": "tpu"}, UsageError, "There is no device 'tpu'. Choose cpu or cuda."),
         ({"device": "xpu"}, UsageError, "There is no device 'xpu'. Choose cpu or cuda."),
         (
