@@ -15,10 +15,9 @@ import argparse
 import json
 import lzma
 import sys
-import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +30,13 @@ import intaglio
 from intaglio import Graph, Network, Pipeline
 from intaglio.commands.terminal import Bars
 from intaglio.ir.ops_linear import Conv, Dense
-from intaglio.passes.base import Training
+from intaglio.passes.base import Context, Training
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 sys.path.insert(0, str(ROOT / "examples"))
 from data import cifar10, digits  # noqa: E402  (they lie beside this file, not in the package)
-from recipes import RECIPES  # noqa: E402
+from recipes import DENSE, RECIPES  # noqa: E402
 from resnet_cifar import resnet20  # noqa: E402
 
 CALIBRATION = 1024
@@ -97,44 +96,76 @@ def untrained(task: Task, seed: int) -> Graph:
     return intaglio.import_model(module, (torch.zeros(1, *task.shape),))
 
 
-def compress(
-    name: str, seed: int, device: str, folder: Path | None
-) -> tuple[Network, dict[str, Any]]:
-    """The blob of an experiment and what there is to say of it."""
-    task = TASKS[name.split("-")[0]]
-    x, y = task.load("train")
-    test = task.load("test")
-    log: list[Any] = []
-    training = Training(
-        *((x, y), test, device, seed, task.shift, task.mirror),
-        folder=folder,
-        resume=folder is not None,
-        log=log.append,
-    )
-    recipe = Pipeline.parse(RECIPES[name])
-    began, graphs = time.perf_counter(), [untrained(task, seed)]
-    with Bars() as bars:
+@dataclass
+class Run:
+    """One experiment with one seed: its data, and where its training is saved."""
+
+    name: str
+    seed: int
+    device: str
+    folder: Path | None
+    log: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.kind = self.name.split("-")[0]
+        self.task = TASKS[self.kind]
+        self.train, self.test = self.task.load("train"), self.task.load("test")
+
+    def training(self, teacher: Graph | None) -> Training:
+        """What the passes that train are given; ``teacher`` is the dense network."""
+        return Training(
+            *(self.train, self.test, self.device, self.seed, self.task.shift, self.task.mirror),
+            folder=self.folder,
+            resume=self.folder is not None,
+            log=self.log.append,
+            teacher=teacher,
+        )
+
+    def dense(self, progress: Bars) -> Graph:
+        """The network trained from nothing."""
+        context = Context(progress=progress, training=self.training(None))
+        return Pipeline.parse(DENSE[self.kind]).run(untrained(self.task, self.seed), context)
+
+    def train_only(self, progress: Bars) -> None:
+        """Run the passes that train; their checkpoints are the result."""
+        dense = self.dense(progress)
+        passes = Pipeline.parse(RECIPES[self.name]).passes
+        last = max((i for i, each in enumerate(passes) if each.needs_training), default=-1)
+        name = dense.inputs[0].name
+        batches = [{name: part} for part in np.array_split(self.train[0][:CALIBRATION], 16)]
+        context = Context(batches, progress, self.training(dense))
+        Pipeline(passes[: last + 1]).run(dense, context)
+
+    def compiled(self, progress: Bars) -> tuple[Network, list[Graph]]:
+        """The blob, and the graph before and after each pass that trains."""
+        graphs = [self.dense(progress)]
         network = intaglio.compile(
             graphs[0],
-            x[:CALIBRATION],
-            recipe=recipe,
-            training=training,
-            progress=bars,
+            self.train[0][:CALIBRATION],
+            recipe=Pipeline.parse(RECIPES[self.name]),
+            training=self.training(graphs[0]),
+            progress=progress,
             observe=lambda run: graphs.append(run.after) if run.pass_.needs_training else None,
         )
-        codes = network.run(test[0], lambda done, total: bars("Measure the blob", done, total))
-    return network, {
-        "experiment": name,
-        "seed": seed,
-        "recipe": str(recipe),
-        "device": device,
-        "torch": torch.__version__,
-        "seconds": round(time.perf_counter() - began, 1),
-        "accuracy": accuracy(codes, test[1]),
-        "float_accuracy": accuracy(scores(graphs[-1], test[0]), test[1]),
-        "kept": kept(graphs[-1]),
-        "epochs": log,
-    }
+        return network, graphs
+
+    def report(self, network: Network, graphs: list[Graph], progress: Bars) -> dict[str, Any]:
+        """The figures of the blob and of the networks that it came from."""
+        images, labels = self.test
+        codes = network.run(images, lambda done, total: progress("Measure", done, total))
+        return {
+            "experiment": self.name,
+            "seed": self.seed,
+            "dense": DENSE[self.kind],
+            "recipe": RECIPES[self.name],
+            "device": self.device,
+            "torch": torch.__version__,
+            "accuracy": accuracy(codes, labels),
+            "trained_accuracy": [accuracy(scores(graph, images), labels) for graph in graphs],
+            "kept": kept(graphs[-1]),
+            "bytes": len(network.blob),
+            "epochs": self.log,
+        }
 
 
 @torch.no_grad()
@@ -171,18 +202,25 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="of torch; 1 repeats to the bit")
     parser.add_argument("--checkpoints", type=Path, help="folder to save to and go on from")
+    parser.add_argument("--train-only", action="store_true", help="stop when training is done")
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder to write to")
     asked = parser.parse_args()
     if asked.list or asked.name is None:
         print("\n".join(f"{name}\n    {recipe}" for name, recipe in RECIPES.items()))
         return
     torch.set_num_threads(asked.threads)
+    run = Run(asked.name, asked.seed, asked.device, asked.checkpoints)
+    with Bars() as bars:
+        if asked.train_only:
+            run.train_only(bars)
+            return
+        network, graphs = run.compiled(bars)
+        report = run.report(network, graphs, bars)
     asked.out.mkdir(parents=True, exist_ok=True)
-    network, report = compress(asked.name, asked.seed, asked.device, asked.checkpoints)
     path = asked.out / f"{asked.name}-s{asked.seed}"
     path.with_suffix(".intg.xz").write_bytes(lzma.compress(network.blob, preset=9))
     path.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
-    print(f"{path}: {report['accuracy']:.2f} % as integers, {report['float_accuracy']:.2f} % float")
+    print(f"{path}: {report['accuracy']:.2f} % as integers, {report['bytes']:,} bytes")
 
 
 if __name__ == "__main__":

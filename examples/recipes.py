@@ -21,91 +21,117 @@ def recipe(*steps: str) -> str:
 
 INTEGERS = ("quantize", "lower", "dead_channels", "columns")
 
-ADAM = {"learning_rate": 0.002, "batch": 128, "distill": 0.7}
-LENET = recipe("canonicalize", step("train", epochs=20, optimizer={"batch": 128}))
-RUNGS = (17, 40, 71, 150, 246, 348, 450)
-"""Rates that pruning LeNet-5 goes through, one after the other."""
-EACH = {"epochs": 5, "retrain": 10}
+ADAM = {"learning_rate": 0.002, "batch": 128, "distill": 0.8}
+FASTER = {**ADAM, "learning_rate": 0.004}
+SGD = {"method": "sgd", "learning_rate": 0.2, "batch": 256, "weight_decay": 5e-4}
+DENSE = {
+    "lenet": recipe("canonicalize", step("train", epochs=20, optimizer={"batch": 128})),
+    "resnet20": recipe("canonicalize", step("train", epochs=60, batch_norm=True, optimizer=SGD)),
+}
+"""How the dense networks are trained; they are the teachers of what follows."""
+
+LADDER = {
+    17: (3, 5),
+    40: (3, 5),
+    71: (4, 10),
+    120: (4, 8),
+    180: (5, 10),
+    240: (6, 16),
+    290: (6, 16),
+    330: (8, 30),
+    380: (8, 30),
+}
+"""Rates of LeNet-5, one after the other: epochs of ADMM and of retraining at each.
+
+What is left on paths that lead nowhere goes later, so that the blob has fewer weights than this.
+"""
 CROSSINGS = {
+    25: ((11, 24), (30, 180), (52, 156)),
     60: ((9, 22), (24, 130), (32, 100)),
+    120: ((7, 22), (20, 90), (20, 70)),
     232: ((6, 18), (12, 75), (16, 42)),
 }
 """Filters and columns of conv1, conv2 and fc1; fc2 keeps the columns of fc1's filters."""
-
-SGD = {"method": "sgd", "learning_rate": 0.1, "batch": 128, "weight_decay": 5e-4}
-RESNET = recipe("canonicalize", step("train", epochs=60, batch_norm=True, optimizer=SGD))
+CROSSING_EPOCHS = {25: (3, 7), 60: (5, 15), 120: (5, 20), 232: (10, 50)}
 
 
-def lenet_admm(rate: int, **options: Any) -> str:
-    """LeNet-5 pruned without structure by ADMM, over the lower rungs."""
+def total_epochs(rate: int) -> int:
+    """Epochs of the ladder up to a rate."""
+    return sum(sum(epochs) for rung, epochs in LADDER.items() if rung <= rate)
+
+
+def lenet_admm(rate: int) -> str:
+    """LeNet-5 pruned without structure by ADMM, over the lower rates."""
+    return recipe(*(_rung(rung) for rung in LADDER if rung <= rate))
+
+
+def _rung(rate: int) -> str:
+    epochs, retrain = LADDER[rate]
     target = {"rate": rate, "allocate": "lamp"}
-    via = [rung for rung in RUNGS if rung < rate]
-    return recipe(LENET, step("admm", target=target, via=via, optimizer=ADAM, **EACH, **options))
+    options = {"epochs": epochs, "retrain": retrain, "rho": 0.01, "growth": 1.2}
+    return step("admm", target=target, optimizer=ADAM, **options)
 
 
 def lenet_magnitude(rate: int, *, gradual: bool) -> str:
     """The same by magnitude, in as many epochs: at once, or gradually over half of them."""
-    rungs = sum(rung <= rate for rung in RUNGS)
-    epochs = rungs * sum(EACH.values())
+    epochs = total_epochs(rate)
     first = epochs // 2 if gradual else 0
     target = {"rate": rate, "allocate": "lamp"}
     options = {"gradual": first, "retrain": epochs - first, "optimizer": ADAM}
-    return recipe(LENET, step("magnitude", target=target, **options))
+    return step("magnitude", target=target, **options)
 
 
 def lenet_structured(rate: int) -> str:
     """LeNet-5 with whole filters and columns pruned by ADMM, over the lower rates."""
-    passes = [_crossing(each) for each in CROSSINGS if each <= rate]
-    return recipe(LENET, *passes)
+    return recipe(*(_crossing(each) for each in CROSSINGS if each <= rate))
 
 
 def _crossing(rate: int) -> str:
-    filters = (*(rows for rows, _ in CROSSINGS[rate]), 10)
-    columns = (*(across for _, across in CROSSINGS[rate]), CROSSINGS[rate][-1][0])
+    names = ("conv1", "conv2", "fc1", "fc2")
+    sizes = (*CROSSINGS[rate], (10, CROSSINGS[rate][-1][0]))
     layers = [
-        {"match": name, "filters": rows, "columns": across}
-        for name, rows, across in zip(
-            ("conv1", "conv2", "fc1", "fc2"), filters, columns, strict=True
-        )
+        {"match": name, "filters": filters, "columns": columns}
+        for name, (filters, columns) in zip(names, sizes, strict=True)
     ]
     target = {"scheme": "filter+column", "rate": rate, "layers": layers}
-    return step("admm", target=target, optimizer={**ADAM, "learning_rate": 0.004}, **EACH)
+    epochs, retrain = CROSSING_EPOCHS[rate]
+    options = {"epochs": epochs, "retrain": retrain, "rho": 0.01, "growth": 1.3}
+    return step("admm", target=target, optimizer=FASTER, **options)
 
 
 def lenet_coded(kind: str, bits: int) -> str:
     """The levels of a coding, given by ADMM and hardening."""
-    coding = {"kind": kind, "bits": bits, "epochs": 5, "rounds": 4, "each": 3}
-    return step("admm", target={"rate": 1}, coding=coding, optimizer=ADAM)
+    coding = {"kind": kind, "bits": bits, "epochs": 5, "rounds": 4, "each": 4}
+    optimizer = {**ADAM, "learning_rate": 0.001}
+    return step("admm", target={"rate": 1}, rho=0.01, coding=coding, optimizer=optimizer)
 
 
 def resnet(target: dict[str, Any]) -> str:
     """ResNet-20 pruned by ADMM and trained on with 4-bit weights."""
-    prune = {"epochs": 12, "retrain": 25, "batch_norm": True, "rho": 1e-3, "growth": 1.5}
-    slow = {**SGD, "learning_rate": 0.02, "weight_decay": 1e-4}
-    finish = {**SGD, "learning_rate": 0.005, "weight_decay": 0.0}
+    prune = {"epochs": 10, "retrain": 22, "batch_norm": True, "rho": 1e-3, "growth": 1.6}
+    slow = {**SGD, "learning_rate": 0.05, "weight_decay": 1e-4, "distill": 0.5}
+    finish = {**SGD, "learning_rate": 0.01, "weight_decay": 0.0, "distill": 0.5}
     return recipe(
-        RESNET,
         step("admm", target=target, optimizer=slow, **prune),
-        step("qat", epochs=12, quantize={"weight_bits": 4}, optimizer=finish),
+        step("qat", epochs=10, quantize={"weight_bits": 4}, optimizer=finish),
         *INTEGERS[1:],
     )
 
 
 def _recipes() -> Iterator[tuple[str, str]]:
-    yield "lenet-dense", recipe(LENET, *INTEGERS)
-    for rate in RUNGS[2:]:
-        yield f"lenet-{rate}x", recipe(lenet_admm(rate), *INTEGERS)
+    yield "lenet-dense", recipe(*INTEGERS)
+    for rate in LADDER:
+        yield f"lenet-admm-{rate}x", recipe(lenet_admm(rate), *INTEGERS)
+    for rate in (17, 71, 240):
+        yield f"lenet-one-shot-{rate}x", recipe(lenet_magnitude(rate, gradual=False), *INTEGERS)
+        yield f"lenet-gradual-{rate}x", recipe(lenet_magnitude(rate, gradual=True), *INTEGERS)
     for rate in CROSSINGS:
         yield f"lenet-structured-{rate}x", recipe(lenet_structured(rate), *INTEGERS)
-    yield "lenet-binary", recipe(LENET, lenet_coded("binary", 1), *INTEGERS)
+    yield "lenet-binary", recipe(lenet_coded("binary", 1), *INTEGERS)
     for bits in (4, 3, 2):
         coded = lenet_coded("uniform", bits)
         yield f"lenet-71x-w{bits}", recipe(lenet_admm(71), coded, *INTEGERS)
-    for rate in (17, 71, 246):
-        yield f"lenet-admm-{rate}x", recipe(lenet_admm(rate), *INTEGERS)
-        yield f"lenet-one-shot-{rate}x", recipe(lenet_magnitude(rate, gradual=False), *INTEGERS)
-        yield f"lenet-gradual-{rate}x", recipe(lenet_magnitude(rate, gradual=True), *INTEGERS)
-    yield "resnet20-dense", recipe(RESNET, *INTEGERS)
+    yield "resnet20-dense", recipe(*INTEGERS)
     yield "resnet20-4x", resnet({"rate": 4, "allocate": "lamp"})
     yield "resnet20-structured-2x", resnet({"scheme": "column", "rate": 2})
 

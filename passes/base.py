@@ -37,7 +37,8 @@ class Training:
     chosen by. ``shift`` and ``mirror`` move training images at random by so many pixels and left
     to right. ``seed`` decides every draw. With ``folder`` the work is saved there after every
     epoch, and goes on from there with ``resume``. ``log`` is told the figures of every epoch, of
-    those done before a resume as well.
+    those done before a resume as well. ``teacher`` is the float network that distillation compares
+    with; without it, each pass's network as the pass is given it.
     """
 
     train: Any
@@ -49,6 +50,7 @@ class Training:
     folder: Path | None = None
     resume: bool = False
     log: Callable[[Mapping[str, Any]], None] | None = None
+    teacher: Graph | None = None
 
 
 @dataclass(frozen=True)

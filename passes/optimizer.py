@@ -16,9 +16,9 @@ class Optimizer:
     """Adam, or SGD with Nesterov momentum 0.9, on batches of ``batch`` samples.
 
     ``weight_decay`` is the L2 coefficient of weights, biases left out. ``distill`` is the share of
-    the loss that compares with the network as the pass was given it, at ``temperature`` (Hinton et
-    al., "Distilling the Knowledge in a Neural Network", 2015); the rest compares with the labels,
-    ``smoothing`` of each label spread over all classes.
+    the loss that compares with the teacher, at ``temperature`` (Hinton et al., "Distilling the
+    Knowledge in a Neural Network", 2015); the rest compares with the labels, ``smoothing`` of each
+    label spread over all classes.
     """
 
     method: Method = "adam"

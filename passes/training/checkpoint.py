@@ -115,8 +115,9 @@ def checkpoint(
 def key_of(pass_: Pass, graph: Graph, training: Training, samples: Samples) -> str:
     """A digest of all that decides what the pass computes."""
     parts = [repr(pass_), str(training.seed), str(training.shift), str(training.mirror)]
-    parts += [f"{value.name}{value.type}" for value in graph.inputs]
-    parts += [f"{node.name}{node.op}{node.inputs}" for node in graph.nodes]
-    parts += [f"{name}{tensor.digest}" for name, tensor in graph.constants.items()]
+    for each in (graph, training.teacher) if training.teacher else (graph,):
+        parts += [f"{value.name}{value.type}" for value in each.inputs]
+        parts += [f"{node.name}{node.op}{node.inputs}" for node in each.nodes]
+        parts += [f"{name}{tensor.digest}" for name, tensor in each.constants.items()]
     parts.append(samples.digest())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

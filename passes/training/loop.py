@@ -105,7 +105,8 @@ def open_job(pass_: Pass, graph: Graph, context: Context, batch: int) -> Job:
     samples = training_samples(graph, training, batch, here)
     test = measuring_samples(graph, training, here)
     saved = checkpoint(pass_, graph, training, samples, here)
-    module, teacher = (to_torch(graph).to(here.device) for _ in range(2))
+    module = to_torch(graph).to(here.device)
+    teacher = to_torch(training.teacher or graph).to(here.device)
     return Job(module, samples, test, here, saved, context, teacher.eval(), training.seed)
 
 
@@ -125,9 +126,13 @@ def _train(job: Job, phases: Sequence[Phase]) -> None:
         first = saved["phase"]
         job.record(*saved["rows"])
         job.module.load_state_dict(saved["module"])
+    if saved is not None and saved["finished"]:
+        phases[-1].method.restore(job.module, saved["method"])
+        return
     job.shared = job.world.share(job.module)
     for index in range(first, len(phases)):
         _run(job, phases, index, saved if index == first else None)
+    _save(job, {"phase": len(phases) - 1, "finished": True}, phases[-1])
 
 
 def _run(job: Job, phases: Sequence[Phase], index: int, saved: State | None) -> None:
@@ -149,7 +154,8 @@ def _run(job: Job, phases: Sequence[Phase], index: int, saved: State | None) -> 
         row = {"phase": phase.name, "epoch": epoch + 1, "loss": loss, **reported, **score}
         job.record({**row, "seconds": seconds})
         stepper.show(epoch, stepper.steps, _detail(job))
-        _save(job, index, epoch + 1, stepper)
+        place = {"phase": index, "epoch": epoch + 1, "finished": False}
+        _save(job, place | stepper.state(), phase)
 
 
 def _draw(seed: int, phase: int, epoch: int) -> int:
@@ -165,12 +171,12 @@ def _detail(job: Job) -> str:
     return "  ".join(shown)
 
 
-def _save(job: Job, index: int, epoch: int, stepper: Stepper) -> None:
+def _save(job: Job, place: State, phase: Phase) -> None:
+    """Save where training is; a finished pass needs no state of its optimizer any more."""
     if not job.world.leads:
         return
-    state = {"phase": index, "epoch": epoch, "module": job.module.state_dict()}
-    state |= {"method": stepper.phase.method.state(), "rows": job.rows}
-    job.checkpoint.save(state | stepper.state())
+    state = {"module": job.module.state_dict(), "method": phase.method.state(), "rows": job.rows}
+    job.checkpoint.save(state | place)
     job.checkpoint.write_log(job.rows)
 
 

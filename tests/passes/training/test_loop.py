@@ -204,7 +204,7 @@ def test_a_rate_that_leaves_a_layer_empty_is_refused_before_training():
         "Node '/conv1/Conv' (conv): A rate of 100 leaves nothing of its 36 weights or groups of "
         "them. Prune less, or state in 'layers' what this layer keeps."
     )
-    recipe = 'admm{"target": {"rate": 100}, "steps": 3}'
+    recipe = 'admm{"target": {"rate": 100}, "via": [2]}'
     failing(UsageError, message, recipe, progress=lambda *told: seen.append(told))
     assert seen == []
 
