@@ -23,10 +23,10 @@ INTEGERS = ("quantize", "lower", "dead_channels", "columns")
 
 ADAM = {"learning_rate": 0.003, "batch": 256, "distill": 0.8}
 FASTER = {**ADAM, "learning_rate": 0.006}
-SGD = {"method": "sgd", "learning_rate": 0.2, "batch": 256, "weight_decay": 5e-4}
+SGD = {"method": "sgd", "learning_rate": 0.1, "batch": 128, "weight_decay": 5e-4}
 DENSE = {
     "lenet": recipe("canonicalize", step("train", epochs=15, optimizer={"batch": 128})),
-    "resnet20": recipe("canonicalize", step("train", epochs=60, batch_norm=True, optimizer=SGD)),
+    "resnet20": recipe("canonicalize", step("train", epochs=12, batch_norm=True, optimizer=SGD)),
 }
 """How the dense networks are trained; they are the teachers of what follows."""
 
@@ -108,12 +108,12 @@ def lenet_coded(kind: str, bits: int) -> str:
 
 def resnet(target: dict[str, Any]) -> str:
     """ResNet-20 pruned by ADMM and trained on with 4-bit weights."""
-    prune = {"epochs": 10, "retrain": 22, "batch_norm": True, "rho": 1e-3, "growth": 1.6}
-    slow = {**SGD, "learning_rate": 0.05, "weight_decay": 1e-4, "distill": 0.5}
-    finish = {**SGD, "learning_rate": 0.01, "weight_decay": 0.0, "distill": 0.5}
+    prune = {"epochs": 2, "retrain": 4, "batch_norm": True, "rho": 0.01, "growth": 4}
+    slow = {**SGD, "learning_rate": 0.03, "weight_decay": 1e-4}
+    finish = {**SGD, "learning_rate": 0.005, "weight_decay": 0.0}
     return recipe(
         step("admm", target=target, optimizer=slow, **prune),
-        step("qat", epochs=10, quantize={"weight_bits": 4}, optimizer=finish),
+        step("qat", epochs=2, quantize={"weight_bits": 4}, optimizer=finish),
         *INTEGERS[1:],
     )
 
