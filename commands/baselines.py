@@ -90,7 +90,9 @@ def _instead(each: Pass, gradual: bool) -> Iterator[Pass]:
     first = epochs // 2 if gradual else 0
     yield Magnitude(each.target, first, epochs - first, each.batch_norm, each.optimizer)
     if coding:
-        yield replace(each, target=Target(rate=1.0), coding=replace(each.coding, joint=False))
+        yield replace(
+            each, target=Target(rate=1.0), via=(), coding=replace(each.coding, joint=False)
+        )
 
 
 def rate(runs: Sequence[PassRun]) -> float:

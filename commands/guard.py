@@ -35,7 +35,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **options)
             sys.stdout.flush()
         except KeyboardInterrupt:
-            sys.stderr.write("Interrupted.\n")
+            if processes.leads():
+                sys.stderr.write("Interrupted.\n")
             raise typer.Exit(INTERRUPTED) from None
         except InternalError as error:
             raise typer.Exit(_report(error, debug=debug)) from None

@@ -84,7 +84,7 @@ def _cifar(split: str) -> tuple[Reals, NDArray[Any]]:
 
 
 TASKS = {
-    "lenet": Task(lenet5, _mnist, (1, 28, 28), shift=2),
+    "lenet": Task(lenet5, _mnist, (1, 28, 28), shift=1),
     "resnet20": Task(resnet20, _cifar, (3, 32, 32), shift=4, mirror=True),
 }
 

@@ -21,25 +21,25 @@ def recipe(*steps: str) -> str:
 
 INTEGERS = ("quantize", "lower", "dead_channels", "columns")
 
-ADAM = {"learning_rate": 0.002, "batch": 128, "distill": 0.8}
-FASTER = {**ADAM, "learning_rate": 0.004}
+ADAM = {"learning_rate": 0.003, "batch": 256, "distill": 0.8}
+FASTER = {**ADAM, "learning_rate": 0.006}
 SGD = {"method": "sgd", "learning_rate": 0.2, "batch": 256, "weight_decay": 5e-4}
 DENSE = {
-    "lenet": recipe("canonicalize", step("train", epochs=20, optimizer={"batch": 128})),
+    "lenet": recipe("canonicalize", step("train", epochs=15, optimizer={"batch": 128})),
     "resnet20": recipe("canonicalize", step("train", epochs=60, batch_norm=True, optimizer=SGD)),
 }
 """How the dense networks are trained; they are the teachers of what follows."""
 
 LADDER = {
-    17: (3, 5),
-    40: (3, 5),
-    71: (4, 10),
-    120: (4, 8),
-    180: (5, 10),
-    240: (6, 16),
-    290: (6, 16),
-    330: (8, 30),
-    380: (8, 30),
+    17: (4, 8),
+    40: (4, 8),
+    71: (6, 16),
+    120: (6, 12),
+    180: (8, 16),
+    240: (10, 30),
+    290: (10, 25),
+    330: (12, 50),
+    380: (12, 40),
 }
 """Rates of LeNet-5, one after the other: epochs of ADMM and of retraining at each.
 
@@ -52,7 +52,7 @@ CROSSINGS = {
     232: ((6, 18), (12, 75), (16, 42)),
 }
 """Filters and columns of conv1, conv2 and fc1; fc2 keeps the columns of fc1's filters."""
-CROSSING_EPOCHS = {25: (3, 7), 60: (5, 15), 120: (5, 20), 232: (10, 50)}
+CROSSING_EPOCHS = {25: (5, 10), 60: (8, 25), 120: (8, 30), 232: (14, 70)}
 
 
 def total_epochs(rate: int) -> int:
@@ -101,7 +101,7 @@ def _crossing(rate: int) -> str:
 
 def lenet_coded(kind: str, bits: int) -> str:
     """The levels of a coding, given by ADMM and hardening."""
-    coding = {"kind": kind, "bits": bits, "epochs": 5, "rounds": 4, "each": 4}
+    coding = {"kind": kind, "bits": bits, "epochs": 8, "rounds": 4, "each": 6}
     optimizer = {**ADAM, "learning_rate": 0.001}
     return step("admm", target={"rate": 1}, rho=0.01, coding=coding, optimizer=optimizer)
 

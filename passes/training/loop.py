@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Protocol
 
 import torch
@@ -148,7 +149,8 @@ def _run(job: Job, phases: Sequence[Phase], index: int, saved: State | None) -> 
         began = time.perf_counter()
         loss = stepper.epoch(epoch, _draw(job.seed, index, epoch), _detail(job))
         job.world.align(job.module)
-        reported = phase.method.after_epoch(epoch)
+        told = phase.method.after_epoch(epoch)
+        reported = {key: value for key, value in told.items() if isfinite(value)}
         score = {} if job.test is None else {"accuracy": accuracy(job.module, job.test, job.world)}
         seconds = round(time.perf_counter() - began, 2)
         row = {"phase": phase.name, "epoch": epoch + 1, "loss": loss, **reported, **score}

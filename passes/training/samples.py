@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import DataError
+from ...errors import DataError, UsageError
 from ...ir.graph import Graph
 from ...ir.numeric import Array
 from ..base import Training
@@ -161,6 +161,8 @@ def training_samples(graph: Graph, training: Training, batch: int, world: World)
             f"A batch of {batch} cannot be shared by {world.size} processes.",
             fix="Choose a multiple of the number of processes.",
         )
+    if training.shift < 0:
+        raise UsageError(f"shift is {training.shift}.", fix="Choose 0 or more.")
     moves = training.shift, training.mirror
     if any(moves) and x.ndim != 4:
         raise DataError(
@@ -183,5 +185,5 @@ def measuring_samples(graph: Graph, training: Training, world: World) -> Samples
 
 
 def _tensor(array: Array, world: World) -> Tensor:
-    """The array on the device; torch takes none that may not be written."""
-    return torch.from_numpy(np.require(array, requirements="W")).to(world.device)
+    """The array on the device; torch takes none that runs backwards or may not be written."""
+    return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(world.device)

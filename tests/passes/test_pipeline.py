@@ -69,7 +69,8 @@ trainings = st.one_of(
     st.builds(
         Admm,
         targets,
-        *[st.integers(1, 99)] * 3,
+        epochs=st.integers(1, 99),
+        retrain=st.integers(0, 99),
         rho=st.floats(1e-6, 1),
         growth=st.floats(1, 2),
         batch_norm=st.booleans(),

@@ -5,6 +5,8 @@ import re
 from itertools import count
 
 import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 from intaglio.errors import UsageError
 
@@ -45,6 +47,18 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_result(name, at, tmp_pa
     with pytest.raises(StopError):
         trained(RECIPES[name], progress=stopping(at), folder=tmp_path, **moves)
     assert same(whole, trained(RECIPES[name], folder=tmp_path, resume=True, **moves))
+
+
+@pytest.mark.parametrize("generator", [None, torch.Generator()])
+def test_a_training_from_a_loader_that_shuffles_goes_on_to_the_same_result(generator, tmp_path):
+    x, y = map(torch.from_numpy, images())
+    loader = DataLoader(TensorDataset(x, y), 32, shuffle=True, generator=generator)
+    recipe = RECIPES["gradual"]
+    whole = trained(recipe, train=loader)
+    with pytest.raises(StopError):
+        trained(recipe, train=loader, progress=stopping(21), folder=tmp_path)
+    next(iter(loader))  # What else draws from it changes nothing.
+    assert same(whole, trained(recipe, train=loader, folder=tmp_path, resume=True))
 
 
 def test_what_is_done_is_not_done_again(tmp_path):

@@ -2,12 +2,14 @@
 
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from intaglio.errors import DataError, PassError, UsageError
+from intaglio.ir.tensor import real
 from intaglio.passes.training.checkpoint import Checkpoint
 
 from .small import arrays, images, network, only, same, trained
@@ -63,6 +65,20 @@ def test_every_epoch_has_a_row_of_figures():
         assert 0 <= row["accuracy"] <= 100
         assert 0 < row["loss"] < 9
         assert ("residual" in row) == row["phase"].startswith("ADMM")
+
+
+def test_figures_that_are_not_known_yet_are_left_out():
+    rows = []
+    trained('admm{"target": {"rate": 4}, "epochs": 3, "every": 2, "retrain": 0}', log=rows.append)
+    assert ["residual" in row for row in rows] == [False, True, True]
+    assert all(np.isfinite(value) for row in rows for value in list(row.values())[1:])
+
+
+def test_arrays_may_run_backwards_and_be_protected():
+    x, y = images()
+    back, protected = x[::-1].copy()[::-1], y.copy()
+    protected.flags.writeable = False
+    assert same(trained(PRUNE, train=(back, protected)), trained(PRUNE, train=(x, y)))
 
 
 def test_progress_counts_the_steps_of_each_phase_and_tells_the_latest_figures():
@@ -136,9 +152,14 @@ def key_in(path):
 
 def test_weights_that_the_last_step_spoils_are_not_saved(tmp_path):
     x, y = images(64)
+    graph = network()
+    small = real(
+        graph.constants["w2"].array * 1e-4
+    )  # Its loss is finite, its next weights are not.
+    graph = replace(graph, constants={**graph.constants, "w2": small})
     recipe = 'train{"epochs": 1, "optimizer": {"method": "sgd", "learning_rate": 10}}'
     with pytest.raises(PassError, match="not a number in phase 'train', epoch 1"):
-        trained(recipe, train=(x * np.float32(3e37), y), folder=tmp_path, graph=network())
+        trained(recipe, graph=graph, train=(x * np.float32(1e38), y), folder=tmp_path)
     assert not list(tmp_path.glob("*.pt"))
 
 
@@ -152,6 +173,7 @@ def test_weights_that_the_last_step_spoils_are_not_saved(tmp_path):
             "Give more samples or make the batch smaller.",
         ),
         ({"train": [images(64)]}, DataError, "Training data gave a list, expected images and labels. Give pairs (x, y)."),
+        ({"shift": -1}, UsageError, "shift is -1. Choose 0 or more."),
         ({"device": "tpu"}, UsageError, "There is no device 'tpu'. Choose cpu or cuda."),
         ({"device": "xpu"}, UsageError, "There is no device 'xpu'. Choose cpu or cuda."),
         (
@@ -204,7 +226,7 @@ def test_a_rate_that_leaves_a_layer_empty_is_refused_before_training():
         "Node '/conv1/Conv' (conv): A rate of 100 leaves nothing of its 36 weights or groups of "
         "them. Prune less, or state in 'layers' what this layer keeps."
     )
-    recipe = 'admm{"target": {"rate": 100}, "via": [2]}'
+    recipe = 'admm{"target": {"rate": 100}, "via": [10]}'
     failing(UsageError, message, recipe, progress=lambda *told: seen.append(told))
     assert seen == []
 

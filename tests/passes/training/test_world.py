@@ -32,7 +32,8 @@ if processes.leads():
 """
 RECIPE = (
     'train{"epochs": 2, "batch_norm": true, "optimizer": {"learning_rate": 0.01}},'
-    'admm{"target": {"rate": 2}, "epochs": 2, "retrain": 4, "optimizer": {"learning_rate": 0.01}}'
+    'admm{"target": {"rate": 2}, "epochs": 2, "retrain": 4, "batch_norm": true, '
+    '"optimizer": {"learning_rate": 0.01}}'
 )
 
 
