@@ -15,11 +15,13 @@ from intaglio.passes.admm import Admm
 from intaglio.passes.base import Context, Pass, Training
 from intaglio.passes.calibrate import METHODS
 from intaglio.passes.canonicalize import Canonicalize
+from intaglio.passes.columns import Columns
 from intaglio.passes.equalize import Equalize
 from intaglio.passes.lower import Lower
 from intaglio.passes.magnitude import Magnitude
 from intaglio.passes.optimizer import Optimizer
 from intaglio.passes.pipeline import PASSES, Pipeline, default_pipeline, make_pass
+from intaglio.passes.purify import Purify
 from intaglio.passes.quantize import Layer, Quantize
 from intaglio.passes.target import SCHEMES, LayerTarget, Target
 from intaglio.passes.train import Train
@@ -80,6 +82,8 @@ passes = st.one_of(
     st.just(Canonicalize()),
     st.just(Lower()),
     st.builds(Equalize, st.integers(0, 9)),
+    st.builds(Purify, st.floats(0, 1, exclude_min=True)),
+    st.builds(Columns, st.integers(0, 99)),
     quantizes,
     trainings,
 )
