@@ -209,7 +209,7 @@ REAL = "Input 'x': {} data is float32[3, 1, 7, 6], expected reals of shape ('n',
         ),
         (
             [*TRAIN, "--recipe", RECIPE.replace('"rate": 2', '"rate": 50')],
-            "Node '/conv/Conv' (conv): A rate of 50 leaves nothing of its 18 weights or groups of them. Prune less, or state in 'layers' what this layer keeps.",
+            "Node '/conv/Conv' (conv): A rate of 50 leaves none of its 18 weights. Prune less, or state in 'layers' what this layer keeps.",
         ),
         (
             [*TRAIN, "--recipe", RECIPE.replace('"rate": 2', '"layers": [{"match": "/conv1/Conv", "keep": 9}]')],
