@@ -239,3 +239,15 @@ def test_training_goes_on_from_a_checkpoint(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         each.run(graph, Context([DATA], stop, half.training))
     assert each.run(graph, context(folder=tmp_path, resume=True)) == whole
+
+
+def test_a_checkpoint_of_other_calibration_data_is_not_used(tmp_path):
+    graph, each = network(), Qat(1, optimizer=Optimizer(batch=32))
+    wider = [{"x": X * np.float32(1.5)}]
+    first = context(folder=tmp_path, resume=True).training
+    each.run(graph, Context([DATA], training=first))
+    made = each.run(graph, Context(wider, training=first))
+    assert made == each.run(graph, Context(wider, training=context().training))
+    assert len(list(tmp_path.glob("*.pt"))) == 2
+    assert made == each.run(graph, Context(wider, training=first))
+    assert len(list(tmp_path.glob("*.pt"))) == 2
