@@ -114,6 +114,10 @@ def checkpoint(
             where=f"'{path}'",
             fix="Go on from it with --resume, or delete it to begin anew.",
         )
+    if training.note and training.resume and not path.exists() and any(folder.glob("*.pt")):
+        training.note(
+            f"Nothing in '{folder}' is of this recipe, network, data and seed: training begins."
+        )
     return Checkpoint(path, key, training.resume)
 
 

@@ -200,6 +200,10 @@ def test_the_pass_is_data():
     assert all(value.type.dtype.is_integer for value in integers.values.values())
 
 
+def test_it_knows_its_epochs():
+    assert Qat(7).total_epochs == 7
+
+
 def test_training_is_the_same_for_the_same_seed():
     assert trained(network(), epochs=1) == trained(network(), epochs=1)
 
