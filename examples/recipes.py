@@ -26,7 +26,7 @@ FASTER = {**ADAM, "learning_rate": 0.006}
 SGD = {"method": "sgd", "learning_rate": 0.1, "batch": 128, "weight_decay": 5e-4}
 DENSE = {
     "lenet": recipe("canonicalize", step("train", epochs=15, optimizer={"batch": 128})),
-    "resnet20": recipe("canonicalize", step("train", epochs=9, batch_norm=True, optimizer=SGD)),
+    "resnet20": recipe("canonicalize", step("train", epochs=8, batch_norm=True, optimizer=SGD)),
 }
 """How the dense networks are trained; they are the teachers of what follows."""
 
