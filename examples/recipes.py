@@ -26,7 +26,7 @@ FASTER = {**ADAM, "learning_rate": 0.006}
 SGD = {"method": "sgd", "learning_rate": 0.1, "batch": 128, "weight_decay": 5e-4}
 DENSE = {
     "lenet": recipe("canonicalize", step("train", epochs=15, optimizer={"batch": 128})),
-    "resnet20": recipe("canonicalize", step("train", epochs=12, batch_norm=True, optimizer=SGD)),
+    "resnet20": recipe("canonicalize", step("train", epochs=8, batch_norm=True, optimizer=SGD)),
 }
 """How the dense networks are trained; they are the teachers of what follows."""
 
@@ -48,11 +48,15 @@ What is left on paths that lead nowhere goes later, so that the blob has fewer w
 CROSSINGS = {
     25: ((11, 24), (30, 180), (52, 156)),
     60: ((9, 22), (24, 130), (32, 100)),
-    120: ((7, 22), (20, 90), (20, 70)),
-    232: ((6, 18), (12, 75), (16, 42)),
 }
 """Filters and columns of conv1, conv2 and fc1; fc2 keeps the columns of fc1's filters."""
-CROSSING_EPOCHS = {25: (5, 10), 60: (8, 25), 120: (8, 30), 232: (14, 70)}
+CROSSING_EPOCHS = {25: (5, 10), 60: (8, 25)}
+NARROWER = {
+    120: ({"conv1": 7, "conv2": 20, "fc1": 20}, {"conv1": 20, "conv2": 90, "fc1": 70}),
+    232: ({"conv1": 6, "conv2": 12, "fc1": 16}, {"conv1": 18, "conv2": 75, "fc1": 42}),
+}
+"""Beyond, first filters and then columns: what nobody reads goes between, and costs none."""
+NARROWER_EPOCHS = {120: ((5, 15), (5, 15)), 232: ((8, 20), (10, 60))}
 
 
 def total_epochs(rate: int) -> int:
@@ -83,7 +87,21 @@ def lenet_magnitude(rate: int, *, gradual: bool) -> str:
 
 def lenet_structured(rate: int) -> str:
     """LeNet-5 with whole filters and columns pruned by ADMM, over the lower rates."""
-    return recipe(*(_crossing(each) for each in CROSSINGS if each <= rate))
+    crossings = (_crossing(each) for each in CROSSINGS if each <= rate)
+    return recipe(*crossings, *(_narrower(each) for each in NARROWER if each <= rate))
+
+
+def _narrower(rate: int) -> str:
+    made = []
+    for scheme, kept, (epochs, retrain) in zip(
+        ("filter", "column"), NARROWER[rate], NARROWER_EPOCHS[rate], strict=True
+    ):
+        layers = [{"match": name, "keep": count} for name, count in kept.items()]
+        target = {"scheme": scheme, "rate": 1, "layers": layers}
+        options = {"epochs": epochs, "retrain": retrain, "rho": 0.01, "growth": 1.3}
+        optimizer = {**ADAM, "learning_rate": 0.004, "batch": 128}
+        made += ["purify", step("admm", target=target, optimizer=optimizer, **options)]
+    return recipe(*made)
 
 
 def _crossing(rate: int) -> str:
@@ -125,7 +143,7 @@ def _recipes() -> Iterator[tuple[str, str]]:
     for rate in (17, 71, 240):
         yield f"lenet-one-shot-{rate}x", recipe(lenet_magnitude(rate, gradual=False), *INTEGERS)
         yield f"lenet-gradual-{rate}x", recipe(lenet_magnitude(rate, gradual=True), *INTEGERS)
-    for rate in CROSSINGS:
+    for rate in (*CROSSINGS, *NARROWER):
         yield f"lenet-structured-{rate}x", recipe(lenet_structured(rate), *INTEGERS)
     yield "lenet-binary", recipe(lenet_coded("binary", 1), *INTEGERS)
     for bits in (4, 3, 2):
