@@ -22,6 +22,7 @@ def recipe(*steps: str) -> str:
 INTEGERS = ("quantize", "lower", "dead_channels", "columns")
 
 ADAM = {"learning_rate": 0.003, "batch": 256, "distill": 0.8}
+SMALLER = {**ADAM, "learning_rate": 0.002, "batch": 128}
 FASTER = {**ADAM, "learning_rate": 0.006}
 SGD = {"method": "sgd", "learning_rate": 0.1, "batch": 128, "weight_decay": 5e-4}
 DENSE = {
@@ -41,10 +42,9 @@ LADDER = {
     330: (12, 50),
     380: (12, 40),
 }
-"""Rates of LeNet-5, one after the other: epochs of ADMM and of retraining at each.
-
-What is left on paths that lead nowhere goes later, so that the blob has fewer weights than this.
-"""
+"""Rates of LeNet-5, one after the other: epochs of ADMM and of retraining at each."""
+GOALS = {246: (240, 2, 14), 348: (330, 4, 24)}
+"""Rates to reach from a lower one, in smaller batches: that one, epochs, epochs of retraining."""
 CROSSINGS = {
     25: ((11, 24), (30, 180), (52, 156)),
     60: ((9, 22), (24, 130), (32, 100)),
@@ -70,10 +70,19 @@ def lenet_admm(rate: int) -> str:
 
 
 def _rung(rate: int) -> str:
-    epochs, retrain = LADDER[rate]
+    return _towards(rate, *LADDER[rate], ADAM)
+
+
+def _towards(rate: int, epochs: int, retrain: int, optimizer: dict[str, Any]) -> str:
     target = {"rate": rate, "allocate": "lamp"}
     options = {"epochs": epochs, "retrain": retrain, "rho": 0.01, "growth": 1.2}
-    return step("admm", target=target, optimizer=ADAM, **options)
+    return step("admm", target=target, optimizer=optimizer, **options)
+
+
+def lenet_goal(rate: int) -> str:
+    """A little further than a rate of the ladder."""
+    rung, epochs, retrain = GOALS[rate]
+    return recipe(lenet_admm(rung), _towards(rate, epochs, retrain, SMALLER))
 
 
 def lenet_magnitude(rate: int, *, gradual: bool) -> str:
@@ -140,6 +149,8 @@ def _recipes() -> Iterator[tuple[str, str]]:
     yield "lenet-dense", recipe(*INTEGERS)
     for rate in LADDER:
         yield f"lenet-admm-{rate}x", recipe(lenet_admm(rate), *INTEGERS)
+    for rate in GOALS:
+        yield f"lenet-goal-{rate}x", recipe(lenet_goal(rate), *INTEGERS)
     for rate in (17, 71, 240):
         yield f"lenet-one-shot-{rate}x", recipe(lenet_magnitude(rate, gradual=False), *INTEGERS)
         yield f"lenet-gradual-{rate}x", recipe(lenet_magnitude(rate, gradual=True), *INTEGERS)
