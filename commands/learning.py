@@ -16,6 +16,7 @@ from ..errors import DataError, UsageError
 from ..ir.graph import Graph
 from ..passes.base import Progress, Training
 from ..passes.labelled import batches, checked, is_arrays
+from .terminal import note
 
 Row = Mapping[str, Any]
 
@@ -80,8 +81,8 @@ class LabelledData:
     rows: list[Row] = field(default_factory=list)
 
     def without_rows(self) -> Training | None:
-        """The training for another run, whose epochs are not kept."""
-        return None if self.training is None else replace(self.training, log=None)
+        """The training for another run, whose epochs are not kept and of which nothing is said."""
+        return None if self.training is None else replace(self.training, log=None, note=None)
 
 
 def read(learning: Learning, graph: Graph, progress: Progress) -> LabelledData:
@@ -119,6 +120,7 @@ def read(learning: Learning, graph: Graph, progress: Progress) -> LabelledData:
         folder=learning.checkpoints,
         resume=learning.resume,
         log=rows.append,
+        note=note,
     )
     return LabelledData(training, training.test, rows)
 

@@ -23,9 +23,9 @@ class Admm(Pass):
     Pruning goes to the target's rate step by step over the rates of ``via``. Each step trains
     ``epochs`` under ADMM, projects, and retrains ``retrain`` epochs with the zeros of this and
     earlier steps fixed.
-    ``rho`` grows by ``growth`` each ``every`` epochs, when Z and U move; a phase of ADMM ends early
-    when both relative residuals are below ``tolerance``. With ``batch_norm`` layers train behind a
-    batch normalisation that is folded away at the end.
+    ``rho`` grows by ``growth`` each ``every`` epochs, when Z and U move, to 100 at most; a phase of
+    ADMM ends early when both relative residuals are below ``tolerance``. With ``batch_norm`` layers
+    train behind a batch normalisation that is folded away at the end.
     Source: Ma et al., "Non-Structured DNN Weight Pruning - Is It Beneficial in Any Platform?",
     TNNLS 2022: dynamic regulation, masked mapping and retraining, multi-step pruning.
     """

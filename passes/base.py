@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -37,8 +37,9 @@ class Training:
     chosen by. ``shift`` and ``mirror`` move training images at random by so many pixels and left
     to right. ``seed`` decides every draw. With ``folder`` the work is saved there after every
     epoch, and goes on from there with ``resume``. ``log`` is told the figures of every epoch, of
-    those done before a resume as well. ``teacher`` is the float network that distillation compares
-    with; without it, each pass's network as the pass is given it.
+    those done before a resume as well, and ``note`` in one line when there is nothing to resume
+    from in a folder that holds something. ``teacher`` is the float network that distillation
+    compares with; without it, each pass's network as the pass is given it.
     """
 
     train: Any
@@ -50,6 +51,7 @@ class Training:
     folder: Path | None = None
     resume: bool = False
     log: Callable[[Mapping[str, Any]], None] | None = None
+    note: Callable[[str], None] | None = None
     teacher: Graph | None = None
 
 
@@ -63,6 +65,12 @@ class Context:
     batches: Iterable[Mapping[str, Array]] = ()
     progress: Progress = silent
     training: Training | None = None
+
+    def trained(self) -> Context:
+        """The context of the passes behind one that trained: they begin when they have not yet."""
+        if self.training is None:
+            return self
+        return replace(self, training=replace(self.training, note=None))
 
     def sweep(self, graph: Graph, label: str) -> Iterator[dict[str, Array]]:
         """The batches, checked against ``graph`` and counted in the progress hook.

@@ -16,7 +16,7 @@ from .projections.levels import (
     binary,
     bits_top,
 )
-from .target import matches, weight_layers
+from .target import matches, matching, weight_layers
 
 Kind = Literal["none", "uniform", "power-of-two", "ternary", "binary"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -77,11 +77,7 @@ class Coding:
         """Raise UsageError where the coding names a layer that does not exist."""
         layers = weight_layers(graph)
         for layer in self.layers:
-            if not any(matches(layer.match, node) for node in layers.values()):
-                raise UsageError(
-                    f"No layer with weights matches '{layer.match}'.",
-                    fix=f"The layers are: {', '.join(node.name for node in layers.values())}.",
-                )
+            matching(layer.match, layers)
 
     def levels(self, graph: Graph, *, prunes: bool) -> dict[str, Levels]:
         """The levels of each weight, by constant name; those of layers with zeros leave 0 out.

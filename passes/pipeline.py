@@ -123,6 +123,7 @@ class Pipeline:
             if observe is not None:
                 observe(PassRun(index, each, graph, after, time.perf_counter() - start))
             graph = after
+            context = context.trained() if each.needs_training else context
         return graph
 
     def _run_one(

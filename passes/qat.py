@@ -35,6 +35,11 @@ class Qat(Pass):
         if self.epochs < 1:
             raise UsageError(f"epochs is {self.epochs}.", fix="Choose 1 or more.")
 
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of the one phase."""
+        return self.epochs
+
     def run(self, graph: Graph, context: Context) -> Graph:
         from .training.qat import by_qat
 

@@ -45,6 +45,14 @@ class LayerTarget:
     filters: int = 0
     columns: int = 0
 
+    def __post_init__(self) -> None:
+        for what in ("keep", "filters", "columns"):
+            if getattr(self, what) < 0:
+                raise UsageError(
+                    f"{what} of layer '{self.match}' is {getattr(self, what)}.",
+                    fix="Choose 1 or more, or leave it out.",
+                )
+
 
 @dataclass(frozen=True)
 class Target:
@@ -106,22 +114,18 @@ class Target:
         return self._made(node, shape, fraction, LayerTarget(""), 1.0)
 
     def check(self, graph: Graph) -> None:
-        """Raise UsageError where a layer would be empty or the target names none."""
+        """Raise UsageError where a layer would be empty or has another shape, or none is named."""
         self._stated(weight_layers(graph))
         if self.allocate not in ("storage", "energy"):
-            arrays = {name: graph.constants[name].array for name in weight_layers(graph)}
-            self.constrain(graph)(arrays)
+            layers = weight_layers(graph)
+            arrays = {name: graph.constants[name].array for name in layers}
+            for name, constraint in self.constrain(graph)(arrays).items():
+                _try(constraint, arrays[name], layers[name])
 
     def _stated(self, layers: Mapping[str, Node]) -> dict[str, LayerTarget | None]:
         found: dict[str, LayerTarget | None] = dict.fromkeys(layers)
         for layer in self.layers:
-            matched = [name for name, node in layers.items() if matches(layer.match, node)]
-            if not matched:
-                raise UsageError(
-                    f"No layer with weights matches '{layer.match}'.",
-                    fix=_nearest(layer.match, [label(node) for node in layers.values()]),
-                )
-            found.update(dict.fromkeys(matched, layer))
+            found.update(dict.fromkeys(matching(layer.match, layers), layer))
         return found
 
     def _kept(self, weights: Mapping[str, Array], share: float | None) -> Mapping[str, float]:
@@ -160,46 +164,48 @@ class Target:
         if stated.rate:
             fraction = min(fraction * grow, 1.0)
 
-        def count(whole: int, keep: int = stated.keep, part: float = fraction) -> int:
-            found = min(round(keep * grow), whole) if keep else round(whole * part)
-            return self._checked(node, found, whole)
+        def count(whole: int, group: str, keep: int = stated.keep, part: float = fraction) -> int:
+            found = round(keep * grow) if keep else round(whole * part)
+            if found < 1:
+                raise UsageError(
+                    f"A rate of {stated.rate or self.rate:g} leaves none of its {whole} {group}.",
+                    where=node.where,
+                    fix="Prune less, or state in 'layers' what this layer keeps.",
+                )
+            return min(found, whole)
 
         if self.scheme == "non-structured":
-            return NonStructured(count(shape[0] * columns))
+            return NonStructured(count(shape[0] * columns, "weights"))
         if self.scheme == "filter":
-            return Filters(count(shape[0]))
+            return Filters(count(shape[0], "filters"))
         if self.scheme == "channel":
-            return Channels(count(shape[1]))
+            return Channels(count(shape[1], "input channels"))
         if self.scheme == "column":
-            return Columns(count(columns))
+            return Columns(count(columns, "columns"))
         if self.scheme == "filter+column":
             root = fraction**0.5
             return FiltersAndColumns(
-                count(shape[0], stated.filters, root), count(columns, stated.columns, root)
+                count(shape[0], "filters", stated.filters, root),
+                count(columns, "columns", stated.columns, root),
             )
         if self.scheme == "block":
             rows, width = self.block
-            return Blocks(count(-(-shape[0] // rows) * -(-columns // width)), rows, width)
+            blocks = -(-shape[0] // rows) * -(-columns // width)
+            return Blocks(count(blocks, f"blocks of {rows} by {width}"), rows, width)
         if self.scheme == "n:m":
             return NOfM(*self.n_of_m)
-        return self._pattern(shape, count)
+        return self._pattern(shape, fraction, count)
 
-    def _pattern(self, shape: tuple[int, ...], count: Callable[..., int]) -> Constraint:
+    def _pattern(
+        self, shape: tuple[int, ...], fraction: float, count: Callable[..., int]
+    ) -> Constraint:
         entries, patterns = self.patterns
-        area = int(np.prod(shape[2:]))
+        kernels, area = shape[0] * shape[1], int(np.prod(shape[2:]))
         if area <= entries:
-            return Blocks(count(shape[0] * shape[1]), 1, area)
-        kernels = shape[0] * shape[1]
-        return Patterns(entries, patterns, count(kernels, part=area / (entries * self.rate)))
-
-    def _checked(self, node: Node, count: int, whole: int) -> int:
-        if count < 1:
-            raise UsageError(
-                f"A rate of {self.rate:g} leaves nothing of its {whole} weights or groups of them.",
-                where=node.where,
-                fix="Prune less, or state in 'layers' what this layer keeps.",
-            )
-        return min(count, whole)
+            return Blocks(count(kernels, "kernels" if area > 1 else "weights"), 1, area)
+        return Patterns(
+            entries, patterns, count(kernels, "kernels", part=fraction * area / entries)
+        )
 
 
 def weight_layers(graph: Graph) -> dict[str, Node]:
@@ -216,9 +222,28 @@ def matches(pattern: str, node: Node) -> bool:
     return fnmatchcase(node.name, pattern) or fnmatchcase(node.value.origin, pattern)
 
 
+def matching(pattern: str, layers: Mapping[str, Node]) -> list[str]:
+    """The names of the layers that a pattern speaks of; raises UsageError when there are none."""
+    found = [name for name, node in layers.items() if matches(pattern, node)]
+    if not found:
+        raise UsageError(
+            f"No layer with weights matches '{pattern}'.",
+            fix=_nearest(pattern, [label(node) for node in layers.values()]),
+        )
+    return found
+
+
 def label(node: Node) -> str:
     """What the user calls a node."""
     return node.value.origin or node.name
+
+
+def _try(constraint: Constraint, weight: Array, node: Node) -> None:
+    """Raise UsageError, naming the layer, where its shape does not fit the constraint."""
+    try:
+        constraint.project(weight)
+    except UsageError as error:
+        raise UsageError(error.what, where=node.where, fix=error.fix) from error
 
 
 def _nearest(pattern: str, names: list[str]) -> str:

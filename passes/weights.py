@@ -24,11 +24,12 @@ def weight_scale(weight: Array, bits: int, method: WeightMethod, *, per_channel:
 
     ``max`` spans the greatest magnitude; ``mse`` searches the span of least squared error, which is
     none for weights that are multiples of a power of two, as those of averages and of resizing. One
-    bit: the mean magnitude, which minimises the squared error of ``scale * sign(w)``.
+    bit: the mean magnitude, which minimises the squared error of ``scale * sign(w)``, and of
+    zeros the least scale, since their codes are +1 too.
     """
     rows = weight.reshape(len(weight) if per_channel else 1, -1).astype(np.float64)
     if bits == 1:
-        return _positive(np.abs(rows).mean(axis=1))
+        return short_scale(np.maximum(np.abs(rows).mean(axis=1), LEAST_SCALE))
     top = (1 << (bits - 1)) - 1
     full = np.abs(rows).max(axis=1) / top
     if method == "max":

@@ -1,7 +1,7 @@
 """How many weights each layer keeps, where the count or the cost of the whole network is given.
 
-Layers go by name, in the network's order. Every layer keeps ``least`` weights at any rate (or all
-that it has), since a layer left empty cuts the network in two.
+Layers go by name, in the order of the network. Every layer keeps a weight at any rate: one left
+empty cuts the network in two.
 """
 
 from __future__ import annotations
@@ -17,25 +17,16 @@ from .constraint import energy, largest
 Counts = dict[str, int]
 
 
-def uniform(sizes: Mapping[str, int], keep: int, least: int = 1) -> Counts:
-    """The same fraction of every layer, ``keep`` weights in all.
-
-    Rounding follows Sainte-Lague: the k-th weight of a layer ranks by ``size / (k - 1/2)``.
-    """
-    ranks = {name: size / (np.arange(size) + 0.5) for name, size in sizes.items()}
-    return _first(ranks, keep, least)
-
-
-def global_magnitude(weights: Mapping[str, Array], keep: int, least: int = 1) -> Counts:
+def global_magnitude(weights: Mapping[str, Array], keep: int) -> Counts:
     """The ``keep`` greatest magnitudes of all layers together, ``keep`` weights in all.
 
     With ``NonStructured`` of these counts each layer's point is its part of the nearest point of
     the joint set; among equals earlier layers keep theirs.
     """
-    return _first({name: _descending(weight) for name, weight in weights.items()}, keep, least)
+    return _first({name: _descending(weight) for name, weight in weights.items()}, keep)
 
 
-def lamp(weights: Mapping[str, Array], keep: int, least: int = 1) -> Counts:
+def lamp(weights: Mapping[str, Array], keep: int) -> Counts:
     """As ``global_magnitude``, by squares relative to the layer's weights that are no smaller.
 
     The score is the share of what is left of its layer that a weight would remove (Lee et al.,
@@ -46,45 +37,30 @@ def lamp(weights: Mapping[str, Array], keep: int, least: int = 1) -> Counts:
         squares = _descending(weight)
         sums = np.cumsum(squares)
         scores[name] = np.divide(squares, sums, out=np.zeros_like(sums), where=sums > 0)
-    return _first(scores, keep, least)
-
-
-def check_alive(weights: Mapping[str, Array]) -> None:
-    """Every layer has a weight that is not 0."""
-    for name, weight in weights.items():
-        if not weight.any():
-            raise UsageError(
-                "All weights are 0, so that nothing passes through the layer.",
-                where=f"Layer '{name}'",
-                fix="Keep more of it.",
-            )
+    return _first(scores, keep)
 
 
 def _descending(weight: Array) -> Array:
     return np.sort(energy(weight), axis=None)[::-1]
 
 
-def _first(scores: Mapping[str, Array], keep: int, least: int) -> Counts:
+def _first(scores: Mapping[str, Array], keep: int) -> Counts:
     """Counts of the ``keep`` greatest scores, which descend in each layer."""
     sizes = {name: len(each) for name, each in scores.items()}
-    _check(sizes, keep, least)
+    _check(sizes, keep)
     ranked = {name: each.copy() for name, each in scores.items()}
     for each in ranked.values():
-        each[:least] = np.inf
+        each[:1] = np.inf
     chosen = largest(np.concatenate(list(ranked.values())), keep)
     parts = np.split(chosen, np.cumsum(list(sizes.values()))[:-1])
     return {name: int(part.sum()) for name, part in zip(sizes, parts, strict=True)}
 
 
-def _check(sizes: Mapping[str, int], keep: int, least: int) -> None:
-    if least < 1:
-        raise UsageError(
-            f"Each layer keeps at least {least} weights.", fix="Choose 1 or more: none goes."
-        )
-    low, high = sum(min(least, size) for size in sizes.values()), sum(sizes.values())
+def _check(sizes: Mapping[str, int], keep: int) -> None:
+    low, high = len(sizes), sum(sizes.values())
     if not low <= keep <= high:
         raise UsageError(
-            f"{keep} weights are to be kept, but {len(sizes)} layers with {least} or more each"
-            f" keep {low} to {high}.",
+            f"{keep} weights are to be kept, but {low} layers with 1 or more each keep {low} to "
+            f"{high}.",
             fix=f"Choose {low} to {high}.",
         )

@@ -152,11 +152,6 @@ def bits_top(bits: int) -> int:
     return max(1, (1 << (bits - 1)) - 1)
 
 
-def ternary(*, per_channel: bool = False) -> UniformLevels:
-    """``{-a, 0, a}`` with zero as a level."""
-    return UniformLevels(1, zeros="level", per_channel=per_channel)
-
-
 def binary(*, per_channel: bool = False, zeros: Zeros = "never") -> UniformLevels:
     """``{-a, a}`` with a the mean magnitude; pruned weights stay 0 where ``zeros`` says so.
 
@@ -173,14 +168,3 @@ def spread(scale: Array, weight: Array) -> Array:
 def decoded(codes: Array, scale: Array) -> Array:
     """Weights of codes, as ``dequantize`` gives them."""
     return (codes * spread(scale, codes)).astype(np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class AtScale:
-    """The levels at a scale that stays as it is: a constraint for a solver that fixed it once."""
-
-    levels: Levels
-    scale: Array
-
-    def project(self, weight: Array) -> Array:
-        return self.levels.project(weight, self.scale)

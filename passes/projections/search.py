@@ -37,12 +37,11 @@ class Curve:
                 fix="Give one loss for each keep, and keeps that ascend.",
             )
 
-    def choices(self, least: int) -> Choices:
-        """What the layer may choose from, when it keeps at least so many weights."""
+    @property
+    def choices(self) -> Choices:
+        """What the layer may choose from."""
         keeps = np.array(self.keeps)
-        kept = keeps >= least
-        losses = np.array(self.losses, np.float64)
-        return Choices(keeps[kept], keeps[kept] * self.cost, losses[kept])
+        return Choices(keeps, keeps * self.cost, np.array(self.losses, np.float64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +62,15 @@ class Points:
     levels: Array
 
 
-def search(curves: Mapping[str, Curve], budget: float, least: int = 1) -> Counts:
+def search(curves: Mapping[str, Curve], budget: float) -> Counts:
     """The keep of every layer: the least sum of losses that costs at most ``budget``.
 
     One level per layer is chosen, over all undominated choices for the first layers; the curves
     need not be convex. Exact while there are at most ``POINTS`` of these. Beyond, one stays for
     each ``budget / POINTS`` of cost, and the result is no worse than the same rate everywhere.
     """
-    layers = {name: curve.choices(least) for name, curve in curves.items()}
-    _check(layers, budget, least)
+    layers = {name: curve.choices for name, curve in curves.items()}
+    _check(layers, budget)
     found = [_undominated(list(layers.values()), budget), *_same_rates(list(layers.values()))]
     fits = [each for each in found if each.costs[-1] <= budget * (1 + SLACK)]
     best = min(fits, key=lambda each: float(each.losses[-1])).levels[-1]
@@ -81,14 +80,7 @@ def search(curves: Mapping[str, Curve], budget: float, least: int = 1) -> Counts
     }
 
 
-def _check(layers: Mapping[str, Choices], budget: float, least: int) -> None:
-    for name, layer in layers.items():
-        if not len(layer.keeps):
-            raise UsageError(
-                f"The curve has no keep of {least} or more weights.",
-                where=f"Layer '{name}'",
-                fix="Measure one.",
-            )
+def _check(layers: Mapping[str, Choices], budget: float) -> None:
     lowest = sum(float(layer.costs[0]) for layer in layers.values())
     if lowest > budget * (1 + SLACK):
         raise UsageError(

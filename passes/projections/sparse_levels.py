@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...ir.numeric import Array
-from ...ir.tensor import Tensor
 from .constraint import check_count, energy, largest, where_kept
 from .levels import Levels, spread
 
@@ -45,16 +44,7 @@ class SparseLevels:
     def project(self, weight: Array, scale: Array | None = None) -> Array:
         """The nearest weight of the set, float32; the scale is that of ``fit`` unless given."""
         scale = self.fit(weight) if scale is None else scale
-        return self._pruned.project(self._kept(weight, scale), scale)
-
-    def codes(self, weight: Array, scale: Array | None = None) -> tuple[Tensor, Array]:
-        """Codes and scale of the projected weight: their product is ``project``, bit for bit."""
-        scale = self.fit(weight) if scale is None else scale
-        return self._pruned.codes(self._kept(weight, scale), scale)
-
-    @property
-    def _pruned(self) -> Levels:
-        return replace(self.levels, zeros="pruned")
+        return replace(self.levels, zeros="pruned").project(self._kept(weight, scale), scale)
 
     def _kept(self, weight: Array, scale: Array) -> Array:
         """The weights that take a level, zeros elsewhere."""

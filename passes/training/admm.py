@@ -8,8 +8,8 @@
 
 Source: Boyd et al., "Distributed Optimization and Statistical Learning via ADMM", 2011, section
 3.1.1; for weights Zhang et al., "A Systematic DNN Weight Pruning Framework using ADMM", ECCV 2018.
-U is scaled by rho: when rho grows, U shrinks by the same factor (Boyd, section 3.4.1). Residuals
-are those of section 3.3, relative to the weights.
+U is scaled by rho: when rho grows, U shrinks by the same factor (Boyd, section 3.4.1). It grows to
+``MOST_RHO`` at most. Residuals are those of section 3.3, relative to the weights.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from .module import GraphModule
 
 Constrain = Callable[[Mapping[str, Array]], Mapping[str, Constraint]]
 """The constraint of each weight, chosen in view of all weights that it is for."""
+MOST_RHO = 100.0
+"""Here the penalty outweighs any loss and W lies at Z; growing on would end in an overflow."""
 
 
 @dataclass
@@ -78,9 +80,10 @@ class Admm:
         apart = {name: w - self.z[name] for name, w in weights.items()}
         moved = {name: self.z[name] - before[name] for name in weights}
         self.residuals = _norm(apart) / norm, self.rho * _norm(moved) / norm
+        growth = min(self.growth, max(MOST_RHO / self.rho, 1.0))
         for name, gap in apart.items():
-            self.u[name] = (self.u[name] + gap) / self.growth
-        self.rho *= self.growth
+            self.u[name] = (self.u[name] + gap) / growth
+        self.rho *= growth
 
     @property
     def done(self) -> bool:

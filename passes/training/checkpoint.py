@@ -6,19 +6,23 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ...errors import UsageError
 from ...ir.graph import Graph
-from ..base import Pass, Training
+from ...ir.numeric import Array
+from ..base import Context, Pass, Training
 from .samples import Samples
 from .world import World
 
 State = dict[str, Any]
+Batches = Iterable[Mapping[str, Array]]
 VERSION = 1
 DIGEST = hashlib.sha256().digest_size
 """Bytes in front of what torch wrote."""
@@ -84,13 +88,14 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def checkpoint(
-    pass_: Pass, graph: Graph, training: Training, samples: Samples, world: World
+    pass_: Pass, graph: Graph, context: Context, samples: Samples, world: World
 ) -> Checkpoint:
     """The checkpoint of ``pass_`` on ``graph``; raises UsageError where one lies unasked for.
 
     Only the leading process has one.
     """
-    if training.folder is None or not world.leads:
+    training = context.training
+    if training is None or training.folder is None or not world.leads:
         return Checkpoint(None, "", False)
     folder = Path(training.folder)
     try:
@@ -101,7 +106,7 @@ def checkpoint(
             where=f"'{folder}'",
             fix="Choose a folder that you may write to.",
         ) from error
-    key = key_of(pass_, graph, training, samples)
+    key = key_of(pass_, graph, training, samples, context.batches)
     path = folder / f"{pass_.name}-{key[:12]}.pt"
     if path.exists() and not training.resume:
         raise UsageError(
@@ -109,10 +114,16 @@ def checkpoint(
             where=f"'{path}'",
             fix="Go on from it with --resume, or delete it to begin anew.",
         )
+    if training.note and training.resume and not path.exists() and any(folder.glob("*.pt")):
+        training.note(
+            f"Nothing in '{folder}' is of this recipe, network, data and seed: training begins."
+        )
     return Checkpoint(path, key, training.resume)
 
 
-def key_of(pass_: Pass, graph: Graph, training: Training, samples: Samples) -> str:
+def key_of(
+    pass_: Pass, graph: Graph, training: Training, samples: Samples, batches: Batches
+) -> str:
     """A digest of all that decides what the pass computes."""
     parts = [repr(pass_), str(training.seed), str(training.shift), str(training.mirror)]
     for each in (graph, training.teacher) if training.teacher else (graph,):
@@ -120,4 +131,15 @@ def key_of(pass_: Pass, graph: Graph, training: Training, samples: Samples) -> s
         parts += [f"{node.name}{node.op}{node.inputs}" for node in each.nodes]
         parts += [f"{name}{tensor.digest}" for name, tensor in each.constants.items()]
     parts.append(samples.digest())
+    if pass_.needs_data:
+        parts.append(_digest_of(batches))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _digest_of(batches: Batches) -> str:
+    found = hashlib.sha256()
+    for batch in batches:
+        for name, array in sorted(batch.items()):
+            found.update(f"{name} {array.dtype} {array.shape}".encode())
+            found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()

@@ -105,7 +105,7 @@ def open_job(pass_: Pass, graph: Graph, context: Context, batch: int) -> Job:
     torch.manual_seed(_draw(training.seed, 0, 0))
     samples = training_samples(graph, training, batch, here)
     test = measuring_samples(graph, training, here)
-    saved = checkpoint(pass_, graph, training, samples, here)
+    saved = checkpoint(pass_, graph, context, samples, here)
     module = to_torch(graph).to(here.device)
     teacher = to_torch(training.teacher or graph).to(here.device)
     return Job(module, samples, test, here, saved, context, teacher.eval(), training.seed)

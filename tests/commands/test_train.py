@@ -112,6 +112,15 @@ def test_test_data_alone_measures_any_compile(data: Path, made: Path, compile_ti
     assert compile_tiny("--json").json["accuracy"] is None
 
 
+def test_resuming_something_else_is_told(data: Path, train: Call) -> None:
+    given = ("--checkpoints", "kept", "--resume")
+    assert train(*given).err == ""
+    assert train(*given, "--seed", 1).err == (
+        "Nothing in 'kept' is of this recipe, network, data and seed: training begins.\n"
+    )
+    assert train(*given, "--seed", 1).err == ""
+
+
 def test_the_blob_holds_no_paths(data: Path, train: Call) -> None:
     train("--checkpoints", data / "secret_folder")
     blob = Path("tiny.intg").read_bytes()
@@ -209,7 +218,7 @@ REAL = "Input 'x': {} data is float32[3, 1, 7, 6], expected reals of shape ('n',
         ),
         (
             [*TRAIN, "--recipe", RECIPE.replace('"rate": 2', '"rate": 50')],
-            "Node '/conv/Conv' (conv): A rate of 50 leaves nothing of its 18 weights or groups of them. Prune less, or state in 'layers' what this layer keeps.",
+            "Node '/conv/Conv' (conv): A rate of 50 leaves none of its 18 weights. Prune less, or state in 'layers' what this layer keeps.",
         ),
         (
             [*TRAIN, "--recipe", RECIPE.replace('"rate": 2', '"layers": [{"match": "/conv1/Conv", "keep": 9}]')],

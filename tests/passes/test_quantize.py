@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from intaglio.errors import UsageError
-from intaglio.ir.evaluate import evaluate
+from intaglio.ir.evaluate import evaluate, walk
 from intaglio.ir.graph import Builder, Value
-from intaglio.ir.numeric import BIPOLAR, int_type
+from intaglio.ir.numeric import BIPOLAR, LEAST_SCALE, int_type
 from intaglio.ir.ops_layout import Concat, Reshape
 from intaglio.ir.ops_linear import Conv, Dense
 from intaglio.ir.ops_pointwise import Add, Clip, Relu, Unary
@@ -264,6 +265,11 @@ def test_a_layer_entry_that_matches_nothing_is_refused_with_the_names_there_are(
 def test_every_combination_of_bits_lowers_with_every_node_proved(weight_bits, activation_bits):
     float_graph = Canonicalize().run(network(), Context())
     graph = quantized(float_graph, weight_bits=weight_bits, activation_bits=activation_bits)
+    check_lowered(graph)
+
+
+def check_lowered(graph):
+    """Every node is proved, and codes are within one of the reals before."""
     lowered = verify(Lower().run(graph, Context()), "integer")
     assert all(node.certificate.proved for node in lowered.nodes if node.certificate)
     (source,) = lowered.inputs
@@ -273,6 +279,23 @@ def test_every_combination_of_bits_lowers_with_every_node_proved(weight_bits, ac
     expected = evaluate(graph, DATA)[graph.outputs[0]]
     step = output.encoding.scale
     assert np.abs(output.encoding.decode(got) - expected).max() <= step
+
+
+@pytest.mark.parametrize("name", ["a", "c"])
+@pytest.mark.parametrize("activation_bits", [3, 8])
+def test_a_filter_of_zeros_in_one_bit_gives_its_bias(name, activation_bits):
+    graph = network()
+    weight = graph.constants[f"{name}.w"].array.copy()
+    weight[1] = 0
+    bias = np.array([0.2, 0.7, 0.4, 0.1])[: len(weight)]
+    held = {f"{name}.w": real(weight), f"{name}.b": real(bias)}
+    graph = replace(graph, constants={**graph.constants, **held})
+    coded = quantized(graph, weight_bits=1, activation_bits=activation_bits)
+    scale = coded.constants[f"{name}.weight_scale"].array
+    assert scale[1] == np.float32(LEAST_SCALE) < scale[0]
+    found = {node.name: result for node, result in walk(coded, DATA)}
+    np.testing.assert_array_equal(found[name][:, 1], np.float32(0.7))
+    check_lowered(coded)
 
 
 def test_more_bits_come_closer_to_the_float_network():

@@ -9,12 +9,10 @@ from intaglio.errors import NumericError, UsageError
 from intaglio.ir.numeric import BIPOLAR, TERNARY, int_type, short_scale
 from intaglio.ir.ops_quant import Dequantize
 from intaglio.passes.projections.levels import (
-    AtScale,
     PowerOfTwoLevels,
     UniformLevels,
     binary,
     bits_top,
-    ternary,
 )
 
 ZEROS = ("pruned", "level", "never")
@@ -186,8 +184,8 @@ def test_one_outlier_does_not_fix_the_scale():
 @pytest.mark.parametrize(
     ("kind", "weight", "codes", "dtype", "scale"),
     [
-        (ternary(), [[4, -5, 1, 0.5]], [[1, -1, 0, 0]], TERNARY, 4.5),
-        (ternary(), [[4, -4]], [[1, -1]], TERNARY, 4),
+        (UniformLevels(1, zeros="level"), [[4, -5, 1, 0.5]], [[1, -1, 0, 0]], TERNARY, 4.5),
+        (UniformLevels(1, zeros="level"), [[4, -4]], [[1, -1]], TERNARY, 4),
         (binary(), [[4, -5, 1, 0]], [[1, -1, 1, 1]], BIPOLAR, 2.5),
         (binary(zeros="pruned"), [[4, -5, 3, 0]], [[1, -1, 1, 0]], TERNARY, 4),
         (binary(zeros="pruned"), [[4, -5, 3]], [[1, -1, 1]], BIPOLAR, 4),
@@ -206,16 +204,14 @@ def test_codes_have_the_narrowest_type(kind, weight, codes, dtype, scale):
 
 def test_a_layer_of_zeros_stays_one():
     zero = np.zeros((2, 3), np.float32)
-    for kind in (UniformLevels(3), PowerOfTwoLevels(3), ternary(per_channel=True)):
+    for kind in (
+        UniformLevels(3),
+        PowerOfTwoLevels(3),
+        UniformLevels(1, zeros="level", per_channel=True),
+    ):
         assert not kind.project(zero).any()
         assert (kind.fit(zero) == 1).all()
     assert np.abs(binary().project(zero)).max() == np.float32(2.0**-100)
-
-
-def test_levels_at_a_scale_are_a_constraint():
-    weight = np.array([[0.4, -1.2, 7]], np.float32)
-    fixed = AtScale(UniformLevels(3), np.array([0.5], np.float32))
-    assert fixed.project(weight).tolist() == [[0.5, -1.0, 1.5]]
 
 
 @pytest.mark.parametrize(("bits", "top"), [(1, 1), (2, 1), (3, 3), (4, 7), (8, 127)])

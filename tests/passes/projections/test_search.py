@@ -22,10 +22,10 @@ def networks(draw):
     return curves
 
 
-def outcomes(curves, least=1):
+def outcomes(curves):
     """Cost, loss and keeps of every choice."""
     layers = [
-        [(k, k * curve.cost, loss) for k, loss in zip(curve.keeps, curve.losses, strict=True) if k >= least]
+        [(k, k * curve.cost, loss) for k, loss in zip(curve.keeps, curve.losses, strict=True)]
         for curve in curves.values()
     ]  # fmt: skip
     for choice in product(*layers):
@@ -37,14 +37,13 @@ def outcome(curves, keeps):
     return next(each[:2] for each in outcomes(curves) if each[2] == keeps)
 
 
-@given(networks(), st.integers(1, 200), st.integers(1, 10))
-def test_the_choice_is_the_best_of_all(curves, budget, least):
-    affordable = [each for each in outcomes(curves, least) if each[0] <= budget]
+@given(networks(), st.integers(1, 200))
+def test_the_choice_is_the_best_of_all(curves, budget):
+    affordable = [each for each in outcomes(curves) if each[0] <= budget]
     assume(affordable)
-    cost, loss = outcome(curves, search(curves, budget, least))
+    cost, loss = outcome(curves, search(curves, budget))
     assert cost <= budget
     assert loss == min(each[1] for each in affordable)
-    assert all(keep >= least for keep in search(curves, budget, least).values())
 
 
 def test_a_layer_whose_weights_are_used_often_pays_for_it():
@@ -130,19 +129,11 @@ def test_a_curve_has_a_loss_for_each_ascending_keep(keeps, losses):
         Curve(keeps, losses)
 
 
-@pytest.mark.parametrize(
-    ("budget", "least", "text"),
-    [
-        (
-            14,
-            1,
-            "The budget is 14, but the lowest keeps of all layers cost 15. "
-            "Raise the budget or measure lower keeps.",
-        ),
-        (100, 9, "Layer 'a': The curve has no keep of 9 or more weights. Measure one."),
-    ],
-)
-def test_what_no_choice_can_meet_is_refused(budget, least, text):
+def test_what_no_choice_can_meet_is_refused():
     curves = {"a": Curve((5, 8), (1, 0)), "b": Curve((5, 50), (1, 0), 2)}
+    text = (
+        "The budget is 14, but the lowest keeps of all layers cost 15. "
+        "Raise the budget or measure lower keeps."
+    )
     with pytest.raises(UsageError, match=f"^{re.escape(text)}$"):
-        search(curves, budget, least)
+        search(curves, 14)

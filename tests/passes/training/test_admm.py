@@ -10,7 +10,7 @@ from intaglio.ir.graph import Builder, Value
 from intaglio.ir.ops_linear import Dense
 from intaglio.ir.tensor import TensorType, real
 from intaglio.passes.projections.sparse import NonStructured
-from intaglio.passes.training.admm import Admm, Hard
+from intaglio.passes.training.admm import MOST_RHO, Admm, Hard
 from intaglio.passes.training.module import to_torch
 
 reals = st.floats(-4, 4, width=32, allow_nan=False)
@@ -77,6 +77,35 @@ def test_the_dual_shrinks_as_rho_grows():
     admm.after_epoch(0)
     assert admm.rho == 1.0
     assert admm.u["w"].tolist() == [[0, 1.5, -0.5]]
+
+
+def test_rho_grows_to_its_limit_and_the_dual_shrinks_by_what_rho_grew():
+    module = dense(np.array([[4.0, 3.0, -1.0]], np.float32))
+    admm = Admm(keep(1), rho=80.0, growth=2.0)
+    admm.start(module)
+    admm.after_epoch(0)
+    assert admm.rho == MOST_RHO == 100
+    assert admm.u["w"].tolist() == [[0, np.float32(2.4), np.float32(-0.8)]]
+    before = admm.u["w"]
+    admm.after_epoch(1)
+    assert admm.rho == 100
+    np.testing.assert_array_equal(admm.u["w"], before + module.weights["w"].detach() - admm.z["w"])
+
+
+def test_rho_that_was_asked_for_stays_though_it_is_above_the_limit():
+    admm = Admm(keep(1), rho=500.0, growth=1.5)
+    admm.start(dense(np.array([[4.0, 3.0, -1.0]], np.float32)))
+    admm.after_epoch(0)
+    assert admm.rho == 500
+
+
+def test_hundreds_of_updates_stay_finite():
+    module = dense(np.array([[4.0, 3.0, -1.0]], np.float32))
+    admm = Admm(keep(1), rho=0.002, growth=1.6)
+    admm.start(module)
+    for epoch in range(2000):
+        admm.after_epoch(epoch)
+    assert np.isfinite([admm.rho, admm.penalty().item(), *admm.residuals]).all()
 
 
 def test_z_and_u_rest_between_updates():

@@ -145,6 +145,20 @@ def test_resume_without_a_checkpoint_begins(tmp_path):
     assert only(folder, ".pt").name.startswith("admm-")
 
 
+def test_a_folder_without_what_is_to_be_resumed_is_told_once(tmp_path):
+    notes = []
+    options = {"folder": tmp_path, "resume": True, "note": notes.append}
+    trained(RECIPES["two passes"], **options)
+    trained(RECIPES["two passes"], **options)
+    assert notes == []
+    with pytest.raises(StopError):
+        trained(RECIPES["two passes"], **options, seed=1, progress=stopping(6))
+    text = f"Nothing in '{tmp_path}' is of this recipe, network, data and seed: training begins."
+    assert notes == [text]
+    trained(RECIPES["two passes"], **options, seed=1)
+    assert notes == [text]
+
+
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" / "folder"

@@ -223,8 +223,8 @@ def test_a_loader_without_batches_is_refused():
 def test_a_rate_that_leaves_a_layer_empty_is_refused_before_training():
     seen = []
     message = (
-        "Node '/conv1/Conv' (conv): A rate of 100 leaves nothing of its 36 weights or groups of "
-        "them. Prune less, or state in 'layers' what this layer keeps."
+        "Node '/conv1/Conv' (conv): A rate of 100 leaves none of its 36 weights. "
+        "Prune less, or state in 'layers' what this layer keeps."
     )
     recipe = 'admm{"target": {"rate": 100}, "via": [10]}'
     failing(UsageError, message, recipe, progress=lambda *told: seen.append(told))

@@ -200,6 +200,10 @@ def test_the_pass_is_data():
     assert all(value.type.dtype.is_integer for value in integers.values.values())
 
 
+def test_it_knows_its_epochs():
+    assert Qat(7).total_epochs == 7
+
+
 def test_training_is_the_same_for_the_same_seed():
     assert trained(network(), epochs=1) == trained(network(), epochs=1)
 
@@ -239,3 +243,15 @@ def test_training_goes_on_from_a_checkpoint(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         each.run(graph, Context([DATA], stop, half.training))
     assert each.run(graph, context(folder=tmp_path, resume=True)) == whole
+
+
+def test_a_checkpoint_of_other_calibration_data_is_not_used(tmp_path):
+    graph, each = network(), Qat(1, optimizer=Optimizer(batch=32))
+    wider = [{"x": X * np.float32(1.5)}]
+    first = context(folder=tmp_path, resume=True).training
+    each.run(graph, Context([DATA], training=first))
+    made = each.run(graph, Context(wider, training=first))
+    assert made == each.run(graph, Context(wider, training=context().training))
+    assert len(list(tmp_path.glob("*.pt"))) == 2
+    assert made == each.run(graph, Context(wider, training=first))
+    assert len(list(tmp_path.glob("*.pt"))) == 2
