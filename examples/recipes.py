@@ -43,7 +43,7 @@ LADDER = {
     380: (12, 40),
 }
 """Rates of LeNet-5, one after the other: epochs of ADMM and of retraining at each."""
-GOALS = {246: (240, 2, 14), 348: (330, 4, 24)}
+GOALS = {246: (240, 1, 5), 348: (330, 1, 5)}
 """Rates to reach from a lower one, in smaller batches: that one, epochs, epochs of retraining."""
 CROSSINGS = {
     25: ((11, 24), (30, 180), (52, 156)),
