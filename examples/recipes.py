@@ -52,11 +52,10 @@ CROSSINGS = {
 """Filters and columns of conv1, conv2 and fc1; fc2 keeps the columns of fc1's filters."""
 CROSSING_EPOCHS = {25: (5, 10), 60: (8, 25)}
 NARROWER = {
-    120: ({"conv1": 7, "conv2": 20, "fc1": 20}, {"conv1": 20, "conv2": 90, "fc1": 70}),
     232: ({"conv1": 6, "conv2": 12, "fc1": 16}, {"conv1": 18, "conv2": 75, "fc1": 42}),
 }
 """Beyond, first filters and then columns: what nobody reads goes between, and costs none."""
-NARROWER_EPOCHS = {120: ((5, 15), (5, 15)), 232: ((8, 20), (10, 60))}
+NARROWER_EPOCHS = {232: ((5, 12), (8, 40))}
 
 
 def total_epochs(rate: int) -> int:
