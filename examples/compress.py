@@ -29,7 +29,7 @@ from torch import nn
 import intaglio
 from intaglio import Graph, Network, Pipeline
 from intaglio.commands.terminal import Bars
-from intaglio.ir.ops_linear import Conv, Dense
+from intaglio.ir.ops_linear import Conv, Dense, GatherConv
 from intaglio.passes.base import Context, Training
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -188,6 +188,51 @@ def kept(graph: Graph) -> dict[str, list[int]]:
     return found
 
 
+def left(network: Network) -> int:
+    """Weights of a blob that are not zero."""
+    program = network.program
+    layers = (step for step in program.steps if isinstance(step.op, Conv | GatherConv | Dense))
+    weights = (program.slots[step.inputs[1]].constant for step in layers)
+    return sum(int(np.count_nonzero(each.array)) for each in weights if each is not None)
+
+
+def load(path: Path) -> Network:
+    """The network of a .intg.xz file."""
+    return Network(lzma.decompress(path.read_bytes()))
+
+
+def table(folder: Path) -> str:
+    """What is in a folder of results, as Markdown: one line an experiment, over its seeds."""
+    heads = ("experiment", "seeds", "weights left", "integers [%]", "float [%]", "epochs", "bytes")
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for name in RECIPES:
+        paths = sorted(folder.glob(f"{name}-s?.json"))
+        if paths:
+            lines.append("| " + " | ".join((name, *_cells(paths))) + " |")
+    return "\n".join(lines)
+
+
+def _cells(paths: list[Path]) -> tuple[str, ...]:
+    reports = [json.loads(path.read_text()) for path in paths]
+    weights = [left(load(path.with_suffix(".intg.xz"))) for path in paths]
+    network = TASKS[paths[0].name.split("-")[0]].network()
+    whole = sum(each.numel() for each in network.parameters() if each.ndim > 1)
+    return (
+        str(len(paths)),
+        f"{max(weights):,} ({whole / max(weights):.3g}x)",
+        _spread([report["accuracy"] for report in reports]),
+        _spread([report["trained_accuracy"][-1] for report in reports]),
+        str(len(reports[0]["epochs"])),
+        f"{max(report['bytes'] for report in reports):,}",
+    )
+
+
+def _spread(values: list[float]) -> str:
+    """The mean, and the least and greatest of several."""
+    mean = f"{sum(values) / len(values):.2f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.2f} to {max(values):.2f})"
+
+
 def accuracy(outputs: Any, labels: NDArray[Any]) -> float:
     """Percent of rows whose greatest output is at the label."""
     return float((np.asarray(outputs).argmax(axis=1) == labels).mean() * 100)
@@ -198,6 +243,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compress a network and measure its blob.")
     parser.add_argument("name", nargs="?", choices=sorted(RECIPES), help="the experiment")
     parser.add_argument("--list", action="store_true", help="print the recipes")
+    parser.add_argument("--table", action="store_true", help="print what is in --out as Markdown")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="of torch; 1 repeats to the bit")
@@ -205,8 +251,11 @@ def main() -> None:
     parser.add_argument("--train-only", action="store_true", help="stop when training is done")
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder to write to")
     asked = parser.parse_args()
-    if asked.list or asked.name is None:
+    if asked.list or (asked.name is None and not asked.table):
         print("\n".join(f"{name}\n    {recipe}" for name, recipe in RECIPES.items()))
+        return
+    if asked.table:
+        print(table(asked.out))
         return
     torch.set_num_threads(asked.threads)
     run = Run(asked.name, asked.seed, asked.device, asked.checkpoints)

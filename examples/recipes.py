@@ -22,6 +22,7 @@ def recipe(*steps: str) -> str:
 INTEGERS = ("quantize", "lower", "dead_channels", "columns")
 
 ADAM = {"learning_rate": 0.003, "batch": 256, "distill": 0.8}
+SMALLER = {**ADAM, "learning_rate": 0.002, "batch": 128}
 FASTER = {**ADAM, "learning_rate": 0.006}
 SGD = {"method": "sgd", "learning_rate": 0.1, "batch": 128, "weight_decay": 5e-4}
 DENSE = {
@@ -41,10 +42,9 @@ LADDER = {
     330: (12, 50),
     380: (12, 40),
 }
-"""Rates of LeNet-5, one after the other: epochs of ADMM and of retraining at each.
-
-What is left on paths that lead nowhere goes later, so that the blob has fewer weights than this.
-"""
+"""Rates of LeNet-5, one after the other: epochs of ADMM and of retraining at each."""
+GOALS = {246: (240, 1, 5), 348: (330, 1, 5)}
+"""Rates to reach from a lower one, in smaller batches: that one, epochs, epochs of retraining."""
 CROSSINGS = {
     25: ((11, 24), (30, 180), (52, 156)),
     60: ((9, 22), (24, 130), (32, 100)),
@@ -52,11 +52,10 @@ CROSSINGS = {
 """Filters and columns of conv1, conv2 and fc1; fc2 keeps the columns of fc1's filters."""
 CROSSING_EPOCHS = {25: (5, 10), 60: (8, 25)}
 NARROWER = {
-    120: ({"conv1": 7, "conv2": 20, "fc1": 20}, {"conv1": 20, "conv2": 90, "fc1": 70}),
     232: ({"conv1": 6, "conv2": 12, "fc1": 16}, {"conv1": 18, "conv2": 75, "fc1": 42}),
 }
 """Beyond, first filters and then columns: what nobody reads goes between, and costs none."""
-NARROWER_EPOCHS = {120: ((5, 15), (5, 15)), 232: ((8, 20), (10, 60))}
+NARROWER_EPOCHS = {232: ((5, 12), (8, 40))}
 
 
 def total_epochs(rate: int) -> int:
@@ -70,10 +69,19 @@ def lenet_admm(rate: int) -> str:
 
 
 def _rung(rate: int) -> str:
-    epochs, retrain = LADDER[rate]
+    return _towards(rate, *LADDER[rate], ADAM)
+
+
+def _towards(rate: int, epochs: int, retrain: int, optimizer: dict[str, Any]) -> str:
     target = {"rate": rate, "allocate": "lamp"}
     options = {"epochs": epochs, "retrain": retrain, "rho": 0.01, "growth": 1.2}
-    return step("admm", target=target, optimizer=ADAM, **options)
+    return step("admm", target=target, optimizer=optimizer, **options)
+
+
+def lenet_goal(rate: int) -> str:
+    """A little further than a rate of the ladder."""
+    rung, epochs, retrain = GOALS[rate]
+    return recipe(lenet_admm(rung), _towards(rate, epochs, retrain, SMALLER))
 
 
 def lenet_magnitude(rate: int, *, gradual: bool) -> str:
@@ -126,12 +134,12 @@ def lenet_coded(kind: str, bits: int) -> str:
 
 def resnet(target: dict[str, Any]) -> str:
     """ResNet-20 pruned by ADMM and trained on with 4-bit weights."""
-    prune = {"epochs": 2, "retrain": 4, "batch_norm": True, "rho": 0.01, "growth": 4}
+    prune = {"epochs": 2, "retrain": 2, "batch_norm": True, "rho": 0.01, "growth": 4}
     slow = {**SGD, "learning_rate": 0.03, "weight_decay": 1e-4}
     finish = {**SGD, "learning_rate": 0.005, "weight_decay": 0.0}
     return recipe(
         step("admm", target=target, optimizer=slow, **prune),
-        step("qat", epochs=2, quantize={"weight_bits": 4}, optimizer=finish),
+        step("qat", epochs=1, quantize={"weight_bits": 4}, optimizer=finish),
         *INTEGERS[1:],
     )
 
@@ -140,6 +148,8 @@ def _recipes() -> Iterator[tuple[str, str]]:
     yield "lenet-dense", recipe(*INTEGERS)
     for rate in LADDER:
         yield f"lenet-admm-{rate}x", recipe(lenet_admm(rate), *INTEGERS)
+    for rate in GOALS:
+        yield f"lenet-goal-{rate}x", recipe(lenet_goal(rate), *INTEGERS)
     for rate in (17, 71, 240):
         yield f"lenet-one-shot-{rate}x", recipe(lenet_magnitude(rate, gradual=False), *INTEGERS)
         yield f"lenet-gradual-{rate}x", recipe(lenet_magnitude(rate, gradual=True), *INTEGERS)

@@ -67,7 +67,8 @@ class Target:
     ``global`` the greatest magnitudes of all layers together; ``lamp`` the greatest magnitudes
     relative to what is left of their layer. ``storage`` and ``energy`` measure the loss when each
     layer is pruned alone, and choose the least sum of losses at which one weight in ``rate`` is
-    left, or one multiplication. ``layers`` states single layers; the last match wins.
+    left, or one multiplication. ``layers`` states single layers; the last match wins. A layer that
+    no other follows keeps its filters, which make the outputs, unless its count is stated.
     """
 
     scheme: Scheme = "non-structured"
@@ -108,15 +109,19 @@ class Target:
         def constrain(weights: Mapping[str, Array]) -> Mapping[str, Constraint]:
             kept = self._kept({name: weights[name] for name in layers}, share)
             return {
-                name: self._constraint(node, weights[name].shape, kept[name], stated[name], share)
+                name: self._constraint(
+                    graph, node, weights[name].shape, kept[name], stated[name], share
+                )
                 for name, node in layers.items()
             }
 
         return constrain
 
-    def of_layer(self, node: Node, shape: tuple[int, ...], fraction: float) -> Constraint:
+    def of_layer(
+        self, graph: Graph, node: Node, shape: tuple[int, ...], fraction: float
+    ) -> Constraint:
         """The constraint of one layer of which ``fraction`` is left; UsageError if nothing is."""
-        return self._made(node, shape, fraction, LayerTarget(""), 1.0)
+        return self._constraint(graph, node, shape, fraction * int(np.prod(shape)), None, None)
 
     def check(self, graph: Graph) -> None:
         """Raise UsageError where a layer would be empty or has another shape, or none is named."""
@@ -144,6 +149,7 @@ class Target:
 
     def _constraint(
         self,
+        graph: Graph,
         node: Node,
         shape: tuple[int, ...],
         kept: float,
@@ -155,7 +161,10 @@ class Target:
         if stated is not None and stated.rate:
             fraction = 1 / stated.rate
         grow = 1.0 if share is None else share * self.rate
-        return self._made(node, shape, fraction, stated or LayerTarget(""), grow)
+        stated = stated or LayerTarget("")
+        made = self._made(node, shape, fraction, stated, grow)
+        free = not (stated.keep or stated.filters)
+        return made if not free or is_followed(graph, node) else _with_outputs(made, shape)
 
     def _made(
         self,
@@ -222,6 +231,26 @@ def weight_layers(graph: Graph) -> dict[str, Node]:
         for node in graph.nodes
         if isinstance(node.op, Conv | Dense) and node.inputs[1] in graph.constants
     }
+
+
+def is_followed(graph: Graph, node: Node) -> bool:
+    """Whether a conv or dense reads what ``node`` computes, directly or through other ops."""
+    reached = {node.name}
+    for user in graph.nodes:
+        if reached.intersection(user.inputs):
+            if isinstance(user.op, Conv | Dense):
+                return True
+            reached.add(user.name)
+    return False
+
+
+def _with_outputs(made: Constraint, shape: tuple[int, ...]) -> Constraint:
+    """The constraint of a layer that makes outputs: no filter goes, more columns do instead."""
+    if isinstance(made, Filters):
+        return Filters(shape[0])
+    if isinstance(made, FiltersAndColumns):
+        return Columns(max(round(made.filters * made.columns / shape[0]), 1))
+    return made
 
 
 def matches(pattern: str, node: Node) -> bool:

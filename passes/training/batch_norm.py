@@ -19,6 +19,7 @@ from ...ir.graph import Graph, Node, Rewriter, rewrite
 from ...ir.numeric import Array
 from ...ir.ops_linear import Conv, Dense
 from ...ir.tensor import real
+from ..target import is_followed
 
 if TYPE_CHECKING:
     from .module import GraphModule
@@ -94,18 +95,7 @@ def _normalizes(module: GraphModule, node: Node) -> bool:
     """Whether a layer has a weight of its own to fold into, and another layer behind it."""
     if not isinstance(node.op, Conv | Dense) or node.inputs[1] not in module.weights:
         return False
-    return len(module.graph.users[node.inputs[1]]) == 1 and _is_followed(module.graph, node)
-
-
-def _is_followed(graph: Graph, node: Node) -> bool:
-    """Whether a conv or dense reads what ``node`` computes, directly or through other ops."""
-    reached = {node.name}
-    for user in graph.nodes:
-        if reached.intersection(user.inputs):
-            if isinstance(user.op, Conv | Dense):
-                return True
-            reached.add(user.name)
-    return False
+    return len(module.graph.users[node.inputs[1]]) == 1 and is_followed(module.graph, node)
 
 
 def _measure(

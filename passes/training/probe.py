@@ -30,7 +30,7 @@ def found(target: Target, job: Job, graph: Graph) -> Target:
     if target.allocate not in ("storage", "energy"):
         return target
     layers = weight_layers(graph)
-    curves = {name: _curve(target, job, name, node) for name, node in layers.items()}
+    curves = {name: _curve(target, job, graph, name, node) for name, node in layers.items()}
     whole = sum(curve.keeps[-1] * curve.cost for curve in curves.values())
     kept = search(curves, whole / target.rate)
     stated = (
@@ -40,13 +40,13 @@ def found(target: Target, job: Job, graph: Graph) -> Target:
     return replace(target, allocate="uniform", layers=(*stated, *target.layers))
 
 
-def _curve(target: Target, job: Job, name: str, node: Node) -> Curve:
+def _curve(target: Target, job: Job, graph: Graph, name: str, node: Node) -> Curve:
     """The loss at each level of one layer, all others whole."""
     weight = job.module.weights[name]
     before = weight.detach().clone()
     size = weight.numel()
     levels = []
-    for keep, constraint in _levels(target, node, tuple(weight.shape)):
+    for keep, constraint in _levels(target, graph, node, tuple(weight.shape)):
         pruned = constraint.project(before.cpu().numpy())
         put(job.module, {name: torch.from_numpy(pruned).to(before)})
         levels.append((keep, _loss(job)))
@@ -61,15 +61,19 @@ def _curve(target: Target, job: Job, name: str, node: Node) -> Curve:
     return Curve(keeps, losses, cost)
 
 
-def _levels(target: Target, node: Node, shape: tuple[int, ...]) -> list[tuple[int, Constraint]]:
+def _levels(
+    target: Target, graph: Graph, node: Node, shape: tuple[int, ...]
+) -> list[tuple[int, Constraint]]:
     """Fewer and fewer weights and the constraint of each, until a layer would be empty."""
-    size, found = prod(shape), {}
+    size, found = prod(shape), dict[int, Constraint]()
     for step in range(STEPS * size.bit_length()):
         keep = round(size / 2 ** (step / STEPS))
         try:
-            found[keep] = target.of_layer(node, shape, keep / size)
+            made = target.of_layer(graph, node, shape, keep / size)
         except UsageError:
             break
+        if made not in found.values():
+            found[keep] = made
     return list(found.items())
 
 

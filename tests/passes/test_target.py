@@ -58,10 +58,10 @@ def failing(message, make):
 
 SCHEMES = {
     "non-structured": [NonStructured(72), NonStructured(32), NonStructured(160)],
-    "filter": [Filters(2), Filters(4), Filters(2)],
+    "filter": [Filters(2), Filters(4), Filters(10)],
     "channel": [Channels(1), Channels(2), Channels(16)],
     "column": [Columns(9), Columns(2), Columns(16)],
-    "filter+column": [FiltersAndColumns(4, 18), FiltersAndColumns(8, 4), FiltersAndColumns(5, 32)],
+    "filter+column": [FiltersAndColumns(4, 18), FiltersAndColumns(8, 4), Columns(16)],
     "block": [Blocks(4, 4, 4), Blocks(2, 4, 4), Blocks(12, 4, 4)],
     "n:m": [NOfM(2, 4)] * 3,
     "pattern": [Patterns(4, 8, 18), Blocks(32, 1, 1), Blocks(160, 1, 1)],
@@ -155,8 +155,8 @@ def test_global_keeps_more_of_layers_with_greater_weights_and_lamp_does_not_see_
 def test_a_fraction_of_one_layer():
     graph = network()
     node = graph.producers["a"]
-    assert Target(rate=4).of_layer(node, SHAPES["w1"], 0.5) == NonStructured(144)
-    assert Target("filter", rate=4).of_layer(node, SHAPES["w1"], 0.5) == Filters(4)
+    assert Target(rate=4).of_layer(graph, node, SHAPES["w1"], 0.5) == NonStructured(144)
+    assert Target("filter", rate=4).of_layer(graph, node, SHAPES["w1"], 0.5) == Filters(4)
 
 
 EMPTY = [
