@@ -49,9 +49,7 @@ def kept(graph):
 def test_a_layer_that_matters_keeps_more_and_all_keep_to_the_budget(allocate, costs, learned):
     graph = trained(ONE % f', "allocate": "{allocate}"', learned)
     counts = kept(graph)
-    spent = sum(
-        costs[name] * count / arrays(graph)[name].size for name, count in counts.items()
-    )
+    spent = sum(costs[name] * count / arrays(graph)[name].size for name, count in counts.items())
     assert 0.5 * sum(costs.values()) / 4 < spent <= sum(costs.values()) / 4
     assert counts["used.w"] >= 4 * counts["spare.w"]
 
@@ -61,15 +59,11 @@ def test_magnitudes_alone_are_mistaken_here(learned):
     assert counts["spare.w"] > counts["used.w"]
 
 
-def test_filters_are_measured_by_filter(learned):
-    recipe = 'magnitude{"target": {"rate": 2, "scheme": "filter", "allocate": "storage"}}'
-    layers = '"layers": [{"match": "y", "rate": 1}]'
-    recipe = recipe.replace('"storage"', f'"storage", {layers}').replace("}}", '}, "retrain": 0}')
-    graph = trained(recipe, learned)
-    filters = {
-        name: int(arrays(graph)[f"{name}.w"].any(axis=(1, 2, 3)).sum()) for name in ("used", "spare")
-    }
-    assert filters["used"] > filters["spare"] >= 1
+def test_filters_are_measured_by_filter_and_outputs_keep_all(learned):
+    target = '"target": {"rate": 1.07, "scheme": "filter", "allocate": "storage"}'
+    graph = trained(f'magnitude{{{target}, "retrain": 0}}', learned)
+    used, spare = (arrays(graph)[name].any(axis=(1, 2, 3)).sum() for name in ("used.w", "spare.w"))
+    assert (used, spare) == (3, 1)
     np.testing.assert_array_equal(arrays(graph)["scores.w"], arrays(learned)["scores.w"])
 
 
