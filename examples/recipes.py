@@ -44,7 +44,8 @@ LADDER = {
 }
 """Rates of LeNet-5, one after the other: epochs of ADMM and of retraining at each."""
 GOALS = {246: 240, 348: 330}
-"""Rates that are reached from a lower one by leaving out a few more weights, untrained."""
+"""Rates that are reached from a lower one by leaving out a few more weights."""
+GOAL_EPOCHS = {246: 12, 348: 6}
 CROSSINGS = {
     25: ((11, 24), (30, 180), (52, 156)),
     60: ((9, 22), (24, 130), (32, 100)),
@@ -78,7 +79,8 @@ def _rung(rate: int) -> str:
 def lenet_goal(rate: int) -> str:
     """A little further than a rate of the ladder."""
     target = {"rate": rate, "allocate": "lamp"}
-    return recipe(lenet_admm(GOALS[rate]), step("magnitude", target=target, retrain=0))
+    options = {"retrain": GOAL_EPOCHS[rate], "optimizer": SMALLER}
+    return recipe(lenet_admm(GOALS[rate]), step("magnitude", target=target, **options))
 
 
 def lenet_magnitude(rate: int, *, gradual: bool) -> str:
@@ -122,9 +124,9 @@ def _crossing(rate: int) -> str:
     return step("admm", target=target, optimizer=FASTER, **options)
 
 
-def lenet_coded(kind: str, bits: int) -> str:
+def lenet_coded(kind: str, bits: int, each: int = 6) -> str:
     """The levels of a coding, given by ADMM and hardening."""
-    coding = {"kind": kind, "bits": bits, "epochs": 8, "rounds": 4, "each": 6}
+    coding = {"kind": kind, "bits": bits, "epochs": 8, "rounds": 4, "each": each}
     optimizer = {**ADAM, "learning_rate": 0.001}
     return step("admm", target={"rate": 1}, rho=0.01, coding=coding, optimizer=optimizer)
 
@@ -132,12 +134,12 @@ def lenet_coded(kind: str, bits: int) -> str:
 def lenet_binary() -> str:
     """Every weight one of two values, trained through its sign."""
     quantize = {"weight_bits": 1}
-    return step("qat", epochs=16, quantize=quantize, optimizer=SMALLER)
+    return step("qat", epochs=12, quantize=quantize, optimizer=SMALLER)
 
 
 def resnet(target: dict[str, Any]) -> str:
     """ResNet-20 pruned by ADMM and trained on with 4-bit weights."""
-    prune = {"epochs": 2, "retrain": 2, "batch_norm": True, "rho": 0.01, "growth": 4}
+    prune = {"epochs": 1, "retrain": 2, "batch_norm": True, "rho": 0.01, "growth": 4}
     slow = {**SGD, "learning_rate": 0.03, "weight_decay": 1e-4}
     finish = {**SGD, "learning_rate": 0.005, "weight_decay": 0.0}
     return recipe(
