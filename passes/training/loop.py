@@ -106,9 +106,17 @@ def open_job(pass_: Pass, graph: Graph, context: Context, batch: int) -> Job:
     samples = training_samples(graph, training, batch, here)
     test = measuring_samples(graph, training, here)
     saved = checkpoint(pass_, graph, context, samples, here)
-    module = to_torch(graph).to(here.device)
-    teacher = to_torch(training.teacher or graph).to(here.device)
+    module, teacher = (placed(each, here) for each in (graph, training.teacher or graph))
     return Job(module, samples, test, here, saved, context, teacher.eval(), training.seed)
+
+
+def placed(graph: Graph, here: World) -> GraphModule:
+    """The graph's module on the device; with channels last in memory, convs take half the time."""
+    module = to_torch(graph).to(here.device)
+    for weight in module.weights.values():
+        if weight.dim() == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return module
 
 
 def train(job: Job, phases: Sequence[Phase]) -> None:

@@ -12,8 +12,8 @@ from ...ir.tensor import Tensor
 from ..base import Context
 from ..qat import Qat
 from .admm import Hard
-from .loop import Phase, open_job, train
-from .module import GraphModule, to_torch
+from .loop import Phase, open_job, placed, train
+from .module import GraphModule
 from .table import apply
 
 REAL = "_real"
@@ -24,7 +24,7 @@ def by_qat(options: Qat, graph: Graph, context: Context) -> Graph:
     """The quantized graph, trained."""
     quantized = options.quantize.run(graph, context)
     job = open_job(options, graph, context, options.optimizer.batch)
-    job.module = to_torch(shadowed(graph, quantized)).to(job.world.device)
+    job.module = placed(shadowed(graph, quantized), job.world)
     method = Hard(lambda weights: {})
     train(job, [Phase("train quantized", options.epochs, options.optimizer, method)])
     return with_codes(job.module.eval())

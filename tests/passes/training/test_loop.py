@@ -11,8 +11,11 @@ import torch
 from intaglio.errors import DataError, PassError, UsageError
 from intaglio.ir.tensor import real
 from intaglio.passes.training.checkpoint import Checkpoint
+from intaglio.passes.training.loop import placed
+from intaglio.passes.training.world import world
 
 from .small import arrays, images, network, only, same, trained
+from .test_qat import network as two_channels
 
 PRUNE = 'admm{"target": {"rate": 4}, "epochs": 2, "retrain": 3}'
 
@@ -33,6 +36,16 @@ def test_the_seed_decides_everything():
     one, again, other = (trained(PRUNE, seed=seed, shift=1, mirror=True) for seed in (5, 5, 6))
     assert same(one, again)
     assert not same(one, other)
+
+
+def test_channels_are_last_in_memory_while_weights_train_and_not_after():
+    module = placed(two_channels(), world("cpu"))
+    weight = module.weights["a.weight"]
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not weight.is_contiguous()
+    graph = module.to_graph()
+    assert same(graph, two_channels())
+    assert all(array.flags.c_contiguous for array in arrays(graph).values())
 
 
 def test_a_seed_may_be_as_big_as_one_likes():
