@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ...ir.numeric import Array
 from ..projections.constraint import Constraint
+from .method import Method
 from .module import GraphModule
 
 Constrain = Callable[[Mapping[str, Array]], Mapping[str, Constraint]]
@@ -33,7 +34,7 @@ MOST_RHO = 100.0
 
 
 @dataclass
-class Admm:
+class Admm(Method):
     """The W, Z and U of one phase; ``every`` so many epochs Z and U move and rho grows."""
 
     constrain: Constrain
@@ -60,9 +61,6 @@ class Admm:
             for name, weight in self.weights.items()
         ]
         return torch.stack(parts).sum() * (self.rho / 2)
-
-    def after_step(self) -> None:
-        """Nothing: W moves freely."""
 
     @torch.no_grad()
     def after_epoch(self, epoch: int) -> Mapping[str, float]:
@@ -104,33 +102,14 @@ class Admm:
 
 
 @dataclass
-class Hard:
+class Hard(Method):
     """Weights projected once, at the start; their zeros then stay zero: masked retraining."""
 
     constrain: Constrain
-    done: bool = False
 
     def start(self, module: GraphModule) -> None:
         """The projection takes the weights' place."""
         put(module, projected(self.constrain, _detached(module.weights)))
-
-    def penalty(self) -> Tensor | None:
-        """Nothing."""
-        return None
-
-    def after_step(self) -> None:
-        """Nothing: the loop keeps zeros."""
-
-    def after_epoch(self, epoch: int) -> Mapping[str, float]:
-        """Nothing."""
-        return {}
-
-    def state(self) -> dict[str, Any]:
-        """Nothing: the weights hold it all."""
-        return {}
-
-    def restore(self, module: GraphModule, state: dict[str, Any]) -> None:
-        """Nothing."""
 
 
 def projected(constrain: Constrain, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -18,10 +18,10 @@ from ...errors import UsageError
 from ...ir.graph import Graph
 from ...ir.numeric import Array
 from ..base import Context, Pass, Training
+from .method import State
 from .samples import Samples
 from .world import World
 
-State = dict[str, Any]
 Batches = Iterable[Mapping[str, Array]]
 VERSION = 1
 DIGEST = hashlib.sha256().digest_size

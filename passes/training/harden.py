@@ -17,11 +17,12 @@ from torch import Tensor
 from ...ir import tensor as ir
 from ...ir.numeric import Array
 from ..projections.levels import Levels
+from .method import Method
 from .module import GraphModule
 
 
 @dataclass
-class Harden:
+class Harden(Method):
     """Fixes scales at the start, then half of what still moves in each of ``rounds``, at last all.
 
     A round is ``each`` epochs long.
@@ -30,7 +31,6 @@ class Harden:
     levels: Mapping[str, Levels]
     rounds: int
     each: int
-    done: bool = False
     scales: dict[str, Tensor] = field(default_factory=dict)
     weights: dict[str, Tensor] = field(default_factory=dict)
     values: dict[str, Tensor] = field(default_factory=dict)
@@ -45,10 +45,6 @@ class Harden:
         }
         self.fixed = {name: torch.zeros_like(w, dtype=torch.bool) for name, w in self._all()}
         self._snap(0)
-
-    def penalty(self) -> Tensor | None:
-        """Nothing."""
-        return None
 
     @torch.no_grad()
     def after_step(self) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +15,8 @@ from ...errors import DataError, PassError
 from ...ir.graph import Graph
 from ..base import Context, Pass
 from ..optimizer import Optimizer
-from .checkpoint import Checkpoint, State, checkpoint
+from .checkpoint import Checkpoint, checkpoint
+from .method import Method, State
 from .module import GraphModule, to_torch
 from .objective import Objective, accuracy
 from .samples import Samples, measuring_samples, training_samples
@@ -25,39 +26,6 @@ CHECK_EVERY = 100
 """Steps between two looks at the loss: each look waits for the device."""
 Row = dict[str, Any]
 Masks = Sequence[tuple[Tensor, Tensor]]
-
-
-class Method(Protocol):
-    """What is special about a phase; exact zeros of the weights stay zero in all of them."""
-
-    def start(self, module: GraphModule) -> None:
-        """Called before the first epoch; may change the weights."""
-        ...
-
-    def penalty(self) -> Tensor | None:
-        """What is added to the loss of every step."""
-        ...
-
-    def after_step(self) -> None:
-        """Called after the weights moved."""
-        ...
-
-    def after_epoch(self, epoch: int) -> Mapping[str, float]:
-        """Called after each epoch, counted from 0; may change the weights; what to report."""
-        ...
-
-    @property
-    def done(self) -> bool:
-        """Whether the phase may end before its last epoch."""
-        ...
-
-    def state(self) -> State:
-        """What ``restore`` needs to go on."""
-        ...
-
-    def restore(self, module: GraphModule, state: State) -> None:
-        """Go on from ``state``, in place of ``start``."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,15 @@ Source: Zhu and Gupta, "To prune, or not to prune", 2017, equation (1).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-from torch import Tensor
+from dataclasses import dataclass
 
 from .admm import Constrain, projected, put
+from .method import Method, State
 from .module import GraphModule
 
 
 @dataclass
-class Gradual:
+class Gradual(Method):
     """Projects after each epoch on a set that shrinks until ``epochs`` are over.
 
     ``at(share)`` gives the constraints at which ``share`` of the weights is left.
@@ -25,19 +23,10 @@ class Gradual:
     at: Callable[[float], Constrain]
     keep: float
     epochs: int
-    done: bool = False
-    weights: dict[str, Tensor] = field(default_factory=dict)
 
     def start(self, module: GraphModule) -> None:
         """The weights as they are."""
         self.module = module
-
-    def penalty(self) -> Tensor | None:
-        """Nothing."""
-        return None
-
-    def after_step(self) -> None:
-        """Nothing: the loop keeps zeros."""
 
     def after_epoch(self, epoch: int) -> Mapping[str, float]:
         """Fewer weights: ``keep + (1 - keep) (1 - t)^3`` of them at the time t of 0..1."""
@@ -47,10 +36,6 @@ class Gradual:
         put(self.module, projected(self.at(share), values))
         return {"kept": share}
 
-    def state(self) -> dict[str, Any]:
-        """Nothing: the weights hold it all."""
-        return {}
-
-    def restore(self, module: GraphModule, state: dict[str, Any]) -> None:
+    def restore(self, module: GraphModule, state: State) -> None:
         """Go on with the weights of ``module``."""
         self.module = module
