@@ -43,8 +43,9 @@ LADDER = {
     380: (12, 40),
 }
 """Rates of LeNet-5, one after the other: epochs of ADMM and of retraining at each."""
-GOALS = {246: (240, 1, 5), 348: (330, 1, 5)}
-"""Rates to reach from a lower one, in smaller batches: that one, epochs, epochs of retraining."""
+GOALS = {246: 240, 348: 330}
+"""Rates that are reached from a lower one by leaving out a few more weights."""
+GOAL_EPOCHS = {246: 12, 348: 6}
 CROSSINGS = {
     25: ((11, 24), (30, 180), (52, 156)),
     60: ((9, 22), (24, 130), (32, 100)),
@@ -69,19 +70,17 @@ def lenet_admm(rate: int) -> str:
 
 
 def _rung(rate: int) -> str:
-    return _towards(rate, *LADDER[rate], ADAM)
-
-
-def _towards(rate: int, epochs: int, retrain: int, optimizer: dict[str, Any]) -> str:
+    epochs, retrain = LADDER[rate]
     target = {"rate": rate, "allocate": "lamp"}
     options = {"epochs": epochs, "retrain": retrain, "rho": 0.01, "growth": 1.2}
-    return step("admm", target=target, optimizer=optimizer, **options)
+    return step("admm", target=target, optimizer=ADAM, **options)
 
 
 def lenet_goal(rate: int) -> str:
     """A little further than a rate of the ladder."""
-    rung, epochs, retrain = GOALS[rate]
-    return recipe(lenet_admm(rung), _towards(rate, epochs, retrain, SMALLER))
+    target = {"rate": rate, "allocate": "lamp"}
+    options = {"retrain": GOAL_EPOCHS[rate], "optimizer": SMALLER}
+    return recipe(lenet_admm(GOALS[rate]), step("magnitude", target=target, **options))
 
 
 def lenet_magnitude(rate: int, *, gradual: bool) -> str:
@@ -125,16 +124,22 @@ def _crossing(rate: int) -> str:
     return step("admm", target=target, optimizer=FASTER, **options)
 
 
-def lenet_coded(kind: str, bits: int) -> str:
+def lenet_coded(kind: str, bits: int, each: int = 6) -> str:
     """The levels of a coding, given by ADMM and hardening."""
-    coding = {"kind": kind, "bits": bits, "epochs": 8, "rounds": 4, "each": 6}
+    coding = {"kind": kind, "bits": bits, "epochs": 8, "rounds": 4, "each": each}
     optimizer = {**ADAM, "learning_rate": 0.001}
     return step("admm", target={"rate": 1}, rho=0.01, coding=coding, optimizer=optimizer)
 
 
+def lenet_binary() -> str:
+    """Every weight one of two values, trained through its sign."""
+    quantize = {"weight_bits": 1}
+    return step("qat", epochs=12, quantize=quantize, optimizer=SMALLER)
+
+
 def resnet(target: dict[str, Any]) -> str:
     """ResNet-20 pruned by ADMM and trained on with 4-bit weights."""
-    prune = {"epochs": 2, "retrain": 2, "batch_norm": True, "rho": 0.01, "growth": 4}
+    prune = {"epochs": 1, "retrain": 2, "batch_norm": True, "rho": 0.01, "growth": 4}
     slow = {**SGD, "learning_rate": 0.03, "weight_decay": 1e-4}
     finish = {**SGD, "learning_rate": 0.005, "weight_decay": 0.0}
     return recipe(
@@ -155,7 +160,8 @@ def _recipes() -> Iterator[tuple[str, str]]:
         yield f"lenet-gradual-{rate}x", recipe(lenet_magnitude(rate, gradual=True), *INTEGERS)
     for rate in (*CROSSINGS, *NARROWER):
         yield f"lenet-structured-{rate}x", recipe(lenet_structured(rate), *INTEGERS)
-    yield "lenet-binary", recipe(lenet_coded("binary", 1), *INTEGERS)
+    yield "lenet-binary", recipe(lenet_binary(), *INTEGERS[1:])
+    yield "lenet-hardened", recipe(lenet_coded("binary", 1), *INTEGERS)
     for bits in (4, 3, 2):
         coded = lenet_coded("uniform", bits)
         yield f"lenet-71x-w{bits}", recipe(lenet_admm(71), coded, *INTEGERS)
