@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from itertools import starmap
 from typing import Any
 
+import numpy as np
+
 from ..ir.certificate import Certificate
 from ..ir.interval import Fact, Interval
 from ..ir.op import Op
@@ -109,6 +111,25 @@ def sizes(program: Program, blob: bytes) -> Sizes:
     weights = sum(stored[index] for index in _weights(program))
     parameters, metadata = by_name[DATA.decode()] - weights, by_name[META.decode()]
     return Sizes(weights, parameters, len(blob) - weights - parameters - metadata, metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightCounts:
+    """How many weights of linear ops are not zero, of how many that the blob holds."""
+
+    nonzero: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.nonzero:,} of {self.total:,} are not zero"
+
+
+def weight_counts(program: Program) -> WeightCounts:
+    """The weights of conv, gather_conv and dense, each once."""
+    held = [program.slots[index].constant for index in _weights(program)]
+    arrays = [tensor.array for tensor in held if tensor is not None]
+    nonzero = sum(int(np.count_nonzero(array)) for array in arrays)
+    return WeightCounts(nonzero, sum(array.size for array in arrays))
 
 
 def _weights(program: Program) -> set[int]:

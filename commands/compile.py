@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import api
-from ..backends.summary import layers, sizes
+from ..backends.summary import layers, sizes, weight_counts
 from ..errors import UsageError
 from ..frontend.compare import Comparison, compare_onnx, compare_tflite
 from ..frontend.executor import NoExecutorError
@@ -20,12 +20,16 @@ from ..passes import processes
 from ..passes.base import Context, Progress
 from ..passes.labelled import first_inputs
 from ..passes.pipeline import PASSES, PassRun, Pipeline, digest_of
+from ..passes.purify import Purify
+from ..passes.removed import Removed, removed
 from . import baselines, learning
 from .learning import LabelledData, Learning, Score
 from .terminal import facts, layer_table, note, proof_text, say, say_json, size_facts
 
 COMPARED_SAMPLES = 4
 SHOWN_ELEMENTS = 16
+FEW_WEIGHTS = 0.9
+"""Of all weights: with no more that are not zero, the network counts as pruned."""
 IMPORT_TOLERANCE = 1e-3
 """Of an output's range: beyond this, float rounding does not explain a difference."""
 
@@ -235,6 +239,8 @@ def to_json(compiled: Compiled) -> dict[str, Any]:
         "passes": [{"name": run.pass_.name, "seconds": run.seconds} for run in compiled.runs],
         "layers": [layer.to_json() for layer in layers(program, blob)],
         "bytes": sizes(program, blob).to_json(),
+        "weights": asdict(weight_counts(program)),
+        "removed": [asdict(each) for each in _removed(compiled)],
         "proved": all(each.proved for each in program.certificates.values()),
         "accuracy": compiled.score and compiled.score.to_json(),
         "epochs": compiled.rows,
@@ -255,6 +261,7 @@ def show(compiled: Compiled, *, as_json: bool) -> None:
     facts(
         [
             *_accuracy_facts(compiled),
+            *_pruning_facts(compiled),
             *size_facts(sizes(program, blob)),
             ("proof", proof_text(found)),
             ("recipe", program.recipe),
@@ -264,6 +271,20 @@ def show(compiled: Compiled, *, as_json: bool) -> None:
     if compiled.baselines:
         baselines.show(compiled.baselines)
     say(f"Wrote {compiled.job.target} ({len(blob):,} bytes).")
+
+
+def _pruning_facts(compiled: Compiled) -> list[tuple[str, object]]:
+    """What purify took away, and how many weights count where many do not."""
+    gone = [("removed", each) for each in _removed(compiled)]
+    counts = weight_counts(compiled.network.program)
+    few = counts.nonzero < FEW_WEIGHTS * counts.total
+    return [*gone, *([("weights", counts)] if few else [])]
+
+
+def _removed(compiled: Compiled) -> list[Removed]:
+    """Filters, channels and columns that each purify of the recipe removed."""
+    runs = [run for run in compiled.runs if run.pass_.name == Purify.name]
+    return [each for run in runs for each in removed(run.before, run.after)]
 
 
 def _accuracy_facts(compiled: Compiled) -> list[tuple[str, object]]:

@@ -36,11 +36,11 @@ class Removed:
         return self.before - self.after
 
     def __str__(self) -> str:
+        """What is gone, without saying so."""
         gone = self.gone
         return (
             f"{self.layer}: {gone.rows} of {self.before.rows} filters, {gone.channels} of "
-            f"{self.before.channels} channels and {gone.columns} of {self.before.columns} columns "
-            "removed"
+            f"{self.before.channels} channels and {gone.columns} of {self.before.columns} columns"
         )
 
 

@@ -36,7 +36,7 @@ class LayerTarget:
     """How much of the layers whose name or origin matches ``match`` is left; 0 = not said.
 
     ``keep`` weights, filters, channels, columns or blocks, whichever the scheme prunes, or one in
-    ``rate``; for filter+column so many ``filters`` and ``columns``.
+    ``rate``; for filter+column so many ``filters`` and ``columns``. A layer of rate 1 stays whole.
     """
 
     match: str
@@ -52,6 +52,11 @@ class LayerTarget:
                     f"{what} of layer '{self.match}' is {getattr(self, what)}.",
                     fix="Choose 1 or more, or leave it out.",
                 )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all is left, whatever the scheme's groups are."""
+        return self.rate == 1 and not (self.keep or self.filters or self.columns)
 
 
 @dataclass(frozen=True)
@@ -170,6 +175,8 @@ class Target:
         grow: float,
     ) -> Constraint:
         columns = int(np.prod(shape[1:]))
+        if stated.is_whole:
+            return NonStructured(shape[0] * columns)
         if stated.rate:
             fraction = min(fraction * grow, 1.0)
 

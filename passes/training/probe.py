@@ -14,7 +14,7 @@ from ...errors import UsageError
 from ...ir.graph import Graph, Node
 from ..projections.constraint import Constraint
 from ..projections.search import Curve, search
-from ..target import LayerTarget, Target, label, weight_layers
+from ..target import LayerTarget, Target, weight_layers
 from .admm import put
 from .loop import Job
 from .module import GraphModule
@@ -34,7 +34,7 @@ def found(target: Target, job: Job, graph: Graph) -> Target:
     whole = sum(curve.keeps[-1] * curve.cost for curve in curves.values())
     kept = search(curves, whole / target.rate)
     stated = (
-        LayerTarget(escape(label(node)), rate=curves[name].keeps[-1] / kept[name])
+        LayerTarget(escape(node.name), rate=curves[name].keeps[-1] / kept[name])
         for name, node in layers.items()
     )
     return replace(target, allocate="uniform", layers=(*stated, *target.layers))

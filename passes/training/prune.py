@@ -25,6 +25,8 @@ from .probe import found
 
 def by_admm(options: AdmmPass, graph: Graph, context: Context) -> Graph:
     """The graph pruned by ADMM, step by step, and its weights as codes if asked for."""
+    if not options.total_epochs:
+        return graph
     job = opened(options, graph, context)
     options = replace(options, target=found(options.target, job, graph))
     phases = [phase for rate in options.rates for phase in _pruning(options, graph, rate)]

@@ -212,7 +212,7 @@ def test_the_report_names_every_layer_that_lost_something():
         Removed("/a", Matrix(6, 3, 27), Matrix(4, 3, 27)),
         Removed("/b", Matrix(4, 6, 54), Matrix(4, 4, 36)),
     )
-    assert str(found[1]) == ("/b: 0 of 4 filters, 2 of 6 channels and 18 of 54 columns removed")
+    assert str(found[1]) == ("/b: 0 of 4 filters, 2 of 6 channels and 18 of 54 columns")
     assert removed(before, before) == ()
 
 

@@ -108,6 +108,14 @@ def test_a_layer_states_filters_and_columns_of_its_own():
     ]
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_layer_of_rate_1_stays_whole(scheme):
+    layers = (LayerTarget("a", rate=1),)
+    target = Target(scheme, rate=4, block=(16, 2), layers=layers)
+    whole = network().constants["w1"].array
+    assert np.array_equal(constraints(target)[0].project(whole), whole)
+
+
 def test_a_layer_keeps_no_more_than_it_has():
     assert kept(Target(rate=4, layers=(LayerTarget("a", keep=9999),))) == [288, 32, 160]
 
