@@ -39,7 +39,7 @@ RATES = (17, 71, 240)
 BAD_INPUT = (
     "tests/passes/training/test_loop.py",
     "tests/passes/training/test_samples.py",
-    "tests/commands/test_training.py",
+    "tests/commands/test_train.py",
 )
 RIVALS = ("admm", "one-shot", "gradual")
 

@@ -45,7 +45,7 @@ LADDER = {
 """Rates of LeNet-5, one after the other: epochs of ADMM and of retraining at each."""
 GOALS = {246: 240, 348: 330}
 """Rates that are reached from a lower one by leaving out a few more weights."""
-GOAL_EPOCHS = {246: 12, 348: 6}
+GOAL_EPOCHS = {246: 12, 348: 1}
 CROSSINGS = {
     25: ((11, 24), (30, 180), (52, 156)),
     60: ((9, 22), (24, 130), (32, 100)),
@@ -134,7 +134,7 @@ def lenet_coded(kind: str, bits: int, each: int = 6) -> str:
 def lenet_binary() -> str:
     """Every weight one of two values, trained through its sign."""
     quantize = {"weight_bits": 1}
-    return step("qat", epochs=12, quantize=quantize, optimizer=SMALLER)
+    return step("qat", epochs=8, quantize=quantize, optimizer=SMALLER)
 
 
 def resnet(target: dict[str, Any]) -> str:
@@ -163,7 +163,7 @@ def _recipes() -> Iterator[tuple[str, str]]:
     yield "lenet-binary", recipe(lenet_binary(), *INTEGERS[1:])
     yield "lenet-hardened", recipe(lenet_coded("binary", 1), *INTEGERS)
     for bits in (4, 3, 2):
-        coded = lenet_coded("uniform", bits)
+        coded = lenet_coded("uniform", bits, each=6 if bits > 2 else 3)
         yield f"lenet-71x-w{bits}", recipe(lenet_admm(71), coded, *INTEGERS)
     yield "resnet20-dense", recipe(*INTEGERS)
     yield "resnet20-4x", resnet({"rate": 4, "allocate": "lamp"})

@@ -1,0 +1,86 @@
+"""What the documents say: recipes, options, tests and files that they name exist."""
+
+import ast
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.main import get_command
+
+from intaglio.cli import app
+from intaglio.passes.pipeline import Pipeline
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = ("README.md", "docs/training.md")
+GUIDE = ROOT / "docs" / "training.md"
+
+
+def fenced(text, language):
+    """The blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def blocks(language):
+    """The blocks of a language in all documents."""
+    for name in DOCUMENTS:
+        for index, block in enumerate(fenced((ROOT / name).read_text(), language)):
+            yield pytest.param(block, id=f"{name}:{index}")
+
+
+@pytest.mark.parametrize("recipe", [*blocks("toml")])
+def test_recipes_are_recipes(recipe):
+    assert Pipeline.from_toml(recipe).passes
+
+
+@pytest.mark.parametrize("program", [*blocks("python")])
+def test_programs_are_python(program):
+    assert ast.parse(program).body
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_options_of_compile_exist(name):
+    command = get_command(app).commands["compile"]
+    known = {option for each in command.params for option in each.opts}
+    lines = re.findall(r"intaglio compile (?:.*\\\n)*.*", (ROOT / name).read_text())
+    used = {option for line in lines for option in re.findall(r"--[a-z][a-z-]*", line)}
+    assert used
+    assert used <= known
+
+
+def test_options_that_the_guide_explains_exist():
+    command = get_command(app).commands["compile"]
+    known = {option for each in command.params for option in each.opts}
+    used = set(re.findall(r"`(--[a-z-]+)", GUIDE.read_text()))
+    assert used <= known
+
+
+def test_tests_that_the_guide_names_exist():
+    named = set(re.findall(r"`(test_\w+)`", GUIDE.read_text()))
+    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) > 10
+    assert {name for name in named if f"def {name}(" not in sources} == set()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name):
+    path = ROOT / name
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text())
+    assert {link for link in links if not (path.parent / link).exists()} == set()
+
+
+@pytest.mark.slow
+def test_the_programs_of_the_guide_run_on_a_few_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("examples").symlink_to(ROOT / "examples")
+    recipe, *_ = fenced(GUIDE.read_text(), "toml")
+    Path("prune.toml").write_text(re.sub(r"(epochs|retrain) = \d+", r"\1 = 1", recipe))
+    names: dict[str, object] = {}
+    for program in fenced(GUIDE.read_text(), "python"):
+        exec(program, names)  # the guide's own code
+        for path in tmp_path.glob("*.npz"):
+            with np.load(path) as arrays:
+                few = {name: array[:512] for name, array in arrays.items()}
+            np.savez(path, **few)
+    assert names["network"].inputs[0].name == "image"
+    assert names["training"].test[0].shape == (512, 1, 28, 28)
