@@ -278,7 +278,7 @@ def _pruning_facts(compiled: Compiled) -> list[tuple[str, object]]:
     gone = [("removed", each) for each in _removed(compiled)]
     counts = weight_counts(compiled.network.program)
     few = counts.nonzero < FEW_WEIGHTS * counts.total
-    return [*gone, *([("weights", counts)] if few else [])]
+    return [*gone, *([("kept", counts)] if few else [])]
 
 
 def _removed(compiled: Compiled) -> list[Removed]:

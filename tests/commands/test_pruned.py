@@ -42,7 +42,7 @@ def facts(out: str, name: str) -> list[str]:
 
 def test_compile_tells_how_many_weights_count(pruned: Path, call: Call) -> None:
     recipe = "canonicalize,quantize,lower"
-    assert facts(compiled(call, pruned, recipe).out, "weights")[0] == "36 of 72 are not zero"
+    assert facts(compiled(call, pruned, recipe).out, "kept")[0] == "36 of 72 are not zero"
     found = compiled(call, pruned, recipe, "--json").json
     program = intaglio.load("pruned.intg").program
     steps = [step for step in program.steps if isinstance(step.op, Conv | Dense)]
