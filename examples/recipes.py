@@ -124,9 +124,9 @@ def _crossing(rate: int) -> str:
     return step("admm", target=target, optimizer=FASTER, **options)
 
 
-def lenet_coded(kind: str, bits: int, each: int = 6) -> str:
+def lenet_coded(kind: str, bits: int, epochs: int = 8, rounds: int = 4, each: int = 6) -> str:
     """The levels of a coding, given by ADMM and hardening."""
-    coding = {"kind": kind, "bits": bits, "epochs": 8, "rounds": 4, "each": each}
+    coding = {"kind": kind, "bits": bits, "epochs": epochs, "rounds": rounds, "each": each}
     optimizer = {**ADAM, "learning_rate": 0.001}
     return step("admm", target={"rate": 1}, rho=0.01, coding=coding, optimizer=optimizer)
 
@@ -163,7 +163,7 @@ def _recipes() -> Iterator[tuple[str, str]]:
     yield "lenet-binary", recipe(lenet_binary(), *INTEGERS[1:])
     yield "lenet-hardened", recipe(lenet_coded("binary", 1), *INTEGERS)
     for bits in (4, 3, 2):
-        coded = lenet_coded("uniform", bits, each=6 if bits > 2 else 3)
+        coded = lenet_coded("uniform", bits, *(() if bits == 4 else (2, 3, 2)))
         yield f"lenet-71x-w{bits}", recipe(lenet_admm(71), coded, *INTEGERS)
     yield "resnet20-dense", recipe(*INTEGERS)
     yield "resnet20-4x", resnet({"rate": 4, "allocate": "lamp"})
