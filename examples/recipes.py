@@ -140,11 +140,11 @@ def lenet_binary() -> str:
 def resnet(target: dict[str, Any]) -> str:
     """ResNet-20 pruned by ADMM and trained on with 4-bit weights."""
     prune = {"epochs": 1, "retrain": 2, "batch_norm": True, "rho": 0.01, "growth": 4}
+    gentle = {"learning_rate": 3e-4, "batch": 128}
     slow = {**SGD, "learning_rate": 0.03, "weight_decay": 1e-4}
-    finish = {**SGD, "learning_rate": 0.005, "weight_decay": 0.0}
     return recipe(
         step("admm", target=target, optimizer=slow, **prune),
-        step("qat", epochs=1, quantize={"weight_bits": 4}, optimizer=finish),
+        step("qat", epochs=1, quantize={"weight_bits": 4}, optimizer=gentle),
         *INTEGERS[1:],
     )
 
