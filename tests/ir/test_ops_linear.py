@@ -253,7 +253,7 @@ def test_the_interval_of_a_border_is_attained_where_x_is_constant(case, seed):
     bias = np.zeros(len(weight), np.int64) if bias is None else bias
     arrays = (weight, bias, border)
     known = [Fact(TensorType(a.shape, INT32), Interval.of(a.min(), a.max()), a) for a in arrays]
-    reach = op.interval(Fact(type_of(x, INT8), Interval.of(op.pad_value, op.pad_value)), *known)
+    reach = op.interval(Fact(type_of(x), Interval.of(op.pad_value, op.pad_value)), *known)
     result = op.reference(x, *arrays)
     assert reach.lo.tolist() == result.min(axis=(0, 2, 3)).tolist()
     assert reach.hi.tolist() == result.max(axis=(0, 2, 3)).tolist()

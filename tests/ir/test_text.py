@@ -12,8 +12,8 @@ from intaglio.ir.graph import Graph, Node, Value
 from intaglio.ir.numeric import BIPOLAR, FLOAT32, INT32, ROUNDINGS, TERNARY, Encoding, int_type
 from intaglio.ir.ops import ALL, BY_NAME
 from intaglio.ir.ops_arg import ArgMax
-from intaglio.ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
-from intaglio.ir.ops_linear import Conv, Dense
+from intaglio.ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
+from intaglio.ir.ops_linear import Conv, Dense, GatherConv
 from intaglio.ir.ops_norm import LayerNorm
 from intaglio.ir.ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
 from intaglio.ir.ops_pool import AveragePool, MaxPool, SumPool
@@ -34,6 +34,8 @@ reals = st.floats(allow_nan=False)
 roundings = st.sampled_from(ROUNDINGS)
 OPS = {
     Conv: st.builds(Conv, pairs, pads, pairs, whole, whole),
+    GatherConv: st.builds(GatherConv, pairs, pairs, pads, pairs, whole),
+    Take: st.just(Take()),
     Dense: st.just(Dense()),
     Add: st.builds(Add, pairs),
     Multiply: st.builds(Multiply, pairs),
