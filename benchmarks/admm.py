@@ -30,7 +30,7 @@ LENET_WEIGHTS = 430_500
 CLAIMS = {
     "lenet-admm-71x": ("non-structured 71x", 71, 99.3),
     "lenet-goal-246x": ("non-structured 246x", 246, 99.1),
-    "lenet-goal-348x": ("non-structured 348x", 348, 99.0),
+    "lenet-admm-330x": ("non-structured 348x", 348, 99.0),
     "lenet-structured-60x": ("filter + column 60x", 60, 99.1),
     "lenet-structured-232x": ("filter + column 232x", 232, 99.0),
 }
