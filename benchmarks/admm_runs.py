@@ -18,8 +18,12 @@ from report import ROOT, Figure
 
 import intaglio
 
+sys.path.insert(0, str(ROOT / "examples"))
+from compress import left
+
 MODEL = ASSETS / "lenet5-mnist.onnx"
 TRAINED_ON = 20_000
+CALIBRATION = 1024
 RECIPE = """
 [[pass]]
 name = "canonicalize"
@@ -43,12 +47,9 @@ def imported() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         blob = compiled(Path(folder))
         network = intaglio.load(blob)
-    images, _ = digits("mnist", "t10k")
-    weights = [slot for slot in network.program.constants.values() if slot.array.ndim > 1]
-    left = sum(int(np.count_nonzero(each.array)) for each in weights)
-    before = intaglio.compile(MODEL, images[:256])
+    before = intaglio.compile(MODEL, digits("mnist", "train")[0][:CALIBRATION])
     return [
-        Figure("ONNX LeNet-5 8x: weights left", left, "", "<=", 61_470 // 8),
+        Figure("ONNX LeNet-5 8x: weights left", left(network), "", "<=", 61_470 // 8),
         Figure("ONNX LeNet-5 8x: accuracy as integers", score(network), "%"),
         Figure("ONNX LeNet-5 before: accuracy as integers", score(before), "%"),
     ]
