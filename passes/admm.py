@@ -53,7 +53,7 @@ class Admm(Pass):
             ("every", self.every, 1),
             ("tolerance", self.tolerance, 0),
         ):
-            if value < least:
+            if not value >= least:  # Not a number is not.
                 raise UsageError(f"{what} is {value:g}.", fix=f"Choose {least} or more.")
         rates = (1.0, *self.via, self.target.rate)
         if any(low >= high for low, high in pairwise(rates)) and self.via:
@@ -62,7 +62,7 @@ class Admm(Pass):
                 f"ascend from 1 to {self.target.rate:g}.",
                 fix="State them in ascending order, each below the target's.",
             )
-        if self.rho <= 0:
+        if not self.rho > 0:
             raise UsageError(f"rho is {self.rho:g}.", fix="Choose more than 0, such as 0.002.")
         if self.batch_norm and self.coding.kind != "none":
             raise UsageError(

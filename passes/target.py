@@ -85,6 +85,11 @@ class Target:
                 f"There is no scheme '{self.scheme}' with allocation '{self.allocate}'.",
                 fix=f"Schemes: {', '.join(SCHEMES)}; allocations: {', '.join(ALLOCATIONS)}.",
             )
+        for what in ("block", "n_of_m", "patterns"):
+            if min(getattr(self, what)) < 1:
+                raise UsageError(
+                    f"{what} is {list(getattr(self, what))}.", fix="Choose 1 or more for both."
+                )
         for rate in (self.rate, *(layer.rate or 1.0 for layer in self.layers)):
             if not 1 <= rate <= 1e6:
                 raise UsageError(f"rate is {rate:g}.", fix="Choose 1 to 1,000,000.")
@@ -124,10 +129,15 @@ class Target:
         return self._constraint(graph, node, shape, fraction * int(np.prod(shape)), None, None)
 
     def check(self, graph: Graph) -> None:
-        """Raise UsageError where a layer would be empty or has another shape, or none is named."""
-        self._stated(weight_layers(graph))
+        """Raise UsageError where a layer would be empty or has another shape, or there is none."""
+        layers = weight_layers(graph)
+        if not layers:
+            raise UsageError(
+                "No conv or dense of the network has real weights: there is nothing to prune.",
+                fix="Prune before weights are given codes.",
+            )
+        self._stated(layers)
         if self.allocate not in ("storage", "energy"):
-            layers = weight_layers(graph)
             arrays = {name: graph.constants[name].array for name in layers}
             for name, constraint in self.constrain(graph)(arrays).items():
                 _try(constraint, arrays[name], layers[name])

@@ -54,11 +54,15 @@ def escape(name: str) -> str:
 
 def normalize(norm: nn.Module, node: Node, result: torch.Tensor) -> torch.Tensor:
     """``norm`` of a layer's result along its channels: axis 1 of a conv, the last of a dense."""
-    if isinstance(node.op, Conv):
-        same: torch.Tensor = norm(result)
-        return same
-    turned: torch.Tensor = norm(result.movedim(-1, 1))
-    return turned.movedim(1, -1)
+    axis = 1 if isinstance(node.op, Conv) else -1
+    if norm.training and result.numel() == result.shape[axis]:
+        raise DataError(
+            "A batch of one sample has no statistics to normalize by.",
+            where=node.where,
+            fix="Make batches greater, or have the loader drop a last one of one sample.",
+        )
+    turned: torch.Tensor = norm(result.movedim(axis, 1))
+    return turned.movedim(1, axis)
 
 
 def fold_norms(graph: Graph, norms: Mapping[str, Any]) -> Graph:

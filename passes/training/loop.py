@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import DataError, PassError
+from ...errors import DataError, PassError, UsageError
 from ...ir.graph import Graph
 from ..base import Context, Pass
 from ..optimizer import Optimizer
@@ -164,7 +164,7 @@ class Stepper:
     def __init__(self, job: Job, phase: Phase, saved: State | None) -> None:
         self.job, self.phase = job, phase
         self.steps = 0
-        self.objective = Objective(phase.optimizer, job.teacher)
+        self.objective = Objective(phase.optimizer, job.module.graph, job.teacher)
         self.optimizer = make_optimizer(job.module, phase.optimizer)
         steps = phase.epochs * len(job.samples)
         self.schedule = (
@@ -240,7 +240,7 @@ def zero_masks(module: GraphModule) -> Masks:
 
 
 def make_optimizer(module: GraphModule, options: Optimizer) -> torch.optim.Optimizer:
-    """The optimizer; only weights decay."""
+    """The optimizer; only weights decay. Raises UsageError where nothing trains."""
     weights = list(module.weights.values())
     known = {id(weight) for weight in weights}
     others = [each for each in module.parameters() if id(each) not in known]
@@ -249,6 +249,11 @@ def make_optimizer(module: GraphModule, options: Optimizer) -> torch.optim.Optim
         {"params": others, "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
+    if not groups:
+        raise UsageError(
+            "The network has nothing that trains: no real weights, biases or scales.",
+            fix="Leave this pass out, or put it before weights are given codes.",
+        )
     if options.method == "adam":
         return torch.optim.Adam(groups, options.learning_rate)
     return torch.optim.SGD(groups, options.learning_rate, momentum=0.9, nesterov=True)

@@ -12,12 +12,14 @@ from torch.nn import functional
 
 from ...errors import UsageError
 from ...ir.graph import Graph, Node
+from ...ir.ops_linear import Conv
 from ..projections.constraint import Constraint
 from ..projections.search import Curve, search
 from ..target import LayerTarget, Target, weight_layers
 from .admm import put
 from .loop import Job
 from .module import GraphModule
+from .objective import logits
 
 BATCHES = 20
 """Training batches that each loss is measured on."""
@@ -54,11 +56,17 @@ def _curve(target: Target, job: Job, graph: Graph, name: str, node: Node) -> Cur
     done = len(job.module.weights)
     job.context.progress("Measure layers", list(job.module.weights).index(name) + 1, done)
     levels.sort()
-    cost = float(prod(node.type.sample_shape[1:])) if target.allocate == "energy" else 1.0
+    cost = float(_uses(node)) if target.allocate == "energy" else 1.0
     keeps, losses = zip(*levels, strict=True)
     if keeps[-1] != size:
         raise UsageError("The scheme cannot keep the whole layer.", where=node.where)
     return Curve(keeps, losses, cost)
+
+
+def _uses(node: Node) -> int:
+    """How many products of a sample each weight of a layer has a part in."""
+    shape = node.type.sample_shape
+    return prod(shape[1:] if isinstance(node.op, Conv) else shape[:-1])
 
 
 def _levels(
@@ -83,7 +91,8 @@ def _loss(job: Job) -> float:
     module: GraphModule = job.module.eval()
     total = torch.zeros(2, device=job.world.device)
     for x, y in islice(job.samples.epoch(0), BATCHES):
-        loss = functional.cross_entropy(module(x), y, reduction="sum")
+        scores = logits(module.graph, module(x))
+        loss = functional.cross_entropy(scores, y, reduction="sum")
         total += torch.stack([loss, torch.tensor(float(len(y))).to(loss)])
     loss_sum, count = job.world.total(total).tolist()
     return loss_sum / max(count, 1)

@@ -230,6 +230,9 @@ NAMES = f"Schemes: {SCHEME_NAMES}; allocations: uniform, global, lamp, storage, 
         ({"rate": 1e7}, "rate is 1e+07. Choose 1 to 1,000,000."),
         ({"rate": float("nan")}, "rate is nan. Choose 1 to 1,000,000."),
         ({"layers": (LayerTarget("a", rate=0.9),)}, "rate is 0.9. Choose 1 to 1,000,000."),
+        ({"block": (0, 4)}, "block is [0, 4]. Choose 1 or more for both."),
+        ({"n_of_m": (2, 0)}, "n_of_m is [2, 0]. Choose 1 or more for both."),
+        ({"patterns": (-1, 8)}, "patterns is [-1, 8]. Choose 1 or more for both."),
         (
             {"scheme": "filter", "allocate": "global"},
             "Allocation 'global' compares single weights, but the scheme is 'filter'. "

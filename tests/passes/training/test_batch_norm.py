@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -154,3 +156,20 @@ def test_without_data_there_is_nothing_to_measure():
     assert str(error.value) == (
         "There is no data to measure batch normalization on. Give at least one batch of inputs."
     )
+
+
+def test_a_batch_of_one_value_a_channel_is_refused_by_the_layers_name():
+    b = Builder("net")
+    x = b.input(Value("x", TensorType((BATCH, 2))))
+    hidden = b.node("hidden", Dense(), x, b.constant("v", real(np.ones((3, 2)))))
+    graph = b.build((b.node("y", Dense(), hidden, b.constant("w", real(np.ones((2, 3))))),))
+    module = to_torch(graph)
+    insert_batch_norm(module, [{"x": np.eye(2, dtype=np.float32)}])
+    message = (
+        "Node 'hidden' (dense): A batch of one sample has no statistics to normalize by. "
+        "Make batches greater, or have the loader drop a last one of one sample."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        module.train()(torch.ones(1, 2))
+    assert module.train()(torch.ones(2, 2)).shape == (2, 2)
+    assert module.eval()(torch.ones(1, 2)).shape == (1, 2)

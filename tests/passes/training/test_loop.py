@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from intaglio.errors import DataError, PassError, UsageError
-from intaglio.ir.tensor import real
+from intaglio.ir.graph import Builder, Value
+from intaglio.ir.ops_layout import Reshape, Slice
+from intaglio.ir.tensor import BATCH, TensorType, real
 from intaglio.passes.training.checkpoint import Checkpoint
 from intaglio.passes.training.loop import placed
 from intaglio.passes.training.world import world
@@ -250,3 +252,14 @@ def test_a_layer_that_does_not_exist_is_refused_and_the_nearest_is_named():
         "The layers are: /conv1/Conv, /fc/Gemm."
     )
     failing(UsageError, message, 'admm{"target": {"layers": [{"match": "*conv2*", "keep": 3}]}}')
+
+
+def test_a_network_in_which_nothing_trains_is_refused():
+    b = Builder("still")
+    x = b.input(Value("x", TensorType((BATCH, 1, 6, 6))))
+    graph = b.build((b.node("y", Slice((0,), (3,), (1,)), b.node("f", Reshape((36,)), x)),))
+    message = (
+        "The network has nothing that trains: no real weights, biases or scales. "
+        "Leave this pass out, or put it before weights are given codes."
+    )
+    failing(UsageError, message, "train", graph=graph)

@@ -10,6 +10,8 @@ from intaglio.ir.ops_layout import Concat, Reshape
 from intaglio.ir.ops_linear import Conv, Dense
 from intaglio.ir.ops_pointwise import Relu
 from intaglio.ir.tensor import BATCH, TensorType, real
+from intaglio.passes.target import weight_layers
+from intaglio.passes.training.probe import _uses
 
 from .small import arrays, trained
 
@@ -90,3 +92,11 @@ def test_layers_of_one_origin_are_measured_each(learned):
     shared = replace(learned, nodes=tuple(nodes))
     recipe = ONE % ', "allocate": "storage"'
     assert kept(trained(recipe, shared)) == kept(trained(recipe, learned))
+
+
+def test_a_weight_of_a_dense_on_rows_is_used_once_a_row():
+    b = Builder("rows")
+    x = b.input(Value("x", TensorType((BATCH, 9, 4))))
+    graph = b.build((b.node("y", Dense(), x, b.constant("w", real(np.ones((7, 4))))),))
+    assert _uses(graph.producers["y"]) == 9
+    assert [_uses(node) for node in weight_layers(two_paths()).values()] == [16, 16, 1]

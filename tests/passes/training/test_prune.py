@@ -1,5 +1,7 @@
 """The passes that prune and code, end to end: what is left, where, and with which values."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as drawn
 
 import intaglio
+from intaglio.errors import UsageError
 from intaglio.ir.evaluate import evaluate
 from intaglio.ir.ops_linear import Conv, Dense
 from intaglio.passes.base import Training
@@ -243,3 +246,34 @@ def test_without_a_teacher_the_network_before_the_pass_teaches():
     learn = LEARN % ', "distill": 1.0'
     recipe = f'magnitude{{"target": {{"rate": 2}}, "retrain": 4, {learn}}}'
     assert hits(trained(recipe, graph, train=(X, Y), test=None), OTHER) > 0.95
+
+
+CODED = 'admm{"target": {"rate": 1}, "coding": {"kind": "uniform", "epochs": 1, "rounds": 1}}'
+PRUNINGS = [
+    'admm{"epochs": 1}',
+    'magnitude{"retrain": 1}',
+    'magnitude{"target": {"allocate": "lamp"}}',
+    'magnitude{"target": {"allocate": "energy"}}',
+    CODED,
+]
+
+
+@pytest.fixture(scope="module")
+def given_codes():
+    return trained(CODED)
+
+
+@pytest.mark.parametrize("recipe", PRUNINGS)
+def test_weights_that_are_codes_already_are_not_pruned(recipe, given_codes):
+    message = (
+        "No conv or dense of the network has real weights: there is nothing to prune. "
+        "Prune before weights are given codes."
+    )
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        trained(recipe, given_codes)
+
+
+@pytest.mark.parametrize("option", ["rho", "growth", "tolerance"])
+def test_what_is_no_number_is_refused(option):
+    with pytest.raises(UsageError, match=f"^{option} is nan\\. Choose "):
+        Pipeline.parse(f'admm{{"{option}": NaN}}')
