@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,12 @@ def test_the_programs_of_the_guide_run_on_a_few_images(tmp_path, monkeypatch):
             np.savez(path, **few)
     assert names["network"].inputs[0].name == "image"
     assert names["training"].test[0].shape == (512, 1, 28, 28)
+
+
+def test_every_experiment_is_a_recipe():
+    experiments = runpy.run_path(str(ROOT / "examples" / "recipes.py"))
+    recipes = [*experiments["DENSE"].values(), *experiments["RECIPES"].values()]
+    assert len(recipes) > 20
+    for each in recipes:
+        made = Pipeline.parse(each)
+        assert Pipeline.parse(str(made)) == made
