@@ -137,16 +137,16 @@ def lenet_binary() -> str:
     return step("qat", epochs=8, quantize=quantize, optimizer=SMALLER)
 
 
-def resnet(target: dict[str, Any]) -> str:
-    """ResNet-20 pruned by ADMM and trained on with 4-bit weights."""
+def resnet(target: dict[str, Any], finish: str) -> str:
+    """ResNet-20 pruned by ADMM, then with 4-bit weights."""
     prune = {"epochs": 1, "retrain": 2, "batch_norm": True, "rho": 0.01, "growth": 4}
-    gentle = {"learning_rate": 3e-4, "batch": 128}
     slow = {**SGD, "learning_rate": 0.03, "weight_decay": 1e-4}
-    return recipe(
-        step("admm", target=target, optimizer=slow, **prune),
-        step("qat", epochs=1, quantize={"weight_bits": 4}, optimizer=gentle),
-        *INTEGERS[1:],
-    )
+    return recipe(step("admm", target=target, optimizer=slow, **prune), finish, *INTEGERS[1:])
+
+
+FOUR_BITS = {"weight_bits": 4}
+CALIBRATED = step("quantize", **FOUR_BITS)
+TRAINED = step("qat", epochs=1, quantize=FOUR_BITS, optimizer={"learning_rate": 3e-4, "batch": 128})
 
 
 def _recipes() -> Iterator[tuple[str, str]]:
@@ -166,8 +166,8 @@ def _recipes() -> Iterator[tuple[str, str]]:
         coded = lenet_coded("uniform", bits, *(() if bits == 4 else (2, 3, 2)))
         yield f"lenet-71x-w{bits}", recipe(lenet_admm(71), coded, *INTEGERS)
     yield "resnet20-dense", recipe(*INTEGERS)
-    yield "resnet20-4x", resnet({"rate": 4, "allocate": "lamp"})
-    yield "resnet20-structured-2x", resnet({"scheme": "column", "rate": 2})
+    yield "resnet20-4x", resnet({"rate": 4, "allocate": "lamp"}, CALIBRATED)
+    yield "resnet20-structured-2x", resnet({"scheme": "column", "rate": 2}, TRAINED)
 
 
 RECIPES = dict(_recipes())
