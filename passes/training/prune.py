@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from ...ir.graph import Graph
 from ...ir.numeric import Array
@@ -21,6 +22,9 @@ from .harden import Harden
 from .loop import Job, Phase, open_job, train
 from .magnitude import Gradual
 from .probe import found
+
+MEASURED = 50
+"""Batches that the statistics of a batch normalisation begin with."""
 
 
 def by_admm(options: AdmmPass, graph: Graph, context: Context) -> Graph:
@@ -125,7 +129,8 @@ def opened(options: AdmmPass | Magnitude | Train, graph: Graph, context: Context
         from .batch_norm import insert_batch_norm
 
         name = graph.inputs[0].name
-        insert_batch_norm(job.module, ({name: x} for x, _ in job.samples.epoch(0)))
+        first = islice(job.samples.epoch(0), MEASURED)
+        insert_batch_norm(job.module, ({name: x} for x, _ in first))
     return job
 
 
