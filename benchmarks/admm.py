@@ -62,7 +62,8 @@ class Found:
     def before(self) -> float:
         """Accuracy of the float network before its weights took levels."""
         graphs = self.report["trained_accuracy"]
-        return float(graphs[-2] if self.report["recipe"].count('"coding"') else graphs[-1])
+        coded = any(each in self.report["recipe"] for each in ('"coding"', "qat"))
+        return float(graphs[-2] if coded else graphs[-1])
 
 
 @cache
