@@ -84,24 +84,32 @@ class Harden(Method):
 
     @torch.no_grad()
     def _snap(self, ended: int) -> None:
-        """Fix so many of each layer's weights that ``1 - 2^-(ended + 1)`` of them are, or all."""
-        share = 1.0 if ended + 1 == self.rounds else 1 - 0.5 ** (ended + 1)
+        """Fix half of each layer's weights that still move, in the last round all.
+
+        Zeros of a pruned layer do not move and are not counted: they would be most of the half.
+        """
+        part = 1 if ended + 1 == self.rounds else 2
         self.values = {}
         for name, weight in self._all():
             array = _array(weight)
             found = self.levels[name].project(array, self.scales[name].numpy())
             level = torch.from_numpy(found).to(weight)
-            self.fixed[name] = _nearest(weight, level, self.fixed[name], share)
+            self.fixed[name] = _nearest(weight, level, self.fixed[name], part)
             weight.copy_(torch.where(self.fixed[name], level, weight))
             self.values[name] = weight.clone()
 
 
-def _nearest(weight: Tensor, level: Tensor, fixed: Tensor, share: float) -> Tensor:
-    """``fixed`` and as many more of the nearest to their level as make up ``share`` of all."""
-    apart = torch.where(fixed, -1.0, (weight - level).abs()).flatten()
+def _nearest(weight: Tensor, level: Tensor, fixed: Tensor, part: int) -> Tensor:
+    """``fixed``, zeros, and of the others one in ``part``, rounded up: the nearest to their level.
+
+    Among equally near ones the lower flat index comes first.
+    """
+    still = fixed | (weight == 0)
+    apart = torch.where(still, torch.inf, (weight - level).abs()).flatten()
     chosen = torch.zeros_like(apart, dtype=torch.bool)
-    chosen[torch.argsort(apart, stable=True)[: ceil(share * len(apart))]] = True
-    return chosen.reshape(weight.shape) | fixed
+    moving = int((~still).sum())
+    chosen[torch.argsort(apart, stable=True)[: ceil(moving / part)]] = True
+    return chosen.reshape(weight.shape) | still
 
 
 def _array(weight: Tensor) -> Array:

@@ -63,6 +63,19 @@ def test_zeros_of_a_pruned_layer_cost_no_level_and_stay():
     assert codes.array.tolist() == [[0, 2, 0, -1]]
 
 
+def test_zeros_of_a_pruned_layer_are_not_counted_as_half_of_what_moves():
+    module = dense(np.array([[1.0, 2.1, 2.8, -1.3] + 60 * [0.0]], np.float32))
+    harden = Harden({"w": UniformLevels(4)}, rounds=3, each=1)
+    nothing = torch.zeros(1, 64, dtype=torch.bool)
+    harden.restore(module, {"scales": {"w": torch.tensor([1.0])}, "fixed": {"w": nothing}})
+    harden._snap(0)
+    assert harden.fixed["w"][0, :4].tolist() == [True, True, False, False]
+    harden.after_epoch(0)
+    assert harden.fixed["w"][0, :4].tolist() == [True, True, True, False]
+    harden.after_epoch(1)
+    assert module.weights["w"][0, :4].tolist() == [1, 2, 3, -1]
+
+
 @given(matrices)
 def test_going_on_from_a_saved_state_gives_the_same(weight):
     whole, halves = dense(weight), dense(weight)
