@@ -20,7 +20,8 @@ class Qat(Pass):
 
     Weights, biases and the scales of weights and of activations of up to 8 bits train; scales of
     inputs and outputs stay. Weights that are zero stay zero, those that are codes already stay
-    these codes. The learning rate falls to nothing as a cosine.
+    these codes. One bit has no zero: what was pruned takes a value again. The learning rate falls
+    to nothing as a cosine.
     """
 
     name: ClassVar[str] = "qat"
