@@ -96,15 +96,15 @@ def two_processes() -> list[Figure]:
 
 def compiled(folder: Path, *options: str, launcher: list[str] | None = None) -> Path:
     """The blob that the command line makes of the model."""
-    subprocess.run(
-        command(folder, *options, launcher=launcher), check=True, env=environment(), cwd=folder
-    )
+    line = command(folder, *options, launcher=launcher)
+    subprocess.run(line, check=True, env=environment(), cwd=folder, stdout=subprocess.DEVNULL)
     return folder / "net.intg"
 
 
 def kill_after(folder: Path, epochs: int) -> None:
     """Start the run and kill it when so many epochs are in its checkpoint."""
-    running = subprocess.Popen(command(folder), env=environment(), cwd=folder)
+    silent = subprocess.DEVNULL
+    running = subprocess.Popen(command(folder), env=environment(), cwd=folder, stdout=silent)
     while sum(len(log.read_text().splitlines()) for log in folder.glob("saved/*.jsonl")) < epochs:
         if running.poll() is not None:
             raise RuntimeError("The run ended before it could be killed.")
