@@ -25,27 +25,19 @@ ADAM = {"learning_rate": 0.003, "batch": 256, "distill": 0.8}
 SMALLER = {**ADAM, "learning_rate": 0.002, "batch": 128}
 FASTER = {**ADAM, "learning_rate": 0.006}
 SGD = {"method": "sgd", "learning_rate": 0.1, "batch": 128, "weight_decay": 5e-4}
+LARGE = {**SGD, "learning_rate": 0.2, "batch": 256}
 DENSE = {
     "lenet": recipe("canonicalize", step("train", epochs=15, optimizer={"batch": 128})),
-    "resnet20": recipe("canonicalize", step("train", epochs=8, batch_norm=True, optimizer=SGD)),
+    "resnet20": recipe("canonicalize", step("train", epochs=70, batch_norm=True, optimizer=LARGE)),
 }
 """How the dense networks are trained; they are the teachers of what follows."""
 
-LADDER = {
-    17: (4, 8),
-    40: (4, 8),
-    71: (6, 16),
-    120: (6, 12),
-    180: (8, 16),
-    240: (10, 30),
-    290: (10, 25),
-    330: (12, 50),
-    380: (12, 40),
-}
+LADDER = {17: (4, 8), 40: (4, 8), 71: (6, 16), 120: (6, 12), 180: (8, 16), 240: (10, 30)}
 """Rates of LeNet-5, one after the other: epochs of ADMM and of retraining at each."""
-GOALS = {246: 240}
-"""Rates that are reached from a lower one by leaving out a few more weights."""
-GOAL_EPOCHS = {246: 12}
+BRANCH = 180
+GOALS = {246: (242, 10, 40), 290: (284, 8, 20), 348: (336, 10, 60)}
+"""Rates that the blob shall have; the one to prune to, since weights that nobody reads go as well,
+and epochs of ADMM and of retraining. One after the other, from the ladder's ``BRANCH``."""
 CROSSINGS = {
     25: ((11, 24), (30, 180), (52, 156)),
     60: ((9, 22), (24, 130), (32, 100)),
@@ -53,10 +45,12 @@ CROSSINGS = {
 """Filters and columns of conv1, conv2 and fc1; fc2 keeps the columns of fc1's filters."""
 CROSSING_EPOCHS = {25: (5, 10), 60: (8, 25)}
 NARROWER = {
+    124: ({"conv1": 7, "conv2": 17, "fc1": 22}, {"conv1": 20, "conv2": 85, "fc1": 60}),
     232: ({"conv1": 6, "conv2": 12, "fc1": 16}, {"conv1": 18, "conv2": 75, "fc1": 42}),
 }
 """Beyond, first filters and then columns: what nobody reads goes between, and costs none."""
-NARROWER_EPOCHS = {232: ((5, 12), (3, 12))}
+NARROWER_EPOCHS = {124: ((5, 10), (3, 14)), 232: ((5, 20), (5, 50))}
+NARROWER_BATCH = {124: 128, 232: 64}
 
 
 def total_epochs(rate: int) -> int:
@@ -77,10 +71,14 @@ def _rung(rate: int) -> str:
 
 
 def lenet_goal(rate: int) -> str:
-    """A little further than a rate of the ladder."""
+    """Until the blob has one weight in ``rate``, whatever it lost besides."""
+    return recipe(lenet_admm(BRANCH), *(_goal(*GOALS[each]) for each in GOALS if each <= rate))
+
+
+def _goal(rate: int, epochs: int, retrain: int) -> str:
     target = {"rate": rate, "allocate": "lamp"}
-    options = {"retrain": GOAL_EPOCHS[rate], "optimizer": SMALLER}
-    return recipe(lenet_admm(GOALS[rate]), step("magnitude", target=target, **options))
+    options = {"epochs": epochs, "retrain": retrain, "rho": 0.01, "growth": 1.2}
+    return step("admm", target=target, optimizer=SMALLER, **options)
 
 
 def lenet_magnitude(rate: int, *, gradual: bool) -> str:
@@ -106,7 +104,7 @@ def _narrower(rate: int) -> str:
         layers = [{"match": name, "keep": count} for name, count in kept.items()]
         target = {"scheme": scheme, "rate": 1, "layers": layers}
         options = {"epochs": epochs, "retrain": retrain, "rho": 0.01, "growth": 1.3}
-        optimizer = {**ADAM, "learning_rate": 0.004, "batch": 128}
+        optimizer = {**ADAM, "learning_rate": 0.004, "batch": NARROWER_BATCH[rate]}
         made += ["purify", step("admm", target=target, optimizer=optimizer, **options)]
     return recipe(*made)
 
@@ -137,16 +135,16 @@ def lenet_binary() -> str:
     return step("qat", epochs=8, quantize=quantize, optimizer=SMALLER)
 
 
-def resnet(target: dict[str, Any], finish: str) -> str:
-    """ResNet-20 pruned by ADMM, then with 4-bit weights."""
-    prune = {"epochs": 1, "retrain": 2, "batch_norm": True, "rho": 0.01, "growth": 4}
-    slow = {**SGD, "learning_rate": 0.03, "weight_decay": 1e-4}
-    return recipe(step("admm", target=target, optimizer=slow, **prune), finish, *INTEGERS[1:])
-
-
-FOUR_BITS = {"weight_bits": 4}
-CALIBRATED = step("quantize", **FOUR_BITS)
-TRAINED = step("qat", epochs=1, quantize=FOUR_BITS, optimizer={"learning_rate": 3e-4, "batch": 128})
+def resnet(target: dict[str, Any]) -> str:
+    """ResNet-20 pruned by ADMM, then trained on with 4-bit weights and 8-bit activations."""
+    prune = {"epochs": 5, "retrain": 25, "batch_norm": True, "rho": 0.01, "growth": 2.5}
+    slow = {**SGD, "learning_rate": 0.05, "weight_decay": 2e-4, "distill": 0.5}
+    rounded = {"learning_rate": 3e-4, "batch": 128, "distill": 0.5}
+    return recipe(
+        step("admm", target=target, optimizer=slow, **prune),
+        step("qat", epochs=4, quantize={"weight_bits": 4}, optimizer=rounded),
+        *INTEGERS[1:],
+    )
 
 
 def _recipes() -> Iterator[tuple[str, str]]:
@@ -163,11 +161,12 @@ def _recipes() -> Iterator[tuple[str, str]]:
     yield "lenet-binary", recipe(lenet_binary(), *INTEGERS[1:])
     yield "lenet-hardened", recipe(lenet_coded("binary", 1), *INTEGERS)
     for bits in (4, 3, 2):
-        coded = lenet_coded("uniform", bits, *(() if bits == 4 else (2, 3, 2)))
-        yield f"lenet-71x-w{bits}", recipe(lenet_admm(71), coded, *INTEGERS)
+        yield f"lenet-71x-w{bits}", recipe(lenet_admm(71), lenet_coded("uniform", bits), *INTEGERS)
     yield "resnet20-dense", recipe(*INTEGERS)
-    yield "resnet20-4x", resnet({"rate": 4, "allocate": "lamp"}, CALIBRATED)
-    yield "resnet20-structured-2x", resnet({"scheme": "column", "rate": 2}, TRAINED)
+    yield "resnet20-4x", resnet({"rate": 4, "allocate": "lamp"})
+    for rate in (1.6, 2):
+        yield f"resnet20-columns-{rate}x", resnet({"scheme": "column", "rate": rate})
+    yield "resnet20-blocks-2x", resnet({"scheme": "block", "rate": 2, "block": [4, 9]})
 
 
 RECIPES = dict(_recipes())
