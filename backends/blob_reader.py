@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from math import prod
 
 from ..errors import BlobError, NumericError
-from ..ir.formats import FORMATS
+from ..ir.formats.table import FORMATS
 from ..ir.op import Op
 from ..ir.program import ALIGNMENT, Program, Slot, Step
 from ..ir.tensor import BATCH, Tensor, TensorType

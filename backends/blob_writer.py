@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 
 from ..errors import VerifyError
-from ..ir.formats import Dense
+from ..ir.formats.dense import Dense
 from ..ir.program import ALIGNMENT, Program, Slot, Step
 from ..ir.tensor import Tensor
 from .blob_check import check
@@ -76,7 +76,7 @@ def _plan(slots: tuple[Slot, ...]) -> tuple[list[int], int]:
 
 def _size(slot: Slot) -> int:
     """Bytes of an activation in the arena, of a constant in DATA."""
-    return slot.size_bytes if slot.constant is None else -(-_FORMAT.bits(slot.type) // 8)
+    return slot.size_bytes if slot.constant is None else _FORMAT.size(slot.constant).bytes
 
 
 def _slot(slot: Slot, offset: int, words: list[int]) -> SlotRecord:

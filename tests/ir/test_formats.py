@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intaglio.errors import NumericError
-from intaglio.ir.formats import FORMATS, Dense
+from intaglio.ir.formats.base import Size
+from intaglio.ir.formats.dense import Dense
+from intaglio.ir.formats.table import FORMATS
 from intaglio.ir.numeric import BIPOLAR, TERNARY, NumericType, int_type
 from intaglio.ir.tensor import Tensor, TensorType
 
@@ -47,16 +49,19 @@ def test_dense_packs_as_by_hand_and_unpacks_to_the_same_elements(
     tensor = data.draw(tensors(dtype))
     packed = DENSE.pack(tensor)
     assert packed == packed_by_hand(tensor)
-    assert len(packed) == -(-DENSE.bits(tensor.type) // 8)
+    assert len(packed) == DENSE.size(tensor).bytes
     unpacked = DENSE.unpack(packed, tensor.type)
     assert unpacked.type == tensor.type
     assert np.array_equal(unpacked.array, tensor.array)
 
 
 def test_dense_bits_are_elements_times_bits() -> None:
-    assert DENSE.bits(TensorType((3, 5), int_type(3))) == 45
-    assert DENSE.bits(TensorType((), int_type(7))) == 7
-    assert DENSE.bits(TensorType((9,), TERNARY)) == 18
+    for shape, dtype, bits in (
+        ((3, 5), int_type(3), 45),
+        ((), int_type(7), 7),
+        ((9,), TERNARY, 18),
+    ):
+        assert DENSE.size(Tensor(np.zeros(shape, dtype.container), dtype)) == Size(bits)
 
 
 @pytest.mark.parametrize(

@@ -1,35 +1,20 @@
-"""Storage formats: how the elements of a constant become bytes, and back."""
+"""Every element in as many bits as its type has."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 
-from ..errors import NumericError
-from .layout import from_storage, storage_shape, to_storage
-from .numeric import Array, NumericType
-from .tensor import Tensor, TensorType
+from ...errors import NumericError
+from ..numeric import Array, NumericType
+from ..tensor import Tensor, TensorType
+from .base import Size
+from .bits import flat, shaped
 
 _CHUNK = 1 << 16
 """Elements packed at a time: bounds the memory, and a multiple of 8 ends on a byte."""
-
-
-class Format(Protocol):
-    """What every storage format states. Law: ``len(pack(t)) == ceil(bits(t.type) / 8)``."""
-
-    id: ClassVar[int]
-    name: ClassVar[str]
-
-    def bits(self, type_: TensorType) -> int:
-        """Bits stored for a constant of that type."""
-
-    def pack(self, tensor: Tensor) -> bytes:
-        """The elements in storage order."""
-
-    def unpack(self, data: bytes | memoryview, type_: TensorType) -> Tensor:
-        """The inverse of ``pack``; raises NumericError for anything ``pack`` cannot return."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +28,35 @@ class Dense:
     id: ClassVar[int] = 1
     name: ClassVar[str] = "dense"
 
-    def bits(self, type_: TensorType) -> int:
-        """Bits stored, without those that fill the last byte."""
-        return type_.elements * type_.dtype.bits
+    def size(self, tensor: Tensor) -> Size:
+        """Bits stored: none but those of values."""
+        return Size(_bits(tensor.type))
 
     def pack(self, tensor: Tensor) -> bytes:
-        """The elements in storage order, ``ceil(bits / 8)`` bytes."""
-        flat = to_storage(tensor.array).reshape(-1)
-        chunks = (flat[start : start + _CHUNK] for start in range(0, flat.size, _CHUNK))
+        """The elements in storage order."""
+        elements = flat(tensor)
+        chunks = (elements[at : at + _CHUNK] for at in range(0, elements.size, _CHUNK))
         return b"".join(_pack(chunk, tensor.dtype) for chunk in chunks)
 
     def unpack(self, data: bytes | memoryview, type_: TensorType) -> Tensor:
         """The constant; raises NumericError when length, filling bits or a value are not legal."""
-        size, count, dtype = -(-self.bits(type_) // 8), type_.elements, type_.dtype
+        count, dtype = type_.elements, type_.dtype
+        size = -(-_bits(type_) // 8)
         if len(data) != size:
             raise NumericError(f"{type_} is packed into {size} bytes, not {len(data)}.")
-        if size and data[-1] >> ((self.bits(type_) - 1) % 8 + 1):
+        if size and data[-1] >> ((_bits(type_) - 1) % 8 + 1):
             raise NumericError(f"The bits that fill the last byte of a packed {type_} are not 0.")
-        flat = np.empty(count, dtype.container)
+        elements = np.empty(count, dtype.container)
         raw = np.frombuffer(data, np.uint8)
         for start in range(0, count, _CHUNK):
-            part = flat[start : start + _CHUNK]
+            part = elements[start : start + _CHUNK]
             first = start * dtype.bits // 8
             _unpack(raw[first : first + -(-part.size * dtype.bits // 8)], dtype, part)
-        stored = TensorType(storage_shape(type_.sample_shape))
-        return Tensor(from_storage(flat.reshape(stored.sample_shape)), dtype)
+        return shaped(elements, type_)
 
 
-FORMATS: dict[int, Format] = {Dense.id: Dense()}
-"""Every format by the number that stands for it in a blob."""
+def _bits(type_: TensorType) -> int:
+    return type_.elements * type_.dtype.bits
 
 
 def _pack(values: Array, dtype: NumericType) -> bytes:

@@ -1,0 +1,1 @@
+"""Storage formats: how the elements of a constant become bytes, and back. One file each."""

@@ -1,0 +1,83 @@
+"""Fields of a few bits, one after the other, least significant first: to bytes and back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...errors import NumericError
+from ..layout import from_storage, storage_shape, to_storage
+from ..numeric import Array, NumericType
+from ..tensor import Tensor, TensorType
+
+MAX_WIDTH = 64
+
+
+def flat(tensor: Tensor) -> Array:
+    """The elements ``(n,)`` in storage order, as their container holds them."""
+    return to_storage(tensor.array).reshape(-1)
+
+
+def shaped(elements: Array, type_: TensorType) -> Tensor:
+    """The inverse of ``flat``, for elements of the container's dtype."""
+    stored = TensorType(storage_shape(type_.sample_shape))
+    return Tensor(from_storage(elements.reshape(stored.sample_shape)), type_.dtype)
+
+
+def to_codes(values: Array, dtype: NumericType) -> Array:
+    """Elements of dtype as unsigned numbers of ``dtype.bits`` bits; a bipolar +1 is 1."""
+    if dtype.kind == "bipolar":
+        return (values > 0).astype(np.uint64)
+    return values.astype(np.int64).view(np.uint64) & np.uint64((1 << dtype.bits) - 1)
+
+
+def from_codes(codes: Array, dtype: NumericType) -> Array:
+    """The inverse of ``to_codes``; values that dtype does not have come out as such."""
+    if dtype.kind == "bipolar":
+        return (2 * codes.astype(np.int8) - 1).astype(dtype.container)
+    unused = np.uint64(64 - dtype.bits)
+    if dtype.kind == "uint":
+        return codes.astype(dtype.container)
+    return ((codes << unused).view(np.int64) >> np.int64(unused)).astype(dtype.container)
+
+
+def field(values: Array, width: int) -> Array:
+    """Unsigned numbers ``(n,)`` as bits ``(n * width,)``, each 0 or 1; width is 0 to 64."""
+    octets = np.ascontiguousarray(values, np.dtype("<u8")).view(np.uint8)
+    return np.unpackbits(octets, bitorder="little").reshape(-1, 64)[:, :width].reshape(-1)
+
+
+def joined(*fields: Array) -> bytes:
+    """The fields one after the other; zeros fill the last byte."""
+    return np.packbits(np.concatenate(fields), bitorder="little").tobytes()
+
+
+class Reader:
+    """Takes fields from bytes; raises NumericError where they end early or late."""
+
+    def __init__(self, data: bytes | memoryview) -> None:
+        self.data = np.frombuffer(data, np.uint8)
+        self.at = 0
+
+    def take(self, count: int, width: int) -> Array:
+        """The next ``count`` unsigned numbers of ``width`` bits."""
+        end = self.at + count * width
+        if end > 8 * len(self.data):
+            raise NumericError(f"The packed bytes end after {len(self.data)} bytes.")
+        first = self.at // 8
+        octets = self.data[first : -(-end // 8)]
+        bits = np.unpackbits(octets, bitorder="little")[self.at - 8 * first :][: count * width]
+        self.at = end
+        wide = np.zeros((count, 64), np.uint8)
+        wide[:, :width] = bits.reshape(count, width)
+        return np.packbits(wide, axis=1, bitorder="little").view(np.dtype("<u8")).reshape(count)
+
+    def number(self, width: int) -> int:
+        """The next number."""
+        return int(self.take(1, width)[0])
+
+    def close(self) -> None:
+        """Raise NumericError unless only zeros that fill the last byte are left."""
+        if self.at <= 8 * (len(self.data) - 1):
+            raise NumericError(f"{len(self.data) - -(-self.at // 8)} bytes follow what is packed.")
+        if self.at % 8 and self.data[-1] >> (self.at % 8):
+            raise NumericError("The bits that fill the last packed byte are not 0.")
