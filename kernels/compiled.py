@@ -18,3 +18,8 @@ def compiled(function: Callable[..., None]) -> Any:
         return njit(cache=True, nogil=True)(function)
     except RuntimeError:
         return njit(nogil=True)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """``function`` for loops compiled as above, which take it in where they call it."""
+    return njit(inline="always")(function)

@@ -60,6 +60,8 @@ class Reader:
 
     def take(self, count: int, width: int) -> Array:
         """The next ``count`` unsigned numbers of ``width`` bits."""
+        if not width:
+            return np.zeros(count, np.uint64)
         end = self.at + count * width
         if end > 8 * len(self.data):
             raise NumericError(f"The packed bytes end after {len(self.data)} bytes.")
@@ -74,6 +76,10 @@ class Reader:
     def number(self, width: int) -> int:
         """The next number."""
         return int(self.take(1, width)[0])
+
+    def rest(self) -> Array:
+        """The bytes after the one in which the last field ends."""
+        return self.data[-(-self.at // 8) :]
 
     def close(self) -> None:
         """Raise NumericError unless only zeros that fill the last byte are left."""
