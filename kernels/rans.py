@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +14,12 @@ from ..ir.numeric import Array
 from .compiled import compiled, inlined
 
 AHEAD = 8
-"""Words of zeros after the last, which decoding may reach before it looks whether it has to stop."""
+"""Zeros after the last word, which decoding may reach before it looks whether to stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The coder for every use: hundreds of millions of symbols per second where there are 4 lanes."""
+    """The coder for every use; 4 lanes are decoded at once."""
 
     def encode(
         self, symbols: Array, segments: Sequence[Segment], tables: Array, lanes: int
@@ -30,9 +31,9 @@ class Compiled:
         words = np.empty(len(symbols), np.uint16)
         count, end = np.zeros(1, np.int64), len(symbols)
         for segment in reversed(segments):
-            part, table = symbols[end - segment.count : end], segment.table
+            part, table = symbols[end - segment.length : end], segment.table
             _encode(part, frequencies[table], starts[table], states, words, count)
-            end -= segment.count
+            end -= segment.length
         stored = words[: count[0]][::-1].astype("<u2")
         return states.astype("<u4").tobytes() + stored.tobytes()
 
@@ -46,13 +47,13 @@ class Compiled:
         states = np.frombuffer(data[:head].tobytes(), "<u4").astype(np.uint64)
         words = np.zeros((len(data) - head) // 2 + AHEAD, np.uint16)
         words[:-AHEAD] = np.frombuffer(data[head:].tobytes(), "<u2", len(words) - AHEAD)
-        symbols = np.empty(sum(segment.count for segment in segments), np.uint8)
+        symbols = np.empty(sum(segment.length for segment in segments), np.uint8)
         at, begin = np.zeros(1, np.int64), 0
         loop = _decode_4 if lanes == 4 else _decode
         for segment in segments:
-            part = symbols[begin : begin + segment.count]
+            part = symbols[begin : begin + segment.length]
             loop(words, at, states, *_lookup(tables[segment.table].tobytes()), part)
-            begin += segment.count
+            begin += segment.length
         if at[0] > len(words) - AHEAD or (states != LOW).any():
             raise damaged()
         return symbols, head + 2 * int(at[0])
@@ -125,9 +126,7 @@ def _decode_4(
 
 
 @inlined
-def _step(
-    words: Array, place: int, state: int, owners: Array, pairs: Array
-) -> tuple[int, int, int]:
+def _step(words: Array, place: Any, state: Any, owners: Array, pairs: Array) -> Any:
     """The state after one symbol, the place of the next word, and the symbol; without a branch."""
     slot = state & np.uint64((1 << PRECISION) - 1)
     symbol = owners[slot]

@@ -54,7 +54,7 @@ def joined(*fields: Array) -> bytes:
 class Reader:
     """Takes fields from bytes; raises NumericError where they end early or late."""
 
-    def __init__(self, data: bytes | memoryview) -> None:
+    def __init__(self, data: bytes | memoryview | Array) -> None:
         self.data = np.frombuffer(data, np.uint8)
         self.at = 0
 

@@ -14,7 +14,7 @@ from .entropy_symbols import Alphabet, gap_symbols, zeros_before
 from .fit import classes, coded_bits, fit, stored_bits
 from .rans import SYMBOLS
 
-TILE_BITS = 16 * 8 << 10
+TILE_BITS = 8 * 40 << 10
 """Tiles are halved while they are at least that large: lanes and directory cost a thousandth."""
 LEAST_TILE = 14
 FOUR_LANES = 1 << 12
@@ -41,10 +41,8 @@ def planned(codes: Array, dtype: NumericType) -> Plan:
 
 def _plans(codes: Array, dtype: NumericType) -> Iterator[Plan]:
     rows, columns = codes.shape
-    orders = (
-        3 if dtype.bits > 8 and codes.size <= MOST_DIFFERENCES and dtype.kind != "bipolar" else 1
-    )
-    for order in range(min(orders, columns)):
+    differ = dtype.bits > 8 and codes.size <= MOST_DIFFERENCES
+    for order in range(min(3 if differ else 1, columns)):
         alphabet = Alphabet(dtype, order)
         heads, residual = differences(codes, order, dtype.bits)
         elements = alphabet.from_codes(residual).reshape(-1)

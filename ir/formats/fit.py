@@ -1,4 +1,4 @@
-"""Finding costs for counted symbols: those with which costs and symbols together take least bits."""
+"""Finding costs for counted symbols: costs and symbols together shall take least bits."""
 
 from __future__ import annotations
 

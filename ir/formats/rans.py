@@ -1,7 +1,8 @@
 """Asymmetric numeral systems: symbols to bytes, in as many bits as their frequencies say.
 
-A lane is a number ``x`` in ``[LOW, LOW * 2^16)``. To decode, ``slot = x mod 2^PRECISION`` lies in the
-range of one symbol, and ``x = f * (x >> PRECISION) + slot - start``; below LOW it takes in 16 bits.
+A lane is a number ``x`` in ``[LOW, LOW * 2^16)``. To decode, ``slot = x mod 2^PRECISION`` lies in
+the range of one symbol, and ``x = f * (x >> PRECISION) + slot - start``; below LOW it takes in 16
+bits.
 Symbols of a segment are dealt to the lanes in turn, beginning with the first.
 Source: Duda, "Asymmetric numeral systems", arXiv:1311.2540, 2013, the variant with ranges.
 """
@@ -25,14 +26,14 @@ SYMBOLS = 256
 
 
 class Segment(NamedTuple):
-    """``count`` symbols in a row whose frequencies are those of table ``table``."""
+    """``length`` symbols in a row whose frequencies are those of table ``table``."""
 
-    count: int
+    length: int
     table: int
 
 
 class Coder(Protocol):
-    """How symbols become bytes; ``tables`` (t, SYMBOLS) holds frequencies, each row sums to TOTAL."""
+    """How symbols become bytes; ``tables`` (t, SYMBOLS) holds frequencies that sum to TOTAL."""
 
     def encode(
         self, symbols: Array, segments: Sequence[Segment], tables: Array, lanes: int
@@ -95,3 +96,6 @@ class Reference:
 def damaged() -> NumericError:
     """The error for bytes that no encoder writes."""
     return NumericError("The entropy-coded symbols do not end where they began.")
+
+
+REFERENCE = Reference()
