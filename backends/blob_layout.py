@@ -22,7 +22,7 @@ from ..ir.ops_quant import Lookup, Requantize, Threshold
 from ..ir.ops_softmax import Softmax
 
 MAGIC = b"INTG"
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 TILE = (1, 1)
 """Rows and columns of the tiles in which weights are stored: 1 x 1 is plain storage order."""
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from math import prod
 
 from ..errors import BlobError, NumericError
-from ..ir.formats.table import FORMATS
 from ..ir.op import Op
 from ..ir.program import ALIGNMENT, Program, Slot, Step
 from ..ir.tensor import BATCH, Tensor, TensorType
@@ -42,6 +41,7 @@ from .blob_layout import (
     numeric_type,
 )
 from .blob_meta import Label, from_json, inflate
+from .choose_formats import STORED
 
 _AGAIN = "Copy or download the file again."
 _NEWER = "Update intaglio, or compile the network again with this version."
@@ -179,7 +179,7 @@ def _constant(
 ) -> Tensor:
     """The constant that lies at the start of ``rest``, which is at ``begin`` in DATA."""
     stored, padding = rest[: record.size], rest[record.size :][: -record.size % DATA_ALIGNMENT]
-    if record.format not in FORMATS:
+    if record.format not in STORED:
         raise altered(f"Its format {record.format} is unknown.", where)
     if record.offset != begin or record.size > len(rest) or any(padding):
         raise altered(
@@ -188,7 +188,7 @@ def _constant(
             where,
         )
     try:
-        return FORMATS[record.format].unpack(stored, type_)
+        return STORED[record.format].unpack(stored, type_)
     except NumericError as error:
         raise altered(error.what, where) from error
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import zlib
 
 from ..errors import VerifyError
-from ..ir.formats.dense import Dense
 from ..ir.program import ALIGNMENT, Program, Slot, Step
-from ..ir.tensor import Tensor
 from .blob_check import check
 from .blob_layout import (
     DATA,
@@ -36,17 +34,20 @@ from .blob_layout import (
     to_words,
 )
 from .blob_meta import to_json
+from .choose_formats import Storage, Stored
 
-_FORMAT = Dense()
+SMALLEST = Storage()
 
 
-def write_blob(program: Program) -> bytes:
+def write_blob(program: Program, storage: Storage = SMALLEST) -> bytes:
     """The bytes of ``program``; raises VerifyError when it is not legal or too large for a blob."""
     check(program, VerifyError)
-    offsets, data_bytes = _plan(program.slots)
+    stored = [storage.store(slot) for slot in program.slots]
+    offsets, data_bytes = _plan(program.slots, stored)
     words = [*program.inputs, *program.outputs]
     slots = [
-        _slot(slot, offset, words) for slot, offset in zip(program.slots, offsets, strict=True)
+        _slot(slot, constant, offset, words)
+        for slot, constant, offset in zip(program.slots, stored, offsets, strict=True)
     ]
     steps = [_step(step, words) for step in program.steps]
     _fits(program, data_bytes + STEP.size * len(steps) + WORD.size * len(words))
@@ -54,43 +55,34 @@ def write_blob(program: Program) -> bytes:
         SLOTS: b"".join(SLOT.pack(*record) for record in slots),
         STEPS: b"".join(STEP.pack(*record) for record in steps),
         WORDS: b"".join(map(WORD.pack, words)),
-        DATA: b"".join(_padded(_FORMAT.pack(constant)) for constant in _constants(program)),
+        DATA: b"".join(_padded(each.data) for each in stored if each),
         META: zlib.compress(_meta(program), 9),
     }
     return _join(program, sections)
 
 
-def _constants(program: Program) -> list[Tensor]:
-    return [slot.constant for slot in program.slots if slot.constant is not None]
-
-
-def _plan(slots: tuple[Slot, ...]) -> tuple[list[int], int]:
+def _plan(slots: tuple[Slot, ...], stored: list[Stored | None]) -> tuple[list[int], int]:
     """Where each slot lies, constants one after the other in DATA, and the size of DATA."""
     offsets, end = [], 0
-    for slot in slots:
-        offsets.append(slot.offset if slot.constant is None else end)
-        if slot.constant is not None:
-            end += _size(slot) + -_size(slot) % DATA_ALIGNMENT
+    for slot, constant in zip(slots, stored, strict=True):
+        offsets.append(slot.offset if constant is None else end)
+        if constant is not None:
+            end += len(_padded(constant.data))
     return offsets, end
 
 
-def _size(slot: Slot) -> int:
-    """Bytes of an activation in the arena, of a constant in DATA."""
-    return slot.size_bytes if slot.constant is None else _FORMAT.size(slot.constant).bytes
-
-
-def _slot(slot: Slot, offset: int, words: list[int]) -> SlotRecord:
+def _slot(slot: Slot, stored: Stored | None, offset: int, words: list[int]) -> SlotRecord:
     """The record of a slot; its sizes are appended to ``words``."""
     dims, dtype = slot.type.sample_shape, slot.type.dtype
     first = len(words)
     words += dims
     return SlotRecord(
-        format=0 if slot.constant is None else _FORMAT.id,
+        format=stored.format.id if stored else 0,
         kind=KIND_CODES[dtype.kind],
         bits=dtype.bits,
         rank=len(dims),
         offset=offset,
-        size=_size(slot),
+        size=len(stored.data) if stored else slot.size_bytes,
         first=first,
     )
 

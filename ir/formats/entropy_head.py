@@ -80,7 +80,7 @@ class Head:
         """The head and the sizes of all tiles but the last; raises NumericError."""
         order, gaps, four = reader.number(2), reader.number(1), reader.number(1)
         tile, raw, lo = reader.number(5), reader.number(6), reader.number(width)
-        if order > min(2, columns) or tile > MOST_TILE or raw >= width:
+        if order >= min(3, columns) or tile > MOST_TILE or raw >= width:
             raise NumericError("The head of the entropy code has a field out of its range.")
         found = _gaps(reader) if gaps else None
         tables = tuple(_table(reader) for _ in range(reader.number(3) + 1))

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .base import Format
 from .dense import Dense
+from .entropy import Entropy
 
-FORMATS: dict[int, Format] = {each.id: each for each in (Dense(),)}
+FORMATS: dict[int, Format] = {each.id: each for each in (Dense(), Entropy())}

@@ -333,7 +333,7 @@ def test_offset_and_rounding_of_an_input_are_kept(encoding: Encoding) -> None:
 def test_every_byte_lies_where_the_document_says() -> None:
     blob = write_blob(small_program())
     magic, major, minor, flags, size, arena = struct.unpack_from("<4sHHIII", blob, 0)
-    assert (magic, major, minor, flags, size, arena) == (b"INTG", 1, 0, 0, len(blob), 192)
+    assert (magic, major, minor, flags, size, arena) == (b"INTG", 1, 1, 0, len(blob), 192)
     assert struct.unpack_from("<HHHHHH", blob, 20) == (64, 5, 1, 2, 1, 1)
     assert blob[32:56] == bytes(24)
     assert struct.unpack_from("<II", blob, 56) == (zlib.crc32(blob[64:144]), zlib.crc32(blob[:60]))

@@ -102,7 +102,7 @@ def seal(
     packed = b"".join(struct.pack("<4sIII", *row) for row in rows)
     fields = {
         "major": 1,
-        "minor": 0,
+        "minor": 1,
         "flags": 0,
         "file_bytes": end,
         "arena": arena,
@@ -298,8 +298,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         f"There are 18 slots but names for 17.{ALTERED}",
     ),
     "unknown format": (
-        patched(b"SLOT", 16, "B", 9),
-        f"Tensor 'weight': Its format 9 is unknown.{ALTERED}",
+        patched(b"SLOT", 16, "B", 10),
+        f"Tensor 'weight': Its format 10 is unknown.{ALTERED}",
     ),
     "unknown kind": (
         patched(b"SLOT", 16 + 1, "B", 5),
@@ -522,20 +522,20 @@ def mutations(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=1500)
 @given(mutations())
-def test_a_mutated_blob_is_refused_or_a_program_of_the_same_bytes(blob: bytes) -> None:
+def test_a_mutated_blob_is_refused_or_a_program_that_is_written_and_read_again(blob: bytes) -> None:
     try:
         read = read_blob(blob)
     except BlobError as error:
         assert str(error).endswith(ALTERED)  # noqa: PT017
     else:
         again = write_blob(read)
-        changed, kept = split(blob), split(again)
-        assert {**changed, b"META": b""} == {**kept, b"META": b""}
-        assert blob[:12] + blob[16:56] == again[:12] + again[16:56]
+        assert read_blob(again) == read
+        for key in (b"STEP", b"WORD"):
+            assert split(again)[key] == split(blob)[key]
 
 
 def test_single_numbers_replaced_everywhere_raise_nothing_else() -> None:
-    """Every aligned 16-bit number of the records, a few values each: refused or the same bytes."""
+    """Every aligned 16-bit number of the records, a few values each: refused or kept."""
     rng = random.Random(0)
     accepted = 0
     for key in (b"SLOT", b"STEP", b"WORD"):
@@ -547,5 +547,5 @@ def test_single_numbers_replaced_everywhere_raise_nothing_else() -> None:
                 except BlobError:
                     continue
                 accepted += 1
-                assert split(write_blob(read))[key] == split(blob)[key]
+                assert read_blob(write_blob(read)) == read
     assert accepted > 50

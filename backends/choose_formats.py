@@ -1,0 +1,99 @@
+"""The format in which each constant of a blob is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from ..cost_models.storage import NM45, Hardware, read_energy
+from ..errors import UsageError
+from ..ir.formats.base import Format, Size
+from ..ir.formats.dense import Dense
+from ..ir.formats.entropy import Entropy
+from ..ir.formats.table import FORMATS
+from ..ir.program import Slot
+from ..ir.tensor import Tensor
+from ..kernels.rans import Compiled
+
+ENTROPY = Entropy(Compiled())
+STORED: dict[int, Format] = FORMATS | {Entropy.id: ENTROPY}
+"""Every format by its number, the entropy code with the compiled coder."""
+DENSE = Dense()
+SMALLEST, ENERGY = "smallest", "energy"
+BY_NAME = {each.name: each for each in STORED.values()}
+CHOICES = (SMALLEST, ENERGY, *BY_NAME)
+
+
+class Stored(NamedTuple):
+    """A constant in a format."""
+
+    format: Format
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Which format a constant takes: ``smallest``, the cheapest to read in ``energy``, or by name.
+
+    ``by_tensor`` says it for constants whose name or origin matches a pattern; the last match wins.
+    A constant that a format cannot hold is stored dense.
+    """
+
+    choice: str = SMALLEST
+    by_tensor: Mapping[str, str] = field(default_factory=dict)
+    hardware: Hardware = NM45
+
+    def __post_init__(self) -> None:
+        for each in (self.choice, *self.by_tensor.values()):
+            if each not in CHOICES:
+                raise UsageError(
+                    f"There is no storage '{each}'.", fix=f"Choose {', '.join(CHOICES)}."
+                )
+
+    @classmethod
+    def parse(cls, *texts: str) -> Storage:
+        """``entropy`` or ``fc1*=bitmap``, one after the other; raises UsageError."""
+        pairs = [text.rpartition("=") for text in texts]
+        general = [choice for pattern, _, choice in pairs if not pattern]
+        by_tensor = {pattern: choice for pattern, _, choice in pairs if pattern}
+        return cls(general[-1] if general else SMALLEST, by_tensor)
+
+    def store(self, slot: Slot) -> Stored | None:
+        """The constant of a slot as it goes into the blob; None of an activation."""
+        tensor, choice = slot.constant, self._choice(slot)
+        if tensor is None:
+            return None
+        if choice in BY_NAME:
+            return _fixed(BY_NAME[choice], tensor)
+        candidates = [
+            (self._cost(choice, format_, size, tensor), format_.id, format_)
+            for format_ in STORED.values()
+            if format_.id != Entropy.id and (size := format_.size(tensor)) is not None
+        ]
+        cost, _, found = min(candidates, key=lambda each: each[:2])
+        coded, size = ENTROPY.packed(tensor)
+        if self._cost(choice, ENTROPY, size, tensor) < cost:
+            return Stored(ENTROPY, coded)
+        return Stored(found, found.pack(tensor))
+
+    def _choice(self, slot: Slot) -> str:
+        names = (slot.name, slot.origin)
+        matches = [
+            choice
+            for pattern, choice in self.by_tensor.items()
+            if any(fnmatchcase(name, pattern) for name in names)
+        ]
+        return matches[-1] if matches else self.choice
+
+    def _cost(self, choice: str, format_: Format, size: Size, tensor: Tensor) -> float:
+        if choice == SMALLEST:
+            return size.bytes
+        return read_energy(self.hardware, format_.name, size, tensor.type.elements)
+
+
+def _fixed(format_: Format, tensor: Tensor) -> Stored:
+    if format_.size(tensor) is None:
+        return Stored(DENSE, DENSE.pack(tensor))
+    return Stored(format_, format_.pack(tensor))
