@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from ...errors import NumericError
+from ..numeric import NumericType
 from ..tensor import Tensor, TensorType
 
 
@@ -47,3 +49,13 @@ class Format(Protocol):
 
         Reserves memory for the elements of ``type_`` only, and no more than that of hostile data.
         """
+
+
+def has_zero(dtype: NumericType) -> bool:
+    """Whether 0 is a value of dtype, so that it can be left out."""
+    return dtype.kind != "bipolar"
+
+
+def cannot_hold(name: str, tensor: Tensor) -> NumericError:
+    """The error for a constant that a format cannot hold."""
+    return NumericError(f"The format '{name}' cannot hold this {tensor.type}.")

@@ -10,6 +10,8 @@ from ..numeric import Array, NumericType
 from ..tensor import Tensor, TensorType
 
 MAX_WIDTH = 64
+_CHUNK = 1 << 16
+"""Numbers widened at a time: each takes 64 bytes meanwhile. A multiple of 8 ends on a byte."""
 
 
 def flat(tensor: Tensor) -> Array:
@@ -23,6 +25,13 @@ def shaped(elements: Array, type_: TensorType) -> Tensor:
     return Tensor(from_storage(elements.reshape(stored.sample_shape)), type_.dtype)
 
 
+def matrix_shape(type_: TensorType) -> tuple[int, int]:
+    """Rows and columns of a constant in storage order: one row below rank 2."""
+    shape = storage_shape(type_.sample_shape)
+    rows = int(shape[0]) if len(shape) > 1 else 1
+    return rows, type_.elements // max(rows, 1)
+
+
 def to_codes(values: Array, dtype: NumericType) -> Array:
     """Elements of dtype as unsigned numbers of ``dtype.bits`` bits; a bipolar +1 is 1."""
     if dtype.kind == "bipolar":
@@ -31,19 +40,35 @@ def to_codes(values: Array, dtype: NumericType) -> Array:
 
 
 def from_codes(codes: Array, dtype: NumericType) -> Array:
-    """The inverse of ``to_codes``; values that dtype does not have come out as such."""
+    """The inverse of ``to_codes``; raises NumericError for a code that dtype does not have."""
     if dtype.kind == "bipolar":
         return (2 * codes.astype(np.int8) - 1).astype(dtype.container)
-    unused = np.uint64(64 - dtype.bits)
     if dtype.kind == "uint":
         return codes.astype(dtype.container)
+    if dtype.kind == "ternary" and (codes == 2).any():
+        raise NumericError("A packed element is not ternary.")
+    unused = np.uint64(64 - dtype.bits)
     return ((codes << unused).view(np.int64) >> np.int64(unused)).astype(dtype.container)
+
+
+def index_width(count: int) -> int:
+    """Bits of a number below ``count``."""
+    return max(count - 1, 0).bit_length()
 
 
 def field(values: Array, width: int) -> Array:
     """Unsigned numbers ``(n,)`` as bits ``(n * width,)``, each 0 or 1; width is 0 to 64."""
-    octets = np.ascontiguousarray(values, np.dtype("<u8")).view(np.uint8)
-    return np.unpackbits(octets, bitorder="little").reshape(-1, 64)[:, :width].reshape(-1)
+    found = np.empty((len(values), width), np.uint8)
+    for start in range(0, len(values) if width else 0, _CHUNK):
+        part = np.ascontiguousarray(values[start : start + _CHUNK], np.dtype("<u8"))
+        bits = np.unpackbits(part.view(np.uint8), bitorder="little").reshape(-1, 64)
+        found[start : start + _CHUNK] = bits[:, :width]
+    return found.reshape(-1)
+
+
+def number(value: int, width: int) -> Array:
+    """One number as ``width`` bits."""
+    return field(np.array([value], np.uint64), width)
 
 
 def joined(*fields: Array) -> bytes:
@@ -60,18 +85,14 @@ class Reader:
 
     def take(self, count: int, width: int) -> Array:
         """The next ``count`` unsigned numbers of ``width`` bits."""
-        if not width:
-            return np.zeros(count, np.uint64)
         end = self.at + count * width
         if end > 8 * len(self.data):
             raise NumericError(f"The packed bytes end after {len(self.data)} bytes.")
-        first = self.at // 8
-        octets = self.data[first : -(-end // 8)]
-        bits = np.unpackbits(octets, bitorder="little")[self.at - 8 * first :][: count * width]
-        self.at = end
-        wide = np.zeros((count, 64), np.uint8)
-        wide[:, :width] = bits.reshape(count, width)
-        return np.packbits(wide, axis=1, bitorder="little").view(np.dtype("<u8")).reshape(count)
+        found = np.zeros(count, np.uint64)
+        for start in range(0, count if width else 0, _CHUNK):
+            part = found[start : start + _CHUNK]
+            part[:] = self._few(len(part), width)
+        return found
 
     def number(self, width: int) -> int:
         """The next number."""
@@ -87,3 +108,12 @@ class Reader:
             raise NumericError(f"{len(self.data) - -(-self.at // 8)} bytes follow what is packed.")
         if self.at % 8 and self.data[-1] >> (self.at % 8):
             raise NumericError("The bits that fill the last packed byte are not 0.")
+
+    def _few(self, count: int, width: int) -> Array:
+        first, end = self.at // 8, self.at + count * width
+        octets = self.data[first : -(-end // 8)]
+        bits = np.unpackbits(octets, bitorder="little")[self.at - 8 * first :][: count * width]
+        self.at = end
+        wide = np.zeros((count, 64), np.uint8)
+        wide[:, :width] = bits.reshape(count, width)
+        return np.packbits(wide, axis=1, bitorder="little").view(np.dtype("<u8")).reshape(count)

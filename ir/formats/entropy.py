@@ -10,11 +10,10 @@ from typing import ClassVar
 import numpy as np
 
 from ...errors import NumericError
-from ..layout import storage_shape
 from ..numeric import Array, NumericType
 from ..tensor import Tensor, TensorType
 from .base import Size
-from .bits import Reader, flat, from_codes, shaped, to_codes
+from .bits import Reader, flat, from_codes, matrix_shape, shaped, to_codes
 from .entropy_head import Head
 from .entropy_plan import Plan, planned, sums
 from .entropy_symbols import Alphabet, tiles_of
@@ -70,13 +69,6 @@ class Entropy:
         for (a, b), (low, high) in zip(tiles.bounds(len(found)), pairwise(ends), strict=True):
             tiles.decode(rest[low:high], a, found[a:b])
         return shaped(_summed(found, head, type_.dtype), type_)
-
-
-def matrix_shape(type_: TensorType) -> tuple[int, int]:
-    """Rows and columns of a constant in storage order: one row below rank 2."""
-    shape = storage_shape(type_.sample_shape)
-    rows = int(shape[0]) if len(shape) > 1 else 1
-    return rows, type_.elements // rows
 
 
 def _summed(found: Array, head: Head, dtype: NumericType) -> Array:

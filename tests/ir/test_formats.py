@@ -133,5 +133,18 @@ def test_unpack_refuses_what_pack_cannot_return(
 
 
 def test_formats_are_found_by_their_number() -> None:
-    assert {number: format_.name for number, format_ in FORMATS.items()} == {1: "dense"}
+    assert {number: format_.name for number, format_ in FORMATS.items()} == NAMES
     assert all(format_.id == number for number, format_ in FORMATS.items())
+
+
+NAMES = {
+    1: "dense",
+    2: "codebook",
+    3: "structured",
+    4: "block",
+    5: "n:m",
+    6: "bitmap",
+    7: "csr",
+    8: "relative",
+    9: "entropy",
+}
