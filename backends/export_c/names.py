@@ -38,5 +38,6 @@ def identifiers(texts: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
 
 def comment(text: str) -> str:
     """``text`` in one line that ends no comment and begins none."""
-    plain = "".join(c if c.isprintable() and ord(c) < 127 else "?" for c in text)
-    return plain.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").rstrip("\\")
+    plain = "".join(c if c.isprintable() and ord(c) < 127 else "_" for c in text)
+    apart = plain.replace("*/", "* /").replace("/*", "/ *").rstrip("\\")
+    return re.sub(r"\?(?=\?)", "? ", apart)  # two make a trigraph
