@@ -22,7 +22,7 @@ from intaglio.testing import OPERATORS, OpCase, int_tensors, op_cases, small_pro
 
 GCC = shutil.which("gcc")
 needs_gcc = pytest.mark.skipif(GCC is None, reason="gcc is not installed")
-STRICT = "-std=c99 -Wall -Wextra -Werror -pedantic -Wconversion -O1".split()  # noqa: SIM905
+STRICT = "-std=c99 -Wall -Wextra -Werror -pedantic -Wconversion -Wno-sign-conversion -O1".split()  # noqa: SIM905
 SANITIZED = ["-fsanitize=address,undefined", "-fno-sanitize-recover"]
 FEW = settings(max_examples=2, suppress_health_check=list(HealthCheck))
 
