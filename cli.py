@@ -193,6 +193,31 @@ def inspect(
 
 @app.command()
 @guarded
+def export(
+    blob: Blob,
+    kind: Annotated[
+        str,
+        typer.Option("--format", "-f", metavar="NAME", help="npz, hex, mem, coe, c or onnx."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File of npz and onnx, new folder of the others."),
+    ] = None,
+    x: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="X", help="Inputs of the golden vectors (.npy, .npz)."),
+    ] = None,
+    samples: Samples = 2,
+    seed: Seed = 0,
+) -> None:
+    """Write a blob for other tools: constants and golden vectors, C99, or integer ONNX."""
+    from .commands.export import export as export_blob
+
+    export_blob(blob, kind, output, x, samples, seed)
+
+
+@app.command()
+@guarded
 def diff(
     a: Annotated[Path, typer.Argument(metavar="A", help="A model file or a blob.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="A model file or a blob.")],
