@@ -6,7 +6,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +129,7 @@ def compile(  # the verb users look for; the builtin is not used here
     example_inputs: tuple[Any, ...] | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
+    storage: str | Sequence[str] = (),
     **options: Any,
 ) -> Network:
     """Compile ``model`` to a Network; ``data`` calibrates the activations of a float model.
@@ -139,13 +140,17 @@ def compile(  # the verb users look for; the builtin is not used here
     pass (``weight_bits=4``). ``training``: labelled data for passes that train; without ``data``
     its first 1024 inputs calibrate. ``outputs``, ``batch``, ``example_inputs``: see
     ``import_model``.
+    ``storage``: the format of constants, ``smallest`` (the default), ``energy`` or one by name, or
+    of some, ``"fc1*=bitmap"``; texts in a list add up.
     Raises an IntaglioError that names the user's node.
     """
     from .backends.blob_writer import write_blob
+    from .backends.choose_formats import Storage
     from .passes.base import Context, silent
     from .passes.labelled import first_inputs
     from .passes.schedule import schedule
 
+    stored = Storage.parse(*([storage] if isinstance(storage, str) else storage))
     graph = import_model(model, example_inputs, outputs=outputs, batch=batch, semantics=semantics)
     stage = stage_of(graph)
     pipeline = recipe_of(recipe, stage, options)
@@ -159,7 +164,14 @@ def compile(  # the verb users look for; the builtin is not used here
     batches = () if data is None else batches_of(graph, data)
     context = Context(batches, progress or silent, training)
     integers = pipeline.run(graph, context, observe)
-    return Network(write_blob(schedule(integers, str(pipeline))))
+    program = schedule(integers, str(pipeline))
+    return Network(write_blob(program, stored), limit=_any_size(program))
+
+
+def _any_size(program: Program) -> int:
+    """The bytes of the constants: what was compiled here may be as large as it is."""
+    types = (slot.type for slot in program.constants)
+    return sum(type_.elements * type_.dtype.container.itemsize for type_ in types)
 
 
 def recipe_of(
@@ -180,10 +192,13 @@ def recipe_of(
     return Pipeline.parse(recipe) if isinstance(recipe, str) else recipe
 
 
-def load(path: str | Path) -> Network:
-    """The Network in a blob file; raises BlobError when the file is damaged, too new or no blob."""
+def load(path: str | Path, limit: int | None = None) -> Network:
+    """The Network in a blob file; raises BlobError when the file is damaged, too new or no blob.
+
+    ``limit``: bytes that its constants may take in memory, by default 32 MiB more than the file.
+    """
     try:
-        return Network(_read(Path(path)))
+        return Network(_read(Path(path)), limit)
     except BlobError as error:
         where = ", ".join(filter(None, (f"'{path}'", error.where)))
         raise BlobError(error.what, where=where, fix=error.fix) from error
@@ -217,6 +232,7 @@ class Network:
     """A compiled network: everything it does, it does from the bytes of ``blob``."""
 
     blob: bytes
+    limit: int | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         _ = self.program
@@ -226,7 +242,7 @@ class Network:
         """The program that the blob holds."""
         from .backends.blob_reader import read_blob
 
-        return read_blob(self.blob)
+        return read_blob(self.blob, self.limit)
 
     @cached_property
     def _simulator(self) -> Simulator:

@@ -97,6 +97,13 @@ def compile_command(
     ] = None,
     no_batch: NoBatch = False,
     semantics: Semantics = None,
+    storage: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[TENSOR=]FORMAT",
+            help="How constants are stored: smallest (default), energy, dense, entropy, bitmap ...",
+        ),
+    ] = None,
     as_json: Json = False,
     train: options.Train = None,
     test: options.Test = None,
@@ -128,7 +135,9 @@ def compile_command(
         stop = tuple(output_tensor or ())
         shown = tuple(print_after or ())
         job = Job(
-            *(model, data, recipe, given, target, shown, stop, not no_batch, semantics), learning
+            *(model, data, recipe, given, target, shown, stop, not no_batch, semantics),
+            tuple(storage or ()),
+            learning,
         )
         compiled = compile_and_save(job, bars)
     show(compiled, as_json=as_json)
@@ -183,12 +192,15 @@ def inspect(
     certificates: Annotated[
         bool, typer.Option("--certificates", help="Print every certificate in full.")
     ] = False,
+    storage: Annotated[
+        bool, typer.Option("--storage", help="Print the format and bits of every constant.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show what a blob holds: layers, bytes, proofs, recipe."""
     from .commands.inspect import inspect as inspect_blob
 
-    inspect_blob(blob, text=text, certificates=certificates, as_json=as_json)
+    inspect_blob(blob, text=text, certificates=certificates, storage=storage, as_json=as_json)
 
 
 @app.command()

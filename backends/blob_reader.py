@@ -43,12 +43,19 @@ from .blob_layout import (
 from .blob_meta import Label, from_json, inflate
 from .choose_formats import STORED
 
+FREE = 32 << 20
+"""Bytes of constants beyond the size of the file."""
 _AGAIN = "Copy or download the file again."
 _NEWER = "Update intaglio, or compile the network again with this version."
 
 
-def read_blob(data: bytes) -> Program:
-    """The program in ``data``; raises BlobError unless every byte is as the format demands."""
+def read_blob(data: bytes, limit: int | None = None) -> Program:
+    """The program in ``data``; raises BlobError unless every byte is as the format demands.
+
+    Constants take at most ``limit`` bytes when unpacked, by default the file's and FREE more: a
+    small file may say that it holds a great many zeros.
+    """
+    limit = len(data) + FREE if limit is None else limit
     header = _header(data)
     sections = _sections(memoryview(data), header)
     meta = from_json(inflate(sections[META]))
@@ -57,7 +64,7 @@ def read_blob(data: bytes) -> Program:
         name=meta.program,
         inputs=words.take(header.inputs, "The inputs"),
         outputs=words.take(header.outputs, "The outputs"),
-        slots=tuple(_slots(sections[SLOTS], sections[DATA], words, meta.slots)),
+        slots=tuple(_slots(sections[SLOTS], sections[DATA], words, meta.slots, limit)),
         steps=tuple(_steps(sections[STEPS], words)),
         arena_bytes=header.arena_bytes,
         recipe=meta.recipe,
@@ -145,7 +152,7 @@ def _section(section: Section, data: memoryview, begin: int) -> memoryview:
 
 
 def _slots(
-    rows: memoryview, data: memoryview, words: Cursor, labels: tuple[Label, ...]
+    rows: memoryview, data: memoryview, words: Cursor, labels: tuple[Label, ...], limit: int
 ) -> Iterator[Slot]:
     """Every slot; the constants fill ``data`` one after the other."""
     count, end = len(rows) // SLOT.size, 0
@@ -155,6 +162,8 @@ def _slots(
         record, where = SlotRecord.read(row), f"Tensor '{label.origin or label.name}'"
         type_, constant, offset = _type(record, words, where), None, record.offset
         if record.format:
+            limit -= type_.elements * type_.dtype.container.itemsize
+            _check_room(limit, where)
             constant, offset = _constant(record, type_, data[end:], end, where), 0
             end += record.size + -record.size % DATA_ALIGNMENT
         slot = Slot(label.name, type_, offset, constant, label.origin, label.encoding)
@@ -163,6 +172,15 @@ def _slots(
         yield slot
     if end != len(data):
         raise altered(f"The constants take {end} of the {len(data)} bytes of section DATA.")
+
+
+def _check_room(left: int, where: str) -> None:
+    if left < 0:
+        raise BlobError(
+            "The constants up to here take more memory than a file of this size may ask for.",
+            where=where,
+            fix="If you trust the file, read it with a higher limit: load(path, limit=...).",
+        )
 
 
 def _type(record: SlotRecord, words: Cursor, where: str) -> TensorType:

@@ -88,10 +88,11 @@ def sections(blob: bytes) -> dict[str, int]:
     """Bytes of each section of a valid blob by its name, ``HEAD`` (header and table) first."""
     header = Header(*HEADER.unpack_from(blob))
     head = HEADER.size + SECTION.size * header.sections
-    return {"HEAD": head} | {row.id.decode(): row.size for row in _sections(blob)}
+    return {"HEAD": head} | {row.id.decode(): row.size for row in blob_sections(blob)}
 
 
-def _sections(blob: bytes) -> Iterator[Section]:
+def blob_sections(blob: bytes) -> Iterator[Section]:
+    """The section table of a valid blob."""
     header = Header(*HEADER.unpack_from(blob))
     table = blob[HEADER.size : HEADER.size + SECTION.size * header.sections]
     return starmap(Section, SECTION.iter_unpack(table))
@@ -99,7 +100,7 @@ def _sections(blob: bytes) -> Iterator[Section]:
 
 def stored_bytes(blob: bytes) -> list[int]:
     """Bytes that each slot's record states, in the order of ``Program.slots``."""
-    (slots,) = (row for row in _sections(blob) if row.id == SLOTS)
+    (slots,) = (row for row in blob_sections(blob) if row.id == SLOTS)
     table = blob[slots.offset : slots.offset + slots.size]
     return [SlotRecord.read(row).size for row in SLOT.iter_unpack(table)]
 
@@ -108,7 +109,7 @@ def sizes(program: Program, blob: bytes) -> Sizes:
     """Where the bytes of ``blob`` go; filler between sections counts as records."""
     by_name = sections(blob)
     stored = stored_bytes(blob)
-    weights = sum(stored[index] for index in _weights(program))
+    weights = sum(stored[index] for index in weight_slots(program))
     parameters, metadata = by_name[DATA.decode()] - weights, by_name[META.decode()]
     return Sizes(weights, parameters, len(blob) - weights - parameters - metadata, metadata)
 
@@ -126,13 +127,13 @@ class WeightCounts:
 
 def weight_counts(program: Program) -> WeightCounts:
     """The weights of conv, gather_conv and dense, each once."""
-    held = [program.slots[index].constant for index in _weights(program)]
+    held = [program.slots[index].constant for index in weight_slots(program)]
     arrays = [tensor.array for tensor in held if tensor is not None]
     nonzero = sum(int(np.count_nonzero(array)) for array in arrays)
     return WeightCounts(nonzero, sum(array.size for array in arrays))
 
 
-def _weights(program: Program) -> set[int]:
+def weight_slots(program: Program) -> set[int]:
     """Indices of the slots that linear ops multiply with."""
     return {index for step in program.steps if (index := _weight(step)) is not None}
 

@@ -47,6 +47,7 @@ class Job:
     outputs: tuple[str, ...] = ()
     batch: bool = True
     semantics: str | None = None
+    storage: tuple[str, ...] = ()
     learning: Learning = field(default_factory=Learning)
 
 
@@ -146,6 +147,7 @@ class _Work:
             training=training,
             progress=self._named(name),
             observe=observe,
+            storage=self.job.storage,
         )
         if target is not None and processes.leads():
             network.save(target)

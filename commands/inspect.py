@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from .. import api
+from ..backends.storage import storage_report
 from ..backends.summary import layers, program_text, sections, sizes
 from ..ir.program import Program, Slot
 from ..passes.pipeline import digest_of
+from .storage import show_storage
 from .terminal import certificate_lines, facts, layer_table, proof_text, say, say_json, size_facts
 
 
-def inspect(path: Path, *, text: bool, certificates: bool, as_json: bool) -> None:
-    """Print header, bytes, layers and recipe; or only the program, or only the certificates."""
+def inspect(path: Path, *, text: bool, certificates: bool, storage: bool, as_json: bool) -> None:
+    """Print header, bytes, layers and recipe; or only program, certificates or storage."""
     network = api.load(path)
     if as_json:
         say_json(to_json(path, network))
@@ -22,7 +24,9 @@ def inspect(path: Path, *, text: bool, certificates: bool, as_json: bool) -> Non
         say(program_text(network.program))
     if certificates:
         certificate_lines(layers(network.program, network.blob))
-    if not (text or certificates):
+    if storage:
+        show_storage(storage_report(network.program, network.blob))
+    if not (text or certificates or storage):
         _show(path, network)
 
 
@@ -43,6 +47,7 @@ def to_json(path: Path, network: api.Network) -> dict[str, Any]:
         "bytes": sizes(program, blob).to_json(),
         "layers": [layer.to_json() for layer in layers(program, blob)],
         "text": program_text(program),
+        "storage": storage_report(program, blob).to_json(),
     }
 
 

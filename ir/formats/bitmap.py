@@ -9,7 +9,7 @@ import numpy as np
 
 from ..tensor import Tensor, TensorType
 from .base import Size, cannot_hold, has_zero
-from .bits import Reader, field, flat, from_codes, joined, shaped, to_codes
+from .bits import Reader, field, flat, joined, shaped, to_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Bitmap:
     def unpack(self, data: bytes | memoryview, type_: TensorType) -> Tensor:
         """The constant; raises NumericError."""
         reader = Reader(data)
-        mask = reader.take(type_.elements, 1) > 0
-        values = from_codes(reader.take(int(mask.sum()), type_.dtype.bits), type_.dtype)
+        mask = reader.flags(type_.elements)
+        values = reader.values(int(mask.sum()), type_.dtype)
         reader.close()
         found = np.zeros(type_.elements, type_.dtype.container)
         found[mask] = values

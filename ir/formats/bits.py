@@ -94,6 +94,27 @@ class Reader:
             part[:] = self._few(len(part), width)
         return found
 
+    def flags(self, count: int) -> Array:
+        """The next ``count`` bits as booleans."""
+        first, end = self.at // 8, self.at + count
+        if end > 8 * len(self.data):
+            raise NumericError(f"The packed bytes end after {len(self.data)} bytes.")
+        octets = self.data[first : -(-end // 8)]
+        bits = np.unpackbits(octets, bitorder="little")[self.at - 8 * first :][:count]
+        self.at = end
+        return bits.view(bool)
+
+    def values(self, count: int, dtype: NumericType) -> Array:
+        """The next ``count`` elements of dtype, in its container; little memory beside them."""
+        end = self.at + count * dtype.bits
+        if end > 8 * len(self.data):
+            raise NumericError(f"The packed bytes end after {len(self.data)} bytes.")
+        found = np.empty(count, dtype.container)
+        for start in range(0, count, _CHUNK):
+            part = found[start : start + _CHUNK]
+            part[:] = from_codes(self._few(len(part), dtype.bits), dtype)
+        return found
+
     def number(self, width: int) -> int:
         """The next number."""
         return int(self.take(1, width)[0])

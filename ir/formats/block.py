@@ -11,7 +11,7 @@ from ...errors import NumericError
 from ..numeric import Array
 from ..tensor import Tensor, TensorType
 from .base import Size, cannot_hold, has_zero
-from .bits import Reader, field, flat, from_codes, joined, matrix_shape, number, shaped, to_codes
+from .bits import Reader, field, flat, joined, matrix_shape, number, shaped, to_codes
 
 SHAPES = ((1, 4), (4, 1), (1, 8), (8, 1), (1, 16), (16, 1), (2, 2), (4, 4), (8, 8), (4, 9))
 
@@ -53,12 +53,12 @@ class Block:
         if not (height and width):
             raise NumericError(f"A block of {height} by {width} elements.")
         shape = -(-rows // height), -(-columns // width)
-        mask = reader.take(shape[0] * shape[1], 1).reshape(shape) > 0
+        mask = reader.flags(shape[0] * shape[1]).reshape(shape)
         order = _order(rows, columns, height, width, mask)
-        codes = reader.take(len(order), type_.dtype.bits)
+        values = reader.values(len(order), type_.dtype)
         reader.close()
         found = np.zeros(rows * columns, type_.dtype.container)
-        found[order] = from_codes(codes, type_.dtype)
+        found[order] = values
         return shaped(found, type_)
 
 

@@ -14,6 +14,7 @@ from .base import Size, cannot_hold
 from .bits import Reader, field, flat, from_codes, index_width, joined, number, shaped, to_codes
 
 MOST = 256
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,15 @@ class Codebook:
         if (book[1:] <= book[:-1]).any():
             raise NumericError("The values of a codebook do not ascend.")
         values = from_codes(book, type_.dtype)
-        indices = reader.take(type_.elements, index_width(count))
+        found = np.empty(type_.elements, type_.dtype.container)
+        for start in range(0, len(found), _CHUNK):
+            part = found[start : start + _CHUNK]
+            indices = reader.take(len(part), index_width(count))
+            if indices.max() >= count:
+                raise NumericError(f"An index is not among the {count} values of the codebook.")
+            part[:] = values[indices.astype(np.uint8)]
         reader.close()
-        if len(indices) and indices.max() >= count:
-            raise NumericError(f"An index is not among the {count} values of the codebook.")
-        return shaped(values[indices.astype(np.uint8)], type_)
+        return shaped(found, type_)
 
 
 def _book(tensor: Tensor) -> Array:

@@ -15,7 +15,6 @@ from .bits import (
     Reader,
     field,
     flat,
-    from_codes,
     index_width,
     joined,
     matrix_shape,
@@ -65,7 +64,7 @@ class Csr:
             raise NumericError(f"{present} of {type_.elements} elements are not 0.")
         ends = reader.take(rows, index_width(present + 1)).astype(np.int64)
         places = _places(ends, reader.take(present, index_width(columns)), present, columns)
-        values = from_codes(reader.take(present, type_.dtype.bits), type_.dtype)
+        values = reader.values(present, type_.dtype)
         reader.close()
         found = np.zeros(type_.elements, type_.dtype.container)
         found[places] = values

@@ -16,7 +16,7 @@ from .costs import Costs, knot_count
 MOST_TILE = 18
 """Elements of a tile are at most 2^18: a reader needs little memory beside the constant's."""
 MOST_TABLES = 8
-MOST_DIFFERENCES = 1 << 20
+MOST_DIFFERENCES = 1 << 18
 """Elements of a constant that may be differences: they are summed as wide numbers, all at once."""
 
 

@@ -15,7 +15,6 @@ from .bits import (
     Reader,
     field,
     flat,
-    from_codes,
     index_width,
     joined,
     matrix_shape,
@@ -66,12 +65,12 @@ class NOfM:
             raise NumericError(f"A group has {n} of {m} elements.")
         count = rows * -(-columns // m)
         places = reader.take(count * n, index_width(m)).reshape(count, n).astype(np.int64)
-        codes = reader.take(count * n, type_.dtype.bits)
+        values = reader.values(count * n, type_.dtype)
         reader.close()
         if (np.diff(places, axis=1) <= 0).any() or (places >= m).any():
             raise NumericError("The places of a group do not ascend within it.")
         found = np.zeros((count, m), type_.dtype.container)
-        np.put_along_axis(found, places, from_codes(codes, type_.dtype).reshape(count, n), axis=1)
+        np.put_along_axis(found, places, values.reshape(count, n), axis=1)
         whole = found.reshape(rows, m * -(-columns // m))
         if whole[:, columns:].any():
             raise NumericError("A group has an element beyond its row.")

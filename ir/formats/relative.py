@@ -11,7 +11,7 @@ from ...errors import NumericError
 from ..numeric import Array
 from ..tensor import Tensor, TensorType
 from .base import Size, cannot_hold, has_zero
-from .bits import Reader, field, flat, from_codes, joined, number, shaped, to_codes
+from .bits import Reader, field, flat, joined, number, shaped, to_codes
 
 COUNT = 32
 WIDTHS = range(1, 17)
@@ -58,7 +58,7 @@ class Relative:
         if count > type_.elements:
             raise NumericError(f"{count} entries are more than {type_.elements} elements.")
         gaps = reader.take(count, k).astype(np.int64)
-        values = from_codes(reader.take(count, type_.dtype.bits), type_.dtype)
+        values = reader.values(count, type_.dtype)
         reader.close()
         places = np.cumsum(gaps + 1) - 1
         if len(places) and places[-1] >= type_.elements:

@@ -10,7 +10,7 @@ import numpy as np
 from ..numeric import Array
 from ..tensor import Tensor, TensorType
 from .base import Size, cannot_hold, has_zero
-from .bits import Reader, field, flat, from_codes, joined, matrix_shape, shaped, to_codes
+from .bits import Reader, field, flat, joined, matrix_shape, shaped, to_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class Structured:
     def unpack(self, data: bytes | memoryview, type_: TensorType) -> Tensor:
         """The constant; raises NumericError."""
         reader, (height, width) = Reader(data), matrix_shape(type_)
-        rows, columns = reader.take(height, 1) > 0, reader.take(width, 1) > 0
+        rows, columns = reader.flags(height), reader.flags(width)
         kept = int(rows.sum()), int(columns.sum())
-        codes = reader.take(kept[0] * kept[1], type_.dtype.bits)
+        values = reader.values(kept[0] * kept[1], type_.dtype)
         reader.close()
         found = np.zeros((height, width), type_.dtype.container)
-        found[np.ix_(rows, columns)] = from_codes(codes, type_.dtype).reshape(kept)
+        found[np.ix_(rows, columns)] = values.reshape(kept)
         return shaped(found, type_)
 
 
