@@ -195,7 +195,7 @@ def recipe_of(
 def load(path: str | Path, limit: int | None = None) -> Network:
     """The Network in a blob file; raises BlobError when the file is damaged, too new or no blob.
 
-    ``limit``: bytes that its constants may take in memory, by default 32 MiB more than the file.
+    ``limit``: bytes that its constants may take in memory, by default 16 MiB more than the file.
     """
     try:
         return Network(_read(Path(path)), limit)

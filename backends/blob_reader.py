@@ -43,7 +43,7 @@ from .blob_layout import (
 from .blob_meta import Label, from_json, inflate
 from .choose_formats import STORED
 
-FREE = 32 << 20
+FREE = 16 << 20
 """Bytes of constants beyond the size of the file."""
 _AGAIN = "Copy or download the file again."
 _NEWER = "Update intaglio, or compile the network again with this version."

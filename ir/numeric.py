@@ -106,10 +106,10 @@ class NumericType:
             return array.dtype.kind == "f"
         if array.dtype.kind not in "iu":
             return False
-        if self.kind == "bipolar":
-            return bool(np.all((array == 1) | (array == -1)))
         if array.size == 0:
             return True
+        if self.kind == "bipolar" and np.count_nonzero(array) < array.size:
+            return False
         return self.lo <= int(array.min()) and int(array.max()) <= self.hi
 
 

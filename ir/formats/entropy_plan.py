@@ -17,7 +17,7 @@ from .rans import SYMBOLS
 TILE_BITS = 8 * 40 << 10
 """Tiles are halved while they are at least that large: lanes and directory cost a thousandth."""
 LEAST_TILE = 14
-FOUR_LANES = 1 << 12
+FOUR_LANES = 1 << 15
 """Elements from which on four lanes pay: they are three times as fast, and cost 12 bytes."""
 LEAST_ZEROS = 0.15
 """Share of zeros below which their places are not looked at."""
