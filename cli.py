@@ -193,6 +193,35 @@ def inspect(
 
 @app.command()
 @guarded
+def export(
+    blob: Blob,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="npz, hex, mem, coe, or onnx.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="The folder to write; of onnx the file."
+        ),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="X.npy|X.npz", help="Samples of the golden vectors: reals or codes."),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Random samples of the golden vectors, without --data.")
+    ] = 4,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Write a blob as memories or arrays, with golden vectors and a page that explains; or ONNX."""
+    from .commands.export import export_blob, show
+
+    show(export_blob(blob, format_, output, data, samples, seed), as_json=as_json)
+
+
+@app.command()
+@guarded
 def diff(
     a: Annotated[Path, typer.Argument(metavar="A", help="A model file or a blob.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="A model file or a blob.")],

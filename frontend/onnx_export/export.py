@@ -74,7 +74,7 @@ def onnx_model(program: Program) -> onnx.ModelProto:
 
 
 def onnx_bytes(program: Program) -> bytes:
-    """The file of ``onnx_model``; raises UsageError when it would be greater than ONNX files are."""
+    """The file of ``onnx_model``; raises UsageError when it is greater than ONNX files are."""
     model = onnx_model(program)
     if model.ByteSize() > MAX_BYTES:
         raise UsageError(
@@ -95,8 +95,7 @@ def _emit(e: Emitter, program: Program, step: Step, values: dict[int, Ref]) -> N
     """Write the nodes of a step; the value of its result has the name of its slot."""
     target = program.slots[step.output]
     e.scope = target.name
-    operands = [_operand(program.slots[index], values[index]) if index in values else
-                _operand(program.slots[index], None) for index in step.inputs]
+    operands = [_operand(program.slots[index], values.get(index)) for index in step.inputs]
     result = _emitter(step.op, target)(e, step.op, *operands)
     if step.epilogue is not None:
         between: TensorType = step.op.infer(*(each.type for each in operands))

@@ -1,8 +1,8 @@
 """conv, gather_conv, dense and matmul as ONNX nodes: integer products that no executor rounds.
 
-Operands of 8 bits go to ConvInteger and MatMulInteger, both as uint8 with a zero point: for uint8 by
-int8 some executors add pairs of products in 16 bits, which saturate. Wider ones are gathered into
-patches for MatMul, of int32 where no sum can leave it, else of int64.
+Operands of 8 bits go to ConvInteger and MatMulInteger, both as uint8 with a zero point: for uint8
+by int8 some executors add pairs of products in 16 bits, which saturate. Wider ones are gathered
+into patches for MatMul, of int32 where no sum can leave it, else of int64.
 """
 
 from __future__ import annotations
@@ -71,9 +71,7 @@ def gather_conv(
     return _added(e, op, x, e.reshape(sums, len(rows), *where.shape[3:]), bias, border)
 
 
-def dense(
-    e: Emitter, op: Dense, x: Operand, weight: Operand, bias: Operand | None = None
-) -> Ref:
+def dense(e: Emitter, op: Dense, x: Operand, weight: Operand, bias: Operand | None = None) -> Ref:
     """dense (2)."""
     rows = _array(weight)
     sums = _matmul(e, x.value, np.ascontiguousarray(rows.T), rows.shape[1], _most(x, rows))

@@ -1,4 +1,4 @@
-"""TFLite's fixed-point divisions of softmax as ONNX nodes (ir/fixed_point.py, reciprocal_table.py)."""
+"""TFLite's fixed-point divisions of softmax as ONNX nodes."""
 
 from __future__ import annotations
 

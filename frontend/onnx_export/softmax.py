@@ -55,9 +55,7 @@ def _reciprocal(e: Emitter, op: Softmax, terms: Ref) -> Ref:
 
 
 def _sum_in_order(e: Emitter, terms: Ref, axis: int) -> Ref:
-    """The float32 sum along an axis, kept as 1, from first to last: a Scan, since ReduceSum may not.
-
-    """
+    """The float32 sum along an axis, kept as 1, from first to last; ReduceSum has no order."""
     first = e.node("Gather", terms, e.scalar(0, INT64), axis=axis)
     zero = e.node("Mul", first, e.scalar(0, FLOAT32))
     names = (f"{zero.name}/before", f"{zero.name}/term", f"{zero.name}/after")

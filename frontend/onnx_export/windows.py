@@ -8,7 +8,7 @@ import numpy as np
 
 from ...ir.numeric import Array
 from ...ir.windows import Pads, Pair, windows
-from .emitter import INT64, Emitter, Operand, Ref
+from .emitter import INT32, INT64, Emitter, Operand, Ref
 
 NATIVE = ("int8", "uint8", "int32", "int64", "uint32")
 """What onnxruntime's Pad takes."""
@@ -40,4 +40,4 @@ def places(x: Operand, pads: Pads, kernel: Pair, strides: Pair, dilations: Pair)
 
 def picked(e: Emitter, x: Ref, where: Array) -> Ref:
     """Elements of each sample by their flat places: ``(n, *where.shape)``."""
-    return e.node("Gather", e.reshape(x, -1), e.constant(where, "places"), axis=1)
+    return e.node("Gather", e.reshape(x, -1), e.constant(where.astype(INT32), "places"), axis=1)
