@@ -39,7 +39,8 @@ def mem_text(item: Item) -> str:
 def coe_text(item: Item) -> str:
     """For Xilinx's memory generators: radix, then the vector."""
     head = f"; {_title(item)}\nmemory_initialization_radix=16;\nmemory_initialization_vector="
-    return head + "\n" + ",\n".join(words(item)) + ";\n"
+    vector = ",\n".join(words(item))
+    return f"{head}\n{vector};\n" if vector else f"{head};\n"  # a line ";" would be a comment
 
 
 def _title(item: Item) -> str:

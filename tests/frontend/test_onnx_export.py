@@ -80,7 +80,9 @@ def test_onnxruntime_gives_the_codes_of_small_networks(
     program: Program, data: st.DataObject
 ) -> None:
     slot = program.slots[program.inputs[0]]
-    compare(program, {"image": data.draw(int_tensors(slot.type.dtype, (2, *slot.type.sample_shape)))})
+    compare(
+        program, {"image": data.draw(int_tensors(slot.type.dtype, (2, *slot.type.sample_shape)))}
+    )
 
 
 def one_step(op, dtype: NumericType, shape: tuple[int, ...], **constants: Tensor) -> Program:

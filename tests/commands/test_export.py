@@ -1,0 +1,163 @@
+"""intaglio export: files that other tools read, and what it refuses."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import intaglio
+
+Call = Callable[..., Any]
+CONSTANTS = [
+    *(f"000_r_{role}" for role in ("addend", "multiplier", "shift", "weight")),
+    *(f"002_y_conv_{role}" for role in ("addend", "multiplier", "shift", "weight")),
+]
+VECTORS = ["golden_000_r", "golden_001_p", "golden_002_y_conv", "golden_003_y", "golden_input0_x"]
+
+
+def test_hex_is_a_folder_of_words_with_a_page(made: Path, here: Path, call: Call) -> None:
+    done = call("export", made / "w4.intg", "--format", "hex", "-o", "out", "--samples", 3)
+    assert (done.code, done.err) == (0, "")
+    names = sorted(each.name for each in Path("out").iterdir())
+    expected = [f"{stem}.hex" for stem in (*CONSTANTS, *VECTORS)]
+    assert names == sorted([*expected, "LAYOUT.md", "export.json"])
+    size = sum((Path("out") / name).stat().st_size for name in [*expected, "LAYOUT.md"])
+    assert done.out == (
+        f"Wrote out (14 files, {size:,} bytes).\n"
+        "It has golden vectors of 3 samples of random codes, seed 0.\n"
+        "out/LAYOUT.md says what each file holds.\n"
+    )
+    weight = intaglio.load(made / "w4.intg").program.slot("c.weight").constant.array
+    words = Path("out/000_r_weight.hex").read_text().splitlines()[1:]
+    values = [int(word, 16) - 16 * (int(word, 16) > 7) for word in words]
+    assert values == weight.transpose(0, 2, 3, 1).reshape(-1).tolist()
+
+
+def test_npz_holds_the_trace_of_the_data(made: Path, here: Path, call: Call) -> None:
+    arguments = ("--format", "npz", "-o", "out", "--data", made / "x.npy")
+    done = call("export", made / "w4.intg", *arguments)
+    assert done.out.splitlines()[1] == f"It has golden vectors of {made / 'x.npy'}."
+    trace = intaglio.load(made / "w4.intg").trace(np.load(made / "x.npy"))
+    with np.load("out/network.npz") as arrays:
+        assert sorted(arrays.files) == sorted((*CONSTANTS, *VECTORS))
+        for stem, name in zip(VECTORS, ("r", "p", "y.conv", "y", "x"), strict=True):
+            np.testing.assert_array_equal(arrays[stem], trace[name].codes, strict=True)
+
+
+def test_without_samples_there_are_no_vectors(made: Path, here: Path, call: Call) -> None:
+    done = call("export", made / "w4.intg", "--format", "coe", "-o", "out", "--samples", 0)
+    assert "vectors" not in done.out
+    names = {each.stem for each in Path("out").iterdir()}
+    assert names == {*CONSTANTS, "LAYOUT", "export"}
+
+
+def test_the_seed_decides_the_vectors(made: Path, here: Path, call: Call) -> None:
+    for out, seed in (("a", 1), ("b", 1), ("c", 2)):
+        arguments = ("--format", "mem", "-o", out, "--seed", seed)
+        assert call("export", made / "w4.intg", *arguments).code == 0
+    a, b, c = (Path(f"{out}/golden_input0_x.mem").read_text() for out in "abc")
+    assert a == b != c
+
+
+def test_onnx_is_a_file_that_gives_the_codes(made: Path, here: Path, call: Call) -> None:
+    done = call("export", made / "w4.intg", "--format", "onnx", "-o", "net.onnx")
+    assert done.out == f"Wrote net.onnx ({Path('net.onnx').stat().st_size:,} bytes).\n"
+    network = intaglio.load(made / "w4.intg")
+    codes = network.encode(np.load(made / "x.npy"))
+    session = onnxruntime.InferenceSession("net.onnx")
+    np.testing.assert_array_equal(
+        session.run(None, codes)[0], network.simulate(codes)["y"], strict=True
+    )
+
+
+def test_the_results_as_json(made: Path, here: Path, call: Call) -> None:
+    found = call("export", made / "w4.intg", "--format", "npz", "-o", "out", "--json").json
+    size = sum((Path("out") / name).stat().st_size for name in ("LAYOUT.md", "network.npz"))
+    assert found == {
+        "format": "npz",
+        "output": "out",
+        "files": ["LAYOUT.md", "network.npz"],
+        "bytes": size,
+        "vectors": "golden vectors of 4 samples of random codes, seed 0",
+    }
+
+
+def test_the_library_exports_the_same(made: Path, here: Path, call: Call) -> None:
+    network = intaglio.load(made / "w4.intg")
+    names = intaglio.export(network, "npz", here / "lib", np.load(made / "x.npy"))
+    call("export", made / "w4.intg", "--format", "npz", "-o", "cli", "--data", made / "x.npy")
+    assert names == ("LAYOUT.md", "network.npz")
+    for name in names:
+        assert (here / "lib" / name).read_bytes() == (here / "cli" / name).read_bytes()
+    intaglio.export(network, "hex", here / "bare")
+    assert not list((here / "bare").glob("golden*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (
+            ("--format", "vhdl", "-o", "out"),
+            "There is no format 'vhdl'. The formats are {formats}.\n",
+        ),
+        (
+            ("--format", "hex", "-o", "no/out"),
+            "'no/out': The folder cannot be written: No such folder to put it in. "
+            "Choose a place that exists and that you may write to.\n",
+        ),
+        (
+            ("--format", "onnx", "-o", "no/net.onnx"),
+            "'no/net.onnx': The file cannot be written: No such file or directory. "
+            "Choose a folder that exists and that you may write to.\n",
+        ),
+        (
+            ("--format", "onnx", "-o", "full"),
+            "'full': This format is a file, but there is a folder of that name. "
+            "Choose another name.\n",
+        ),
+        (
+            ("--format", "mem", "-o", "full"),
+            "'full': The folder holds 'top.v', which is not of an earlier export. "
+            "Choose another name, or move that file away.\n",
+        ),
+        (
+            ("--format", "mem", "-o", "out", "--data", "none.npy"),
+            "'none.npy': It cannot be read: No such file or directory.\n",
+        ),
+    ],
+)
+def test_what_cannot_work_is_explained_and_writes_nothing(
+    made: Path, here: Path, call: Call, arguments: tuple[str, ...], error: str
+) -> None:
+    from intaglio.exporting import FORMATS
+
+    Path("full").mkdir()
+    Path("full/top.v").touch()
+    done = call("export", made / "w4.intg", *arguments)
+    assert (done.code, done.out, done.err) == (2, "", error.format(formats=", ".join(FORMATS)))
+    assert [each.name for each in here.iterdir()] == ["full"]
+    assert [each.name for each in Path("full").iterdir()] == ["top.v"]
+
+
+def test_data_that_does_not_fit_writes_nothing(
+    made: Path, here: Path, call: Call, wrong: np.ndarray
+) -> None:
+    np.save("wrong.npy", wrong)
+    done = call("export", made / "w4.intg", "--format", "hex", "-o", "out", "--data", "wrong.npy")
+    assert done.code == 2
+    assert done.err == (
+        "Input 'x': Its shape is (3, 1, 7, 6), but the network takes (n, 1, 6, 6). "
+        "The first axis counts the samples; reshape the data.\n"
+    )
+    assert [each.name for each in here.iterdir()] == ["wrong.npy"]
+
+
+def test_help_names_the_formats(call: Call) -> None:
+    out = " ".join(call("export", "--help").out.replace("│", " ").split())
+    assert "--format" in out
+    assert "npz, hex, mem, coe" in out
+    assert "--output" in out
+    assert "--data" in out
