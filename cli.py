@@ -201,7 +201,7 @@ def export(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="PATH", help="The folder to write; of onnx the file."
+            "--output", "-o", metavar="PATH", help="The folder to write, of onnx the file."
         ),
     ],
     data: Annotated[
@@ -214,7 +214,7 @@ def export(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Write a blob as memories or arrays, with golden vectors and a page that explains; or ONNX."""
+    """Write a blob for other tools: as arrays or memories with golden vectors, or as ONNX."""
     from .commands.export import export_blob, show
 
     show(export_blob(blob, format_, output, data, samples, seed), as_json=as_json)

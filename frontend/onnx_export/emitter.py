@@ -55,17 +55,21 @@ def code_of(dtype: np.dtype[Any]) -> int:
 
 @dataclass
 class Emitter:
-    """The graph so far. ``scope`` names the values of the step that is being written."""
+    """The graph so far; ``scope`` begins the names of the step that is being written.
 
-    taken: set[str]
+    Names in ``slots`` are those of the program's tensors.
+    """
+
+    slots: frozenset[str]
     scope: str = ""
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[tuple[str, tuple[int, ...], bytes], Ref] = field(default_factory=dict)
     tensors: list[onnx.TensorProto] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)
 
     def _unused(self, hint: str) -> str:
         name, count = hint, 1
-        while name in self.taken:
+        while name in self.taken or name in self.slots:
             name, count = f"{hint}_{count}", count + 1
         self.taken.add(name)
         return name
@@ -110,8 +114,8 @@ class Emitter:
         return self.node("Reshape", x, self.ints(0, *shape))
 
     def named(self, x: Ref, name: str) -> Ref:
-        """x under another name, which nothing else has."""
-        if self.nodes and self.nodes[-1].output[0] == x.name:
+        """x under the name of a slot; a node that has one already keeps it."""
+        if self.nodes and self.nodes[-1].output[0] == x.name and x.name not in self.slots:
             self.nodes[-1].output[0] = name
         else:
             self.nodes.append(helper.make_node("Identity", [x.name], [name], name=name))

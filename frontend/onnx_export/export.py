@@ -49,7 +49,7 @@ def onnx_model(program: Program) -> onnx.ModelProto:
 
     Values have the names of their slots. Raises UsageError naming a step that has no ONNX form.
     """
-    e = Emitter({slot.name for slot in program.slots})
+    e = Emitter(frozenset(slot.name for slot in program.slots))
     values = {
         index: Ref(slot.name, slot.type.dtype.container)
         for index, slot in enumerate(program.slots)
@@ -80,7 +80,7 @@ def onnx_bytes(program: Program) -> bytes:
         raise UsageError(
             f"As one ONNX file the network takes {model.ByteSize():,} bytes, and those end at "
             f"{MAX_BYTES:,}.",
-            fix="Export it as npz, hex, mem, coe or c.",
+            fix="Export it as npz, hex, mem or coe.",
         )
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString(deterministic=True)
@@ -114,6 +114,6 @@ def _emitter(op: Op, target: Slot) -> Callable[..., Any]:
         raise UsageError(
             f"Operator '{op.name}' has no form in ONNX's integer operators here.",
             where=f"Step '{target.name}'",
-            fix="Export the network as npz, hex, mem, coe or c.",
+            fix="Export the network as npz, hex, mem or coe.",
         )
     return EMITTERS[op.name]

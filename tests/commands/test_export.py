@@ -1,5 +1,7 @@
 """intaglio export: files that other tools read, and what it refuses."""
 
+import lzma
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,6 +155,25 @@ def test_data_that_does_not_fit_writes_nothing(
         "The first axis counts the samples; reshape the data.\n"
     )
     assert [each.name for each in here.iterdir()] == ["wrong.npy"]
+
+
+def test_the_guide_shows_what_the_commands_write(here: Path, call: Call) -> None:
+    root = Path(__file__).resolve().parents[2]
+    blocks = re.findall(r"^```\n(.*?)^```", (root / "docs/export.md").read_text(), re.M | re.S)
+    blob = (root / "examples/results/lenet-admm-71x-s0.intg.xz").read_bytes()
+    Path("lenet.intg").write_bytes(lzma.decompress(blob))
+    folder = call("export", "lenet.intg", "--format", "hex", "-o", "rom")
+    file = call("export", "lenet.intg", "--format", "onnx", "-o", "lenet.onnx")
+    words = Path("rom/002_relu2_multiplier.hex").read_text().splitlines()
+    rows = Path("rom/LAYOUT.md").read_text().splitlines()
+    assert blocks[0].splitlines()[2:] == folder.out.splitlines()
+    assert blocks[1].splitlines()[1:] == words[:3]
+    assert set(blocks[2].splitlines()) <= set(rows)
+    assert blocks[3].splitlines()[1:] == file.out.splitlines()
+    (program,) = re.findall(
+        r"^```python\n(.*?)^```", (root / "docs/export.md").read_text(), re.M | re.S
+    )
+    exec(program, {})
 
 
 def test_help_names_the_formats(call: Call) -> None:

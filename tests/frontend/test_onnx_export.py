@@ -15,7 +15,9 @@ from intaglio.frontend.onnx_export import export
 from intaglio.frontend.onnx_export.export import EMITTERS, onnx_bytes, onnx_model
 from intaglio.ir.graph import Builder, Value
 from intaglio.ir.numeric import INT32, Array, NumericType, int_type
+from intaglio.ir.ops_layout import Pad, Reshape
 from intaglio.ir.ops_linear import Conv, Dense
+from intaglio.ir.ops_norm import LayerNorm
 from intaglio.ir.ops_pool import MaxPool
 from intaglio.ir.ops_quant import Requantize, Threshold
 from intaglio.ir.ops_softmax import EXACT, FLOAT, NEWTON, RECIPROCAL, TABLE, Softmax
@@ -118,11 +120,35 @@ def test_every_division_of_softmax_is_exact_over_long_axes(
     compare(program, {"x": codes})
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 7, 9, 11, 13])
+def test_newtons_division_of_equal_shares(count: int) -> None:
+    table = Tensor(np.array([2**30, 2**29]), INT32)
+    program = one_step(Softmax(1, 30, NEWTON), INT8, (count,), table=table)
+    compare(program, {"x": np.zeros((1, count), np.int8)})
+
+
+def test_a_root_that_float64_rounds_up_is_corrected() -> None:
+    epsilon = Tensor(np.array(2**60 + 2**31 - 2**26), int_type(64))  # one less than a square
+    program = one_step(LayerNorm(1), int_type(16), (2,), epsilon=epsilon)
+    codes = np.array([[8192, 0]], np.int16)
+    assert executed(program, {"x": codes})["y"].tolist() == [[1, 0]]
+    compare(program, {"x": codes})
+
+
 def test_products_that_leave_32_bits_before_the_bias_brings_them_back() -> None:
     weight = Tensor(np.full((1, 2), 2**15 - 1), int_type(16))
     bias = Tensor(np.array([-(2**31)]), INT32)
     program = one_step(Dense(), int_type(16, signed=False), (2,), weight=weight, bias=bias)
     compare(program, {"x": np.array([[65535, 65535], [0, 0], [65535, 1]])})
+    stored = {tensor.name: tensor.data_type for tensor in onnx_model(program).graph.initializer}
+    assert stored["y/weight"] == onnx.TensorProto.INT64
+
+
+@pytest.mark.parametrize(("depth", "used"), [(33025, "MatMulInteger"), (33026, "MatMul")])
+def test_no_executor_must_wrap_sums_of_octets(depth: int, used: str) -> None:
+    program = one_step(Dense(), UINT8, (depth,), weight=Tensor(np.ones((1, depth), int), INT8))
+    assert used in {node.op_type for node in onnx_model(program).graph.node}
+    compare(program, {"x": np.full((1, depth), 255)})
 
 
 def test_uint8_by_int8_products_do_not_saturate() -> None:
@@ -154,6 +180,15 @@ def test_thresholds_are_counted_as_the_search_bounds_them(levels: int) -> None:
 def test_a_border_as_wide_as_the_dilated_kernel_never_wins() -> None:
     program = one_step(MaxPool((2, 2), (1, 1), (2, 2, 2, 2), (3, 3)), INT8, (2, 4, 4))
     compare(program, {"x": np.random.default_rng(0).integers(-128, -100, (2, 2, 4, 4))})
+
+
+def test_a_step_that_changes_nothing_has_a_name_of_its_own() -> None:
+    b = Builder("same")
+    x = b.input(Value("x", TensorType(("n", 2), INT8)))
+    y = b.node("y", Reshape((2, 1)), x)
+    z = b.node("z", Pad((0, 0), (0, 0)), y)
+    program = schedule(b.build((y, z)))
+    compare(program, {"x": np.array([[1, 2]])})
 
 
 def conv_program(dtype: NumericType) -> Program:
@@ -188,7 +223,7 @@ def test_a_step_without_a_form_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         onnx_model(conv_program(UINT8))
     assert str(error.value) == (
         "Step 'y': Operator 'conv' has no form in ONNX's integer operators here. "
-        "Export the network as npz, hex, mem, coe or c."
+        "Export the network as npz, hex, mem or coe."
     )
 
 
@@ -201,5 +236,5 @@ def test_a_network_beyond_the_limit_of_onnx_files_is_refused(
         onnx_bytes(conv_program(UINT8))
     assert str(error.value) == (
         f"As one ONNX file the network takes {size:,} bytes, and those end at 100. "
-        "Export it as npz, hex, mem, coe or c."
+        "Export it as npz, hex, mem or coe."
     )
