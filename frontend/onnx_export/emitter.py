@@ -110,7 +110,7 @@ class Emitter:
         return self.cast(x, INT64)
 
     def reshape(self, x: Ref, *shape: int) -> Ref:
-        """x with the shape (batch, *shape); one of them may be -1."""
+        """x with the shape (batch, *shape)."""
         return self.node("Reshape", x, self.ints(0, *shape))
 
     def named(self, x: Ref, name: str) -> Ref:

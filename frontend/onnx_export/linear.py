@@ -48,7 +48,7 @@ def conv(
         )
         return _added(e, op, x, e.wide(sums), bias, border)
     where = places(x, op.pads, (kh, kw), op.strides, op.dilations).transpose(0, 3, 4, 1, 2)
-    patches = picked(e, image, where.reshape(op.groups, depth, -1))
+    patches = picked(e, x, op.pads, image, where.reshape(op.groups, depth, -1))
     rows = filters.reshape(op.groups, co // op.groups, depth)
     sums = _matmul(e, rows, patches, depth, _most(x, rows))
     return _added(e, op, x, e.reshape(sums, co, *where.shape[3:]), bias, border)
@@ -67,7 +67,7 @@ def gather_conv(
     image, rows = padded(e, x, op.pads, op.pad_value), _array(weight)
     where = places(x, op.pads, op.kernel, op.strides, op.dilations).transpose(3, 4, 0, 1, 2)
     chosen = where.reshape(-1, where.shape[3] * where.shape[4])[columns.constant]
-    sums = _matmul(e, rows, picked(e, image, chosen), rows.shape[1], _most(x, rows))
+    sums = _matmul(e, rows, picked(e, x, op.pads, image, chosen), rows.shape[1], _most(x, rows))
     return _added(e, op, x, e.reshape(sums, len(rows), *where.shape[3:]), bias, border)
 
 

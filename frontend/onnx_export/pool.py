@@ -23,7 +23,7 @@ def max_pool(e: Emitter, op: MaxPool, x: Operand) -> Ref:
         )
     image = padded(e, x, op.pads, int(np.iinfo(x.value.dtype).min))
     where = places(x, op.pads, op.kernel, op.strides, op.dilations)
-    found = picked(e, e.wide(image), where.reshape(-1, op.kernel[0] * op.kernel[1]))
+    found = picked(e, x, op.pads, e.wide(image), where.reshape(-1, op.kernel[0] * op.kernel[1]))
     best = e.node("ReduceMax", found, e.ints(2), keepdims=0)
     return e.reshape(best, *where.shape[:3])
 
@@ -32,7 +32,7 @@ def sum_pool(e: Emitter, op: SumPool, x: Operand) -> Ref:
     """sum_pool (4)."""
     image = padded(e, x, op.pads, op.pad_value)
     where = places(x, op.pads, op.kernel, op.strides, (1, 1))
-    found = picked(e, e.wide(image), where.reshape(-1, op.kernel[0] * op.kernel[1]))
+    found = picked(e, x, op.pads, e.wide(image), where.reshape(-1, op.kernel[0] * op.kernel[1]))
     total = e.node("ReduceSum", found, e.ints(2), keepdims=0)
     return e.reshape(total, *where.shape[:3])
 

@@ -32,12 +32,20 @@ def padded(e: Emitter, x: Operand, pads: Pads, code: int) -> Ref:
 
 def places(x: Operand, pads: Pads, kernel: Pair, strides: Pair, dilations: Pair) -> Array:
     """``(c, h', w', kh, kw)``: where each place of each window lies in a flat padded sample."""
-    channels, height, width = x.type.sample_shape
-    size = (1, channels, height + pads[0] + pads[2], width + pads[1] + pads[3])
-    grid = np.arange(prod(size), dtype=INT64).reshape(size)
+    size = _padded_shape(x, pads)
+    grid = np.arange(prod(size), dtype=INT64).reshape(1, *size)
     return windows(grid, kernel, strides, dilations)[0]
 
 
-def picked(e: Emitter, x: Ref, where: Array) -> Ref:
-    """Elements of each sample by their flat places: ``(n, *where.shape)``."""
-    return e.node("Gather", e.reshape(x, -1), e.constant(where.astype(INT32), "places"), axis=1)
+def _padded_shape(x: Operand, pads: Pads) -> tuple[int, int, int]:
+    channels, height, width = x.type.sample_shape
+    return channels, height + pads[0] + pads[2], width + pads[1] + pads[3]
+
+
+def picked(e: Emitter, x: Operand, pads: Pads, image: Ref, where: Array) -> Ref:
+    """Elements of each sample of ``image``, x with a border, by their flat places.
+
+    ``(n, *where.shape)``.
+    """
+    flat = e.reshape(image, prod(_padded_shape(x, pads)))
+    return e.node("Gather", flat, e.constant(where.astype(INT32), "places"), axis=1)

@@ -213,6 +213,12 @@ def test_the_model_states_codes_in_their_containers_for_any_batch() -> None:
     assert {node.domain for node in model.graph.node} == {""}
 
 
+@pytest.mark.parametrize("samples", [0, 1, 3])
+@pytest.mark.parametrize("dtype", [UINT8, int_type(16)])
+def test_a_batch_has_any_size(samples: int, dtype: NumericType) -> None:
+    compare(conv_program(dtype), {"x": np.ones((samples, 1, 5, 5), int)})
+
+
 def test_the_same_program_gives_the_same_bytes() -> None:
     assert onnx_bytes(conv_program(UINT8)) == onnx_bytes(conv_program(UINT8))
 
