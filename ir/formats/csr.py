@@ -62,8 +62,6 @@ class Csr:
         present = reader.number(COUNT)
         if present > type_.elements:
             raise NumericError(f"{present} of {type_.elements} elements are not 0.")
-        each = index_width(columns) + type_.dtype.bits
-        reader.need(rows * index_width(present + 1) + present * each)
         found = np.zeros(type_.elements, type_.dtype.container)
         if present:
             ends = reader.take(rows, index_width(present + 1)).view(np.int64)

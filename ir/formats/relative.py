@@ -57,7 +57,6 @@ class Relative:
         k, count = reader.number(4) + 1, reader.number(COUNT)
         if count > type_.elements:
             raise NumericError(f"{count} entries are more than {type_.elements} elements.")
-        reader.need(count * (k + type_.dtype.bits))
         gaps = reader.take(count, k).view(np.int64)
         values = reader.values(count, type_.dtype)
         reader.close()
