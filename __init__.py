@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .api import Network, Output, compile, import_model, load, to_torch
     from .errors import IntaglioError
+    from .exporting import export
     from .ir.graph import Graph
     from .passes.base import Training
     from .passes.pipeline import Pipeline
@@ -27,6 +28,7 @@ __all__ = [
     "Pipeline",
     "Training",
     "compile",
+    "export",
     "import_model",
     "load",
     "to_torch",
@@ -40,6 +42,7 @@ _HOME = {
     "Pipeline": "passes.pipeline",
     "Training": "passes.base",
     "compile": "api",
+    "export": "exporting",
     "import_model": "api",
     "load": "api",
     "to_torch": "api",

@@ -207,25 +207,29 @@ def inspect(
 @guarded
 def export(
     blob: Blob,
-    kind: Annotated[
-        str,
-        typer.Option("--format", "-f", metavar="NAME", help="npz, hex, mem, coe, c or onnx."),
+    format_: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="npz, hex, mem, coe, c or onnx.")
     ],
     output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="The folder to write, of onnx the file."
+        ),
+    ],
+    data: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File of npz and onnx, new folder of the others."),
+        typer.Option(metavar="X.npy|X.npz", help="Samples of the golden vectors: reals or codes."),
     ] = None,
-    x: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="X", help="Inputs of the golden vectors (.npy, .npz)."),
-    ] = None,
-    samples: Samples = 2,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Random samples of the golden vectors, without --data.")
+    ] = 4,
     seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
-    """Write a blob for other tools: constants and golden vectors, C99, or integer ONNX."""
-    from .commands.export import export as export_blob
+    """Write a blob for other tools: arrays or memories with golden vectors, C99, or ONNX."""
+    from .commands.export import export_blob, show
 
-    export_blob(blob, kind, output, x, samples, seed)
+    show(export_blob(blob, format_, output, data, samples, seed), as_json=as_json)
 
 
 @app.command()

@@ -85,8 +85,8 @@ def shapes(rng: np.random.Generator, dtype: NumericType) -> list[Tensor]:
             one.reshape(-1)[rng.integers(one.size)] = 1
             cluster.reshape(-1)[one.size // 3 : one.size // 2] = 1
         rows = np.ones(shape) * (rng.random((*shape[:1], *[1] * (len(shape) - 1))) < 0.5)
-        for mask in (*masks, one, cluster, rows):
-            found.append(Tensor(full * mask.astype(full.dtype), dtype))
+        every = (*masks, one, cluster, rows)
+        found += [Tensor(full * mask.astype(full.dtype), dtype) for mask in every]
     return found
 
 

@@ -17,7 +17,7 @@ from report import ROOT, Figure
 
 import intaglio
 from intaglio.backends.export_c.sources import c_sources
-from intaglio.backends.export_onnx.model import onnx_model
+from intaglio.frontend.onnx_export.export import onnx_bytes
 from intaglio.ir.layout import to_storage
 
 IMAGES, BATCH = 1000, 100
@@ -89,7 +89,7 @@ def by_onnxruntime(network: intaglio.Network, codes: Codes) -> Codes:
     """The codes of the ONNX export."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    model = onnx_model(network.program).SerializeToString()
+    model = onnx_bytes(network.program)
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     slot = network.inputs[0]
     given = codes.astype(slot.type.dtype.container)

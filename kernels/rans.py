@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.formats.rans import LOW, PRECISION, SYMBOLS, Segment, damaged
+from ..ir.formats.rans import LOW, PRECISION, SYMBOLS, Segment, damaged, first_state
 from ..ir.numeric import Array
 from .compiled import compiled, inlined
 
@@ -27,7 +27,7 @@ class Compiled:
         """The bytes; the last symbol goes in first."""
         frequencies = tables.astype(np.uint64)
         starts = np.cumsum(frequencies, axis=1) - frequencies
-        states = np.full(lanes, LOW, np.uint64)
+        states = np.full(lanes, first_state(lanes), np.uint64)
         words = np.empty(len(symbols), np.uint16)
         count, end = np.zeros(1, np.int64), len(symbols)
         for segment in reversed(segments):
@@ -37,12 +37,10 @@ class Compiled:
         stored = words[: count[0]][::-1].astype("<u2")
         return states.astype("<u4").tobytes() + stored.tobytes()
 
-    def decode(
-        self, data: Array, segments: Sequence[Segment], tables: Array, lanes: int
-    ) -> tuple[Array, int]:
-        """The symbols and the bytes they took; raises NumericError."""
+    def decode(self, data: Array, segments: Sequence[Segment], tables: Array, lanes: int) -> Array:
+        """The symbols; raises NumericError."""
         head = 4 * lanes
-        if len(data) < head:
+        if len(data) < head or len(data) % 2:
             raise damaged()
         states = np.frombuffer(data[:head].tobytes(), "<u4").astype(np.uint64)
         words = np.zeros((len(data) - head) // 2 + AHEAD, np.uint16)
@@ -54,9 +52,9 @@ class Compiled:
             part = symbols[begin : begin + segment.length]
             loop(words, at, states, *_lookup(tables[segment.table].tobytes()), part)
             begin += segment.length
-        if at[0] > len(words) - AHEAD or (states != LOW).any():
+        if at[0] != len(words) - AHEAD or (states != first_state(lanes)).any():
             raise damaged()
-        return symbols, head + 2 * int(at[0])
+        return symbols
 
 
 @lru_cache(maxsize=64)  # Tiles share tables; a table takes 17 KiB.
@@ -89,17 +87,15 @@ def _encode(
 def _decode(
     words: Array, at: Array, states: Array, owners: Array, pairs: Array, out: Array
 ) -> None:
-    lanes, place = len(states), at[0]
+    lanes, place, end = len(states), at[0], len(words) - AHEAD
     for index in range(len(out)):
-        if place >= len(words):
-            break
         state = states[index % lanes]
         slot = state & np.uint64((1 << PRECISION) - 1)
         symbol = owners[slot]
         pair = np.uint64(pairs[symbol])
         state = (pair >> np.uint64(16)) * (state >> np.uint64(PRECISION)) + slot
         state -= pair & np.uint64(0xFFFF)
-        if state < np.uint64(LOW):
+        if state < np.uint64(LOW) and place < end:
             state = state << np.uint64(16) | np.uint64(words[place])
             place += 1
         states[index % lanes] = state

@@ -12,8 +12,18 @@ import numpy as np
 from ...errors import NumericError
 from ..numeric import Array, NumericType
 from ..tensor import Tensor, TensorType
-from .base import Size
-from .bits import Reader, flat, from_codes, matrix_shape, shaped, to_codes
+from .base import Size, has_zero
+from .bits import (
+    Reader,
+    field,
+    flat,
+    from_codes,
+    joined,
+    matrix_shape,
+    number,
+    shaped,
+    to_codes,
+)
 from .entropy_head import Head
 from .entropy_plan import Plan, planned, sums
 from .entropy_symbols import Alphabet, tiles_of
@@ -45,11 +55,23 @@ class Entropy:
         if not tensor.type.elements:
             return b"", Size(0)
         codes = to_codes(flat(tensor), tensor.dtype).reshape(matrix_shape(tensor.type))
+        kept, within = _kept(codes, tensor.dtype), codes
         plan = planned(codes, tensor.dtype)
-        tiles = tiles_of(plan.alphabet, plan.head, codes.shape[1] - plan.head.order, self.coder)
+        masks = [number(0, 1)]
+        if kept is not None:
+            left = codes[kept[0]][:, kept[1]]
+            masked = [number(1, 1), field(kept[0], 1), field(kept[1], 1)]
+            if not left.size:
+                return joined(*masked), Size(0, headers=1 + sum(codes.shape))
+            less = planned(left, tensor.dtype)
+            if less.bits + sum(codes.shape) < plan.bits:
+                plan, masks, within = less, masked, left
+        rows, columns = within.shape
+        tiles = tiles_of(plan.alphabet, plan.head, columns - plan.head.order, self.coder)
         stored = [tiles.encode(plan.elements[a:b], a) for a, b in tiles.bounds(len(plan.elements))]
-        head = plan.head.to_bytes(tensor.dtype.bits, list(map(len, stored)))
-        return b"".join([head, *stored]), _size(plan, len(head), list(map(len, stored)))
+        sizes = list(map(len, stored))
+        head = joined(*masks, *plan.head.fields(rows, columns, tensor.dtype.bits, sizes))
+        return b"".join([head, *stored]), _size(plan, len(head), sizes)
 
     def unpack(self, data: bytes | memoryview, type_: TensorType) -> Tensor:
         """The constant; raises NumericError for bytes that stand for none."""
@@ -57,18 +79,40 @@ class Entropy:
             Reader(data).close()
             return shaped(np.zeros(0, type_.dtype.container), type_)
         reader, (rows, columns) = Reader(data), matrix_shape(type_)
-        head, sizes = Head.read(reader, rows, columns, type_.dtype.bits)
+        if not reader.number(1):
+            return shaped(self._within(reader, rows, columns, type_.dtype), type_)
+        if not has_zero(type_.dtype):
+            raise NumericError(f"Rows or columns of {type_.dtype} are left out.")
+        kept = reader.flags(rows), reader.flags(columns)
+        found = np.zeros((rows, columns), type_.dtype.container)
+        inner = int(kept[0].sum()), int(kept[1].sum())
+        if min(inner):
+            found[np.ix_(*kept)] = self._within(reader, *inner, type_.dtype).reshape(inner)
+        else:
+            reader.close()
+        return shaped(found, type_)
+
+    def _within(self, reader: Reader, rows: int, columns: int, dtype: NumericType) -> Array:
+        """The elements of the rows and columns that are stored; raises NumericError."""
+        head, sizes = Head.read(reader, rows, columns, dtype.bits)
         rest = reader.rest()
         ends = [0, *np.cumsum(sizes, dtype=np.int64).tolist(), len(rest)]
         if ends[-2] > ends[-1]:
             raise NumericError("The tiles of the entropy code are longer than it.")
-        alphabet = Alphabet(type_.dtype, head.order)
-        container = np.dtype(np.uint64) if head.order else type_.dtype.container
+        container = np.dtype(np.uint64) if head.order else dtype.container
         found = np.empty(rows * (columns - head.order), container)
-        tiles = tiles_of(alphabet, head, columns - head.order, self.coder)
+        tiles = tiles_of(Alphabet(dtype, head.order), head, columns - head.order, self.coder)
         for (a, b), (low, high) in zip(tiles.bounds(len(found)), pairwise(ends), strict=True):
             tiles.decode(rest[low:high], a, found[a:b])
-        return shaped(_summed(found, head, type_.dtype), type_)
+        return _summed(found, head, dtype)
+
+
+def _kept(codes: Array, dtype: NumericType) -> tuple[Array, Array] | None:
+    """Rows and columns that are not zero; None when all are kept."""
+    if not has_zero(dtype):
+        return None
+    rows, columns = (codes != 0).any(axis=1), (codes != 0).any(axis=0)
+    return None if rows.all() and columns.all() else (rows, columns)
 
 
 def _summed(found: Array, head: Head, dtype: NumericType) -> Array:

@@ -155,7 +155,7 @@ def _row_counts(symbols: Array, rows: int, number: int) -> Array:
 
 
 def _head_bits(base: Head, alphabet: Alphabet) -> int:
-    return 26 + alphabet.dtype.bits * (1 + base.heads.size)
+    return 24 + alphabet.dtype.bits * (1 + base.heads.size)
 
 
 def _tile_of(count: int, bits: float) -> int:

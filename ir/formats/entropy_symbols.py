@@ -75,7 +75,8 @@ class Tiles:
             self._decode_gaps(data, self.head.gaps, out)
             return
         parts = self._parts(first, first + len(out))
-        symbols, raw = self._decoded(data, self._segments(parts))
+        raw_bits = len(out) * self.head.raw
+        symbols, raw = self._decoded(data, self._segments(parts), raw_bits)
         if len(self.head.tables) == 1:
             self._name(symbols, raw, out)
         else:
@@ -106,7 +107,9 @@ class Tiles:
         reader.close()
         if not present <= entries <= count:
             raise NumericError(f"A tile of {count} elements has {entries} gaps.")
-        symbols, raw = self._decoded(data[size:], [Segment(entries, 0), Segment(present, 1)])
+        segments = [Segment(entries, 0), Segment(present, 1)]
+        raw_bits = present * (gaps.shift + self.head.raw)
+        symbols, raw = self._decoded(data[size:], segments, raw_bits)
         places = _places(symbols[:entries], raw, gaps, present, count)
         values = np.empty(present, out.dtype)
         self._name(symbols[entries:], raw, values)
@@ -117,10 +120,11 @@ class Tiles:
     def _coded(self, symbols: Array, segments: list[Segment]) -> bytes:
         return self.coder.encode(symbols, segments, self.tables, self.head.lanes)
 
-    def _decoded(self, data: Array, segments: list[Segment]) -> tuple[Array, Reader]:
-        """The symbols, and what comes after them."""
-        symbols, taken = self.coder.decode(data, segments, self.tables, self.head.lanes)
-        return symbols, Reader(data[taken:])
+    def _decoded(self, data: Array, segments: list[Segment], raw_bits: int) -> tuple[Array, Reader]:
+        """The symbols, and the raw bits that come after them."""
+        coded = max(len(data) - -(-raw_bits // 8), 0)
+        symbols = self.coder.decode(data[:coded], segments, self.tables, self.head.lanes)
+        return symbols, Reader(data[coded:])
 
     def _numbers(self, elements: Array) -> Array:
         """Distances from the least element; where gaps say it, zero is left out of the count."""

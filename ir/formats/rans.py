@@ -2,7 +2,8 @@
 
 A lane is a number ``x`` in ``[LOW, LOW * 2^16)``. To decode, ``slot = x mod 2^PRECISION`` lies in
 the range of one symbol, and ``x = f * (x >> PRECISION) + slot - start``; below LOW it takes in 16
-bits.
+bits, if there are any left. Several lanes begin at LOW, so that they agree on whose bits come next;
+a lane alone begins at 0 and saves them.
 Symbols of a segment are dealt to the lanes in turn, beginning with the first.
 Source: Duda, "Asymmetric numeral systems", arXiv:1311.2540, 2013, the variant with ranges.
 """
@@ -40,10 +41,8 @@ class Coder(Protocol):
     ) -> bytes:
         """The states of the lanes, 4 bytes each, then 16-bit words. No symbol has frequency 0."""
 
-    def decode(
-        self, data: Array, segments: Sequence[Segment], tables: Array, lanes: int
-    ) -> tuple[Array, int]:
-        """The symbols, uint8, and the bytes they took of ``data``; raises NumericError."""
+    def decode(self, data: Array, segments: Sequence[Segment], tables: Array, lanes: int) -> Array:
+        """The symbols, uint8, that took all bytes of ``data``; raises NumericError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Reference:
     ) -> bytes:
         """The bytes; the last symbol goes in first."""
         starts = np.cumsum(tables, axis=1) - tables
-        states, words, end = [LOW] * lanes, [], len(symbols)
+        states, words, end = [first_state(lanes)] * lanes, [], len(symbols)
         for count, table in reversed(segments):
             for index in reversed(range(count)):
                 symbol, lane = int(symbols[end - count + index]), index % lanes
@@ -68,10 +67,8 @@ class Reference:
             end -= count
         return np.array(states, "<u4").tobytes() + np.array(words[::-1], "<u2").tobytes()
 
-    def decode(
-        self, data: Array, segments: Sequence[Segment], tables: Array, lanes: int
-    ) -> tuple[Array, int]:
-        """The symbols and the bytes they took; raises NumericError."""
+    def decode(self, data: Array, segments: Sequence[Segment], tables: Array, lanes: int) -> Array:
+        """The symbols; raises NumericError."""
         starts = np.cumsum(tables, axis=1) - tables
         raw, at = data.tobytes(), 4 * lanes
         states = [int.from_bytes(raw[4 * lane : 4 * lane + 4], "little") for lane in range(lanes)]
@@ -84,13 +81,18 @@ class Reference:
                 symbol = int(owners[slot])
                 frequency, start = int(tables[table, symbol]), int(starts[table, symbol])
                 states[lane] = frequency * (states[lane] >> PRECISION) + slot - start
-                if states[lane] < LOW:
+                if states[lane] < LOW and at < len(raw):
                     states[lane] = states[lane] << 16 | int.from_bytes(raw[at : at + 2], "little")
                     at += 2
                 symbols.append(symbol)
-        if at > len(raw) or any(state != LOW for state in states):
+        if at != len(raw) or any(state != first_state(lanes) for state in states):
             raise damaged()
-        return np.array(symbols, np.uint8), at
+        return np.array(symbols, np.uint8)
+
+
+def first_state(lanes: int) -> int:
+    """Where encoding begins and decoding ends."""
+    return LOW if lanes > 1 else 0
 
 
 def damaged() -> NumericError:

@@ -26,6 +26,10 @@ from intaglio.ir.tensor import Tensor, TensorType
 UINT2, UINT4 = int_type(2, signed=False), int_type(4, signed=False)
 AGAIN = " Copy or download the file again."
 NEWER = " Update intaglio, or compile the network again with this version."
+TOO_MUCH = (
+    "The constants up to here take more memory than a file of this size may ask for. If you trust "
+    "the file, read it with a higher limit: load(path, limit=...)."
+)
 ALTERED = (
     " The file was altered or comes from another version: update intaglio, or compile the network "
     "again."
@@ -341,8 +345,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     ),
     "constant larger than its bytes": (
         patched(b"WORD", 4 * 5, "4i", 1 << 30, 1, 1, 1),
-        "Tensor 'weight': bipolar[1073741824,1,1,1] is packed into 134217728 bytes, not 2."
-        f"{ALTERED}",
+        f"Tensor 'weight': {TOO_MUCH}",
     ),
     "size of an activation": (
         patched(b"SLOT", 8, "I", 17),
@@ -526,7 +529,7 @@ def test_a_mutated_blob_is_refused_or_a_program_that_is_written_and_read_again(b
     try:
         read = read_blob(blob)
     except BlobError as error:
-        assert str(error).endswith(ALTERED)  # noqa: PT017
+        assert str(error).endswith((ALTERED, TOO_MUCH))  # noqa: PT017
     else:
         again = write_blob(read)
         assert read_blob(again) == read

@@ -1,79 +1,188 @@
-"""``intaglio export`` from the command line."""
+"""intaglio export: files that other tools read, and what it refuses."""
 
+import lzma
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
+import onnxruntime
 import pytest
 
 import intaglio
-from intaglio.backends.blob_writer import write_blob
-from intaglio.cli import main
-from intaglio.ir.graph import Builder, Value
-from intaglio.ir.numeric import int_type
-from intaglio.ir.ops_linear import Dense
-from intaglio.ir.tensor import Tensor, TensorType
-from intaglio.passes.schedule import schedule
+
+Call = Callable[..., Any]
+CONSTANTS = [
+    *(f"000_r_{role}" for role in ("addend", "multiplier", "shift", "weight")),
+    *(f"002_y_conv_{role}" for role in ("addend", "multiplier", "shift", "weight")),
+]
+VECTORS = ["golden_000_r", "golden_001_p", "golden_002_y_conv", "golden_003_y", "golden_input0_x"]
 
 
-@pytest.fixture
-def blob(tmp_path: Path) -> Path:
-    b = Builder("tiny")
-    b.input(Value("x", TensorType(("n", 3), int_type(8, signed=False)), "x"))
-    weight = np.array([[1, -2, 3], [-8, 0, 7]], np.int8)
-    b.constant("w", Tensor(weight, int_type(4)))
-    network = intaglio.Network(write_blob(schedule(b.build((b.node("y", Dense(), "x", "w"),)))))
-    network.save(tmp_path / "tiny.intg")
-    return tmp_path / "tiny.intg"
+def test_hex_is_a_folder_of_words_with_a_page(made: Path, here: Path, call: Call) -> None:
+    done = call("export", made / "w4.intg", "--format", "hex", "-o", "out", "--samples", 3)
+    assert (done.code, done.err) == (0, "")
+    names = sorted(each.name for each in Path("out").iterdir())
+    expected = [f"{stem}.hex" for stem in (*CONSTANTS, *VECTORS)]
+    assert names == sorted([*expected, "LAYOUT.md", "export.json"])
+    size = sum((Path("out") / name).stat().st_size for name in [*expected, "LAYOUT.md"])
+    assert done.out == (
+        f"Wrote out (14 files, {size:,} bytes).\n"
+        "It has golden vectors of 3 samples of random codes, seed 0.\n"
+        "out/LAYOUT.md says what each file holds.\n"
+    )
+    weight = intaglio.load(made / "w4.intg").program.slot("c.weight").constant.array
+    words = Path("out/000_r_weight.hex").read_text().splitlines()[1:]
+    values = [int(word, 16) - 16 * (int(word, 16) > 7) for word in words]
+    assert values == weight.transpose(0, 2, 3, 1).reshape(-1).tolist()
 
 
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(each) for each in arguments])
-    return int(ended.value.code or 0)
+def test_npz_holds_the_trace_of_the_data(made: Path, here: Path, call: Call) -> None:
+    arguments = ("--format", "npz", "-o", "out", "--data", made / "x.npy")
+    done = call("export", made / "w4.intg", *arguments)
+    assert done.out.splitlines()[1] == f"It has golden vectors of {made / 'x.npy'}."
+    trace = intaglio.load(made / "w4.intg").trace(np.load(made / "x.npy"))
+    with np.load("out/network.npz") as arrays:
+        assert sorted(arrays.files) == sorted((*CONSTANTS, *VECTORS))
+        for stem, name in zip(VECTORS, ("r", "p", "y.conv", "y", "x"), strict=True):
+            np.testing.assert_array_equal(arrays[stem], trace[name].codes, strict=True)
 
 
-def test_hex_files_hold_constants_and_golden_vectors(blob: Path) -> None:
-    x = np.array([[1, 2, 3], [255, 0, 1]], np.uint8)
-    np.save(blob.with_name("x.npy"), x)
-    assert run("export", blob, "--format", "hex", "--data", blob.with_name("x.npy")) == 0
-    folder = blob.with_name("tiny-hex")
-    assert (folder / "constants/w.hex").read_text() == "// w int4 2x3\n1\ne\n3\n8\n0\n7\n"
-    assert (folder / "golden/x.hex").read_text().splitlines()[1:] == [
-        "01",
-        "02",
-        "03",
-        "ff",
-        "00",
-        "01",
-    ]
-    sums = [1 - 4 + 9, -8 + 21, 255 + 3, -8 * 255 + 7]
-    words = [f"{value % (1 << 32):08x}" for value in sums]
-    assert (folder / "golden/y.hex").read_text().splitlines()[1:] == words
-    page = (folder / "LAYOUT.md").read_text()
-    assert "| constants/w.hex | w | 2x3 | int4 | 4 | 6 |" in page
-    assert "| 0 | y | dense: sum over k of x[k] * weight[co, k], + bias[co] | x, w |  |" in page
+def test_without_samples_there_are_no_vectors(made: Path, here: Path, call: Call) -> None:
+    done = call("export", made / "w4.intg", "--format", "coe", "-o", "out", "--samples", 0)
+    assert "vectors" not in done.out
+    names = {each.stem for each in Path("out").iterdir()}
+    assert names == {*CONSTANTS, "LAYOUT", "export"}
 
 
-def test_onnx_and_npz_are_files(blob: Path) -> None:
-    for kind in ("onnx", "npz"):
-        assert run("export", blob, "-f", kind, "-o", blob.with_name(f"out.{kind}")) == 0
-    onnx.checker.check_model(onnx.load(blob.with_name("out.onnx")))
-    assert np.load(blob.with_name("out.npz"))["constants/w"].tolist() == [[1, -2, 3], [-8, 0, 7]]
+def test_the_seed_decides_the_vectors(made: Path, here: Path, call: Call) -> None:
+    for out, seed in (("a", 1), ("b", 1), ("c", 2)):
+        arguments = ("--format", "mem", "-o", out, "--seed", seed)
+        assert call("export", made / "w4.intg", *arguments).code == 0
+    a, b, c = (Path(f"{out}/golden_input0_x.mem").read_text() for out in "abc")
+    assert a == b != c
 
 
-def test_a_folder_that_exists_is_left_alone(blob: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    target = blob.with_name("there")
-    target.mkdir()
-    (target / "mine").write_text("kept")
-    assert run("export", blob, "-f", "c", "-o", target) == 2
-    text = " ".join(capsys.readouterr().err.split())
-    assert f"'{target}': It exists already. Choose another folder, or remove it." in text
-    assert [path.name for path in target.iterdir()] == ["mine"]
-    assert {path.name for path in blob.parent.iterdir()} == {"tiny.intg", "there"}
+def test_onnx_is_a_file_that_gives_the_codes(made: Path, here: Path, call: Call) -> None:
+    done = call("export", made / "w4.intg", "--format", "onnx", "-o", "net.onnx")
+    assert done.out == f"Wrote net.onnx ({Path('net.onnx').stat().st_size:,} bytes).\n"
+    network = intaglio.load(made / "w4.intg")
+    codes = network.encode(np.load(made / "x.npy"))
+    session = onnxruntime.InferenceSession("net.onnx")
+    np.testing.assert_array_equal(
+        session.run(None, codes)[0], network.simulate(codes)["y"], strict=True
+    )
 
 
-def test_an_unknown_export_is_refused(blob: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("export", blob, "-f", "vhdl") == 2
-    text = " ".join(capsys.readouterr().err.split())
-    assert "There is no export 'vhdl'. Choose npz, onnx, c, hex, mem, coe." in text
+def test_the_results_as_json(made: Path, here: Path, call: Call) -> None:
+    found = call("export", made / "w4.intg", "--format", "npz", "-o", "out", "--json").json
+    size = sum((Path("out") / name).stat().st_size for name in ("LAYOUT.md", "network.npz"))
+    assert found == {
+        "format": "npz",
+        "output": "out",
+        "files": ["LAYOUT.md", "network.npz"],
+        "bytes": size,
+        "vectors": "golden vectors of 4 samples of random codes, seed 0",
+    }
+
+
+def test_the_library_exports_the_same(made: Path, here: Path, call: Call) -> None:
+    network = intaglio.load(made / "w4.intg")
+    names = intaglio.export(network, "npz", here / "lib", np.load(made / "x.npy"))
+    call("export", made / "w4.intg", "--format", "npz", "-o", "cli", "--data", made / "x.npy")
+    assert names == ("LAYOUT.md", "network.npz")
+    for name in names:
+        assert (here / "lib" / name).read_bytes() == (here / "cli" / name).read_bytes()
+    intaglio.export(network, "hex", here / "bare")
+    assert not list((here / "bare").glob("golden*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (
+            ("--format", "vhdl", "-o", "out"),
+            "There is no format 'vhdl'. The formats are {formats}.\n",
+        ),
+        (
+            ("--format", "hex", "-o", "no/out"),
+            "'no/out': The folder cannot be written: No such folder to put it in. "
+            "Choose a place that exists and that you may write to.\n",
+        ),
+        (
+            ("--format", "onnx", "-o", "no/net.onnx"),
+            "'no/net.onnx': The file cannot be written: No such file or directory. "
+            "Choose a folder that exists and that you may write to.\n",
+        ),
+        (
+            ("--format", "onnx", "-o", "full"),
+            "'full': This format is a file, but there is a folder of that name. "
+            "Choose another name.\n",
+        ),
+        (
+            ("--format", "mem", "-o", "full"),
+            "'full': The folder holds 'top.v', which is not of an earlier export. "
+            "Choose another name, or move that file away.\n",
+        ),
+        (
+            ("--format", "mem", "-o", "out", "--data", "none.npy"),
+            "'none.npy': It cannot be read: No such file or directory.\n",
+        ),
+    ],
+)
+def test_what_cannot_work_is_explained_and_writes_nothing(
+    made: Path, here: Path, call: Call, arguments: tuple[str, ...], error: str
+) -> None:
+    from intaglio.exporting import FORMATS
+
+    Path("full").mkdir()
+    Path("full/top.v").touch()
+    done = call("export", made / "w4.intg", *arguments)
+    assert (done.code, done.out, done.err) == (2, "", error.format(formats=", ".join(FORMATS)))
+    assert [each.name for each in here.iterdir()] == ["full"]
+    assert [each.name for each in Path("full").iterdir()] == ["top.v"]
+
+
+def test_data_that_does_not_fit_writes_nothing(
+    made: Path, here: Path, call: Call, wrong: np.ndarray
+) -> None:
+    np.save("wrong.npy", wrong)
+    done = call("export", made / "w4.intg", "--format", "hex", "-o", "out", "--data", "wrong.npy")
+    assert done.code == 2
+    assert done.err == (
+        "Input 'x': Its shape is (3, 1, 7, 6), but the network takes (n, 1, 6, 6). "
+        "The first axis counts the samples; reshape the data.\n"
+    )
+    assert [each.name for each in here.iterdir()] == ["wrong.npy"]
+
+
+def test_the_guide_shows_what_the_commands_write(here: Path, call: Call) -> None:
+    root = Path(__file__).resolve().parents[2]
+    blocks = re.findall(r"^```\n(.*?)^```", (root / "docs/export.md").read_text(), re.M | re.S)
+    blob = (root / "examples/results/lenet-admm-71x-s0.intg.xz").read_bytes()
+    Path("lenet.intg").write_bytes(lzma.decompress(blob))
+    folder = call("export", "lenet.intg", "--format", "hex", "-o", "rom")
+    file = call("export", "lenet.intg", "--format", "onnx", "-o", "lenet.onnx")
+    source = call("export", "lenet.intg", "--format", "c", "-o", "lenet-c")
+    words = Path("rom/002_relu2_multiplier.hex").read_text().splitlines()
+    rows = Path("rom/LAYOUT.md").read_text().splitlines()
+    assert blocks[0].splitlines()[2:] == folder.out.splitlines()
+    assert blocks[1].splitlines()[1:] == words[:3]
+    assert set(blocks[2].splitlines()) <= set(rows)
+    assert blocks[3].splitlines()[1] == source.out.strip()
+    (header,) = re.findall(r"^```c\n(.*?)^```", (root / "docs/export.md").read_text(), re.M | re.S)
+    assert header in Path("lenet-c/net.h").read_text()
+    assert blocks[4].splitlines()[1:] == file.out.splitlines()
+    (program,) = re.findall(
+        r"^```python\n(.*?)^```", (root / "docs/export.md").read_text(), re.M | re.S
+    )
+    exec(program, {})
+
+
+def test_help_names_the_formats(call: Call) -> None:
+    out = " ".join(call("export", "--help").out.replace("│", " ").split())
+    assert "--format" in out
+    assert "npz, hex, mem, coe, c or onnx" in out
+    assert "--output" in out
+    assert "--data" in out

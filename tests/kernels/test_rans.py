@@ -42,11 +42,9 @@ def test_symbols_come_back_and_every_byte_is_the_reference_coders(
     symbols, segments, frequencies = stream
     coded = Compiled().encode(symbols, segments, frequencies, lanes)
     assert coded == Reference().encode(symbols, segments, frequencies, lanes)
-    data = np.frombuffer(coded + b"rest", np.uint8)
+    data = np.frombuffer(coded, np.uint8)
     for coder in (Compiled(), Reference()):
-        found, taken = coder.decode(data, segments, frequencies, lanes)
-        assert np.array_equal(found, symbols)
-        assert taken == len(coded)
+        assert np.array_equal(coder.decode(data, segments, frequencies, lanes), symbols)
 
 
 @given(streams(), LANES, st.binary(max_size=120))
@@ -58,8 +56,7 @@ def test_both_coders_refuse_the_same_bytes(
     results = []
     for coder in (Compiled(), Reference()):
         try:
-            found, taken = coder.decode(data, segments, frequencies, lanes)
-            results.append((found.tolist(), taken))
+            results.append(coder.decode(data, segments, frequencies, lanes).tolist())
         except NumericError as error:
             results.append(error.what)
     assert results[0] == results[1]

@@ -1,0 +1,79 @@
+"""Networks as files for other people's tools: memories, arrays, C, ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from .api import Inputs, Network, write_whole
+from .backends.export_folder import check_folder, write_folder
+from .errors import UsageError
+from .ir.numeric import Array
+from .ir.program import Program
+
+Files = Mapping[str, bytes]
+Trace = Mapping[str, Array]
+"""The codes of every step for some samples, or nothing."""
+
+
+def _plain(format_: str) -> Callable[[Program, Trace], Files]:
+    def files(program: Program, trace: Trace) -> Files:
+        from .backends.export_plain import plain_files
+
+        return plain_files(program, format_, trace)
+
+    return files
+
+
+def _c(program: Program, trace: Trace) -> Files:
+    from .backends.export_c.sources import c_sources
+
+    return {name: text.encode("ascii") for name, text in c_sources(program).items()}
+
+
+VECTORS = ("npz", "hex", "mem", "coe")
+"""Formats with golden vectors."""
+FOLDERS: dict[str, Callable[[Program, Trace], Files]] = {
+    **{name: _plain(name) for name in VECTORS},
+    "c": _c,
+}
+"""Formats that are a folder of files: what makes them."""
+FORMATS = (*FOLDERS, "onnx")
+
+
+def export(
+    network: Network, format_: str, path: str | Path, inputs: Inputs | None = None
+) -> tuple[str, ...]:
+    """Write ``network`` as ``npz``, ``hex``, ``mem``, ``coe`` or ``c`` (folders), or ``onnx``.
+
+    A folder but that of ``c`` holds every constant, a page ``LAYOUT.md`` that says what each file
+    is, and golden vectors: the codes of every step for ``inputs``, as ``Network.run`` takes them.
+    Whatever is written appears whole or not at all. The names of the files written.
+    Raises UsageError, DataError when the inputs do not fit.
+    """
+    target = Path(path)
+    check_format(format_)
+    if format_ == "onnx":
+        from .frontend.onnx_export.export import onnx_bytes
+
+        if target.is_dir():
+            raise UsageError(
+                "This format is a file, but there is a folder of that name.",
+                where=f"'{target}'",
+                fix="Choose another name.",
+            )
+        write_whole(target, onnx_bytes(network.program))
+        return (target.name,)
+    check_folder(target)
+    trace = {} if inputs is None else {k: v.codes for k, v in network.trace(inputs).items()}
+    files = FOLDERS[format_](network.program, trace)
+    write_folder(target, files, {"format": format_, "network": network.program.name})
+    return tuple(files)
+
+
+def check_format(format_: str) -> None:
+    """Raise UsageError unless there is such a format."""
+    if format_ not in FORMATS:
+        raise UsageError(
+            f"There is no format '{format_}'.", fix=f"The formats are {', '.join(FORMATS)}."
+        )

@@ -1,0 +1,1 @@
+"""Writing a program as an ONNX model of integer operators, which other executors can run."""
