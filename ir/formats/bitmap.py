@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ...errors import NumericError
 from ..tensor import Tensor, TensorType
 from .base import Size, cannot_hold, has_zero
 from .bits import Reader, field, flat, joined, shaped, to_codes
@@ -40,6 +41,8 @@ class Bitmap:
         mask = reader.flags(type_.elements)
         values = reader.values(int(mask.sum()), type_.dtype)
         reader.close()
+        if not values.all():
+            raise NumericError("A bitmap names an element that is 0.")
         found = np.zeros(type_.elements, type_.dtype.container)
         found[mask] = values
         return shaped(found, type_)

@@ -26,10 +26,12 @@ def shaped(elements: Array, type_: TensorType) -> Tensor:
 
 
 def matrix_shape(type_: TensorType) -> tuple[int, int]:
-    """Rows and columns of a constant in storage order: one row below rank 2."""
+    """Rows and columns of a constant in storage order: one row below rank 2, none if empty."""
+    if not type_.elements:
+        return 0, 0  # Not 2^31 rows of nothing, each of which would take memory.
     shape = storage_shape(type_.sample_shape)
     rows = int(shape[0]) if len(shape) > 1 else 1
-    return rows, type_.elements // max(rows, 1)
+    return rows, type_.elements // rows
 
 
 def to_codes(values: Array, dtype: NumericType) -> Array:
@@ -83,11 +85,14 @@ class Reader:
         self.data = np.frombuffer(data, np.uint8)
         self.at = 0
 
+    def need(self, bits: int) -> None:
+        """Raise NumericError unless so many bits are left; call it before memory is reserved."""
+        if self.at + bits > 8 * len(self.data):
+            raise NumericError(f"The packed bytes end after {len(self.data)} bytes.")
+
     def take(self, count: int, width: int) -> Array:
         """The next ``count`` unsigned numbers of ``width`` bits."""
-        end = self.at + count * width
-        if end > 8 * len(self.data):
-            raise NumericError(f"The packed bytes end after {len(self.data)} bytes.")
+        self.need(count * width)
         found = np.zeros(count, np.uint64)
         for start in range(0, count if width else 0, _CHUNK):
             part = found[start : start + _CHUNK]
@@ -96,9 +101,8 @@ class Reader:
 
     def flags(self, count: int) -> Array:
         """The next ``count`` bits as booleans."""
+        self.need(count)
         first, end = self.at // 8, self.at + count
-        if end > 8 * len(self.data):
-            raise NumericError(f"The packed bytes end after {len(self.data)} bytes.")
         octets = self.data[first : -(-end // 8)]
         bits = np.unpackbits(octets, bitorder="little")[self.at - 8 * first :][:count]
         self.at = end
@@ -106,9 +110,7 @@ class Reader:
 
     def values(self, count: int, dtype: NumericType) -> Array:
         """The next ``count`` elements of dtype, in its container; little memory beside them."""
-        end = self.at + count * dtype.bits
-        if end > 8 * len(self.data):
-            raise NumericError(f"The packed bytes end after {len(self.data)} bytes.")
+        self.need(count * dtype.bits)
         found = np.empty(count, dtype.container)
         for start in range(0, count, _CHUNK):
             part = found[start : start + _CHUNK]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from .base import Size, cannot_hold, has_zero
 from .bits import Reader, field, flat, joined, matrix_shape, number, shaped, to_codes
 
 SHAPES = ((1, 4), (4, 1), (1, 8), (8, 1), (1, 16), (16, 1), (2, 2), (4, 4), (8, 8), (4, 9))
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +38,16 @@ class Block:
         found = _best(tensor)
         if found is None:
             raise cannot_hold(self.name, tensor)
-        _, (height, width) = found
+        _, shape = found
         matrix = flat(tensor).reshape(matrix_shape(tensor.type))
-        mask = _mask(matrix != 0, height, width)
-        order = _order(*matrix.shape, height, width, mask)
-        values = to_codes(matrix.reshape(-1)[order], tensor.dtype)
+        blocks = _Blocks.of(_mask(matrix != 0, *shape), matrix.shape, shape)
+        elements = matrix.reshape(-1)
+        values = np.empty(blocks.elements, elements.dtype)
+        for part, places in blocks.places():
+            values[part] = elements[places]
         return joined(
-            *(number(height, 8), number(width, 8)),
-            *(field(mask.reshape(-1), 1), field(values, tensor.dtype.bits)),
+            *(number(shape[0], 8), number(shape[1], 8), field(blocks.mask, 1)),
+            field(to_codes(values, tensor.dtype), tensor.dtype.bits),
         )
 
     def unpack(self, data: bytes | memoryview, type_: TensorType) -> Tensor:
@@ -54,12 +58,50 @@ class Block:
             raise NumericError(f"A block of {height} by {width} elements.")
         shape = -(-rows // height), -(-columns // width)
         mask = reader.flags(shape[0] * shape[1]).reshape(shape)
-        order = _order(rows, columns, height, width, mask)
-        values = reader.values(len(order), type_.dtype)
+        reader.need(_stored(mask, (rows, columns), (height, width)) * type_.dtype.bits)
+        blocks = _Blocks.of(mask, (rows, columns), (height, width))
+        values = reader.values(blocks.elements, type_.dtype)
         reader.close()
+        if len(blocks.starts) and not np.logical_or.reduceat(values != 0, blocks.starts).all():
+            raise NumericError("A block that is kept has only zeros.")
         found = np.zeros(rows * columns, type_.dtype.container)
-        found[order] = values
+        for part, places in blocks.places():
+            found[places] = values[part]
         return shaped(found, type_)
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """The blocks kept: for each its first element, in the matrix and among those stored."""
+
+    mask: Array
+    columns: int
+    corners: Array
+    widths: Array
+    starts: Array
+    elements: int
+
+    @classmethod
+    def of(cls, mask: Array, matrix: tuple[int, ...], shape: tuple[int, int]) -> _Blocks:
+        heights, widths = _lengths(matrix[0], shape[0]), _lengths(matrix[1], shape[1])
+        tops, lefts = np.nonzero(mask)
+        ends = np.cumsum(heights[tops] * widths[lefts])
+        return cls(
+            mask=mask.reshape(-1),
+            columns=matrix[1],
+            corners=tops * shape[0] * matrix[1] + lefts * shape[1],
+            widths=widths[lefts],
+            starts=np.append(0, ends)[:-1],
+            elements=int(ends[-1]) if len(ends) else 0,
+        )
+
+    def places(self) -> Iterator[tuple[slice, Array]]:
+        """Where the elements stored lie in the matrix; in parts, to take little memory."""
+        for first in range(0, self.elements, _CHUNK):
+            stored = np.arange(first, min(first + _CHUNK, self.elements))
+            block = np.searchsorted(self.starts, stored, side="right") - 1
+            row, column = np.divmod(stored - self.starts[block], self.widths[block])
+            yield slice(first, first + _CHUNK), self.corners[block] + row * self.columns + column
 
 
 def _best(tensor: Tensor) -> tuple[Size, tuple[int, int]] | None:
@@ -72,24 +114,28 @@ def _best(tensor: Tensor) -> tuple[Size, tuple[int, int]] | None:
 
 def _size(present: Array, shape: tuple[int, int], bits: int) -> Size:
     mask = _mask(present, *shape)
-    heights = np.diff(np.append(np.arange(0, present.shape[0], shape[0]), present.shape[0]))
-    widths = np.diff(np.append(np.arange(0, present.shape[1], shape[1]), present.shape[1]))
-    return Size(int(heights @ mask @ widths) * bits, indices=mask.size, headers=16)
+    stored = _stored(mask, present.shape, shape)
+    return Size(stored * bits, indices=mask.size, headers=16)
+
+
+def _stored(mask: Array, matrix: tuple[int, ...], shape: tuple[int, int]) -> int:
+    """Elements of the blocks kept, counted without memory for each block."""
+    if not mask.size:
+        return 0
+    (height, width), (low, narrow) = shape, (-matrix[0] % shape[0], -matrix[1] % shape[1])
+    bottom, right = np.count_nonzero(mask[-1]), np.count_nonzero(mask[:, -1])
+    missing = bottom * low * width + right * narrow * height - bool(mask[-1, -1]) * low * narrow
+    return int(np.count_nonzero(mask) * height * width - missing)
+
+
+def _lengths(whole: int, length: int) -> Array:
+    """How long each of the blocks along an axis is: the last may be shorter."""
+    return np.diff(np.append(np.arange(0, whole, length), whole))
 
 
 def _mask(present: Array, height: int, width: int) -> Array:
     """Which blocks are not zero."""
     if not present.size:
-        return np.zeros((-(-present.shape[0] // height), -(-present.shape[1] // width)), np.int64)
-    rows = np.add.reduceat(present.astype(np.int64), range(0, present.shape[0], height), axis=0)
-    sums = np.add.reduceat(rows, range(0, present.shape[1], width), axis=1)
-    return (sums > 0).astype(np.int64)
-
-
-def _order(rows: int, columns: int, height: int, width: int, mask: Array) -> Array:
-    """Where the elements of the blocks kept lie, block after block."""
-    tops, lefts = np.nonzero(mask)
-    row = tops[:, None, None] * height + np.arange(height)[:, None]
-    column = lefts[:, None, None] * width + np.arange(width)
-    inside = (row < rows) & (column < columns)
-    return (row * columns + column)[inside]
+        return np.zeros((0, 0), bool)
+    rows = np.logical_or.reduceat(present, np.arange(0, present.shape[0], height), axis=0)
+    return np.logical_or.reduceat(rows, np.arange(0, present.shape[1], width), axis=1)

@@ -51,6 +51,7 @@ class Codebook:
         if (book[1:] <= book[:-1]).any():
             raise NumericError("The values of a codebook do not ascend.")
         values = from_codes(book, type_.dtype)
+        used = np.zeros(count, bool)
         found = np.empty(type_.elements, type_.dtype.container)
         for start in range(0, len(found), _CHUNK):
             part = found[start : start + _CHUNK]
@@ -58,9 +59,12 @@ class Codebook:
             if indices.max() >= count:
                 raise NumericError(f"An index is not among the {count} values of the codebook.")
             part[:] = values[indices.astype(np.uint8)]
+            used[indices] = True
         reader.close()
+        if not used.all():
+            raise NumericError("A codebook has a value that no element takes.")
         return shaped(found, type_)
 
 
 def _book(tensor: Tensor) -> Array:
-    return np.unique(to_codes(flat(tensor), tensor.dtype))
+    return np.sort(to_codes(np.unique(flat(tensor)), tensor.dtype))

@@ -62,21 +62,23 @@ class Csr:
         present = reader.number(COUNT)
         if present > type_.elements:
             raise NumericError(f"{present} of {type_.elements} elements are not 0.")
-        ends = reader.take(rows, index_width(present + 1)).astype(np.int64)
-        places = _places(ends, reader.take(present, index_width(columns)), present, columns)
-        values = reader.values(present, type_.dtype)
-        reader.close()
         found = np.zeros(type_.elements, type_.dtype.container)
-        found[places] = values
+        if present:
+            ends = reader.take(rows, index_width(present + 1)).view(np.int64)
+            places = _places(ends, reader.take(present, index_width(columns)), present, columns)
+            found[places] = values = reader.values(present, type_.dtype)
+            if not values.all():
+                raise NumericError("A sparse matrix names an element that is 0.")
+        reader.close()
         return shaped(found, type_)
 
 
 def _places(ends: Array, columns: Array, present: int, width: int) -> Array:
     """Where the elements lie; raises NumericError unless they ascend within the matrix."""
     counts = np.diff(ends, prepend=0)
-    if (counts < 0).any() or counts.sum() != present or (columns >= max(width, 1)).any():
+    if (counts < 0).any() or counts.sum() != present or (columns >= width).any():
         raise NumericError("The rows and columns of a sparse matrix are not within it.")
-    places = np.repeat(np.arange(len(ends)), counts) * width + columns.astype(np.int64)
+    places = np.repeat(np.arange(len(ends)), counts) * width + columns.view(np.int64)
     if (np.diff(places) <= 0).any():
         raise NumericError("The places of a sparse matrix do not ascend.")
     return places

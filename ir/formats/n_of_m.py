@@ -61,20 +61,33 @@ class NOfM:
         """The constant; raises NumericError."""
         reader, (rows, columns) = Reader(data), matrix_shape(type_)
         n, m = reader.number(5), reader.number(4) + 1
-        if n > m:
+        if m not in GROUPS or n > m:
             raise NumericError(f"A group has {n} of {m} elements.")
-        count = rows * -(-columns // m)
-        places = reader.take(count * n, index_width(m)).reshape(count, n).astype(np.int64)
-        values = reader.values(count * n, type_.dtype)
+        groups = -(-columns // m)
+        reader.need(rows * groups * n * (index_width(m) + type_.dtype.bits))
+        places = reader.take(rows * groups * n, index_width(m)).view(np.int64)
+        values = reader.values(rows * groups * n, type_.dtype)
         reader.close()
-        if (np.diff(places, axis=1) <= 0).any() or (places >= m).any():
-            raise NumericError("The places of a group do not ascend within it.")
-        found = np.zeros((count, m), type_.dtype.container)
-        np.put_along_axis(found, places, values.reshape(count, n), axis=1)
-        whole = found.reshape(rows, m * -(-columns // m))
-        if whole[:, columns:].any():
+        _check(places.reshape(-1, n or 1), values.reshape(-1, n or 1), m)
+        index = places.reshape(rows, groups, n)
+        index += np.arange(0, columns, m)[:, None]
+        present = values.reshape(index.shape) != 0
+        if (index[present] >= columns).any():
             raise NumericError("A group has an element beyond its row.")
-        return shaped(whole[:, :columns], type_)
+        index += np.arange(0, rows * columns, columns)[:, None, None] if columns else 0
+        found = np.zeros(rows * columns, type_.dtype.container)
+        found[index[present]] = values[values != 0]
+        return shaped(found, type_)
+
+
+def _check(places: Array, values: Array, m: int) -> None:
+    """Raise NumericError unless these are the places and values that ``pack`` stores."""
+    if (np.diff(places, axis=1) <= 0).any() or (places >= m).any():
+        raise NumericError("The places of a group do not ascend within it.")
+    if (places != np.arange(places.shape[1]))[values == 0].any():
+        raise NumericError("A group names a zero that is not the first one left.")
+    if values.size and not values.all(axis=1).any():
+        raise NumericError("No group has as many elements as are stored for each.")
 
 
 def _best(tensor: Tensor) -> tuple[Size, int, int] | None:

@@ -57,7 +57,7 @@ class Relative:
         k, count = reader.number(4) + 1, reader.number(COUNT)
         if count > type_.elements:
             raise NumericError(f"{count} entries are more than {type_.elements} elements.")
-        gaps = reader.take(count, k).astype(np.int64)
+        gaps = reader.take(count, k).view(np.int64)
         values = reader.values(count, type_.dtype)
         reader.close()
         places = np.cumsum(gaps + 1) - 1

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ...errors import NumericError
 from ..numeric import Array
 from ..tensor import Tensor, TensorType
 from .base import Size, cannot_hold, has_zero
@@ -44,6 +45,9 @@ class Structured:
         kept = int(rows.sum()), int(columns.sum())
         values = reader.values(kept[0] * kept[1], type_.dtype)
         reader.close()
+        present = values.reshape(kept) != 0
+        if not (present.any(axis=1).all() and present.any(axis=0).all()):
+            raise NumericError("A row or column that is kept has only zeros.")
         found = np.zeros((height, width), type_.dtype.container)
         found[np.ix_(rows, columns)] = values.reshape(kept)
         return shaped(found, type_)

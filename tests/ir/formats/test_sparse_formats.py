@@ -71,6 +71,15 @@ SPARSE = tensor_of([[0, 0, 3, 0], [0, 0, 0, 0], [0, 0, -1, 2]])
         ("bitmap", SPARSE, Size(12, 12), "04 3c 2f"),
         # 3 elements; ends 1, 1, 3 of 2 bits; columns 2, 2, 3; values
         ("csr", SPARSE, Size(12, 12, 32), "03 00 00 00 b5 3e 2f"),
+        # blocks of 1 by 4, mask 1000, then 1, 2, 3, -1
+        ("block", tensor_of([[1, 2, 3, -1], *[[0] * 4] * 3]), Size(16, 4, 16), "01 04 11 32 0f"),
+        # n = 1 in 5 bits, m - 1 = 1 in 4; places 0, 0 of 1 bit; 1, 2
+        ("n:m", tensor_of([[1, 0, 2, 0]]), Size(8, 2, 9), "21 08 01"),
+        # k - 1 = 2 in 4 bits, 2 entries in 32; 2 and 5 zeros of 3 bits; 3, -1
+        (
+            *("relative", tensor_of([[0, 0, 3, 0, 0, 0, 0, 0, -1]])),
+            *(Size(8, 6, 36), "22 00 00 00 a0 ce 03"),
+        ),
     ],
 )
 def test_bytes_are_those_of_the_document(

@@ -1,0 +1,52 @@
+"""The decoders that docs/blob_format.md prints read what the formats pack."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from intaglio.ir.formats.base import Format
+from intaglio.ir.formats.bits import flat, matrix_shape, to_codes
+from intaglio.ir.formats.table import FORMATS
+from intaglio.ir.tensor import Tensor
+
+from .cases import TYPES, tensors
+
+PAGE = Path(__file__).parents[3] / "docs" / "blob_format.md"
+SECTION = re.search(r"^## Formats.*?(?=^## )", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+SIMPLE = {each.name: each for each in FORMATS.values() if each.name != "entropy"}
+HEADINGS = re.findall(
+    r"^\*\*(\d+) ([\w:]+)\.\*\*.*?^def (\w+)", SECTION[0], re.DOTALL | re.MULTILINE
+)
+
+
+def decoder(name: str) -> tuple[Any, Callable[..., list[int]]]:
+    """The page's reader of bits, and its decoder of a format."""
+    scope: dict[str, Any] = {}
+    for source in re.findall(r"```python\n(.*?)```", SECTION[0], re.DOTALL):
+        exec(source, scope)
+    return scope["Bits"], scope[name]
+
+
+def test_the_page_has_every_format_by_its_number() -> None:
+    found = {(int(number), name.lower()) for number, name, _ in HEADINGS}
+    assert found >= {(each.id, each.name) for each in SIMPLE.values()}
+
+
+@pytest.mark.parametrize("format_", SIMPLE.values(), ids=SIMPLE)
+@settings(max_examples=100)
+@given(data=st.data())
+def test_decoders_of_the_page_read_what_is_packed(format_: Format, data: st.DataObject) -> None:
+    function = next(each for number, _, each in HEADINGS if int(number) == format_.id)
+    reader, decode = decoder(function)
+    tensor: Tensor = data.draw(tensors(data.draw(st.sampled_from(TYPES)), 6))
+    if format_.size(tensor) is None:
+        return
+    bits = reader(format_.pack(tensor))
+    codes = decode(bits, *matrix_shape(tensor.type), tensor.dtype.bits)
+    assert codes == to_codes(flat(tensor), tensor.dtype).tolist()
+    assert bits.stream == 0
