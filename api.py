@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from .errors import BlobError, DataError, UsageError
+from .files import read_arrays, read_bytes, write_whole
 from .ir.certificate import Certificate
 from .ir.graph import Graph
 from .ir.numeric import Array, Encoding
@@ -188,7 +185,7 @@ def recipe_of(
     if recipe is None:
         return default_pipeline(stage, **options)
     if isinstance(recipe, Path) or (isinstance(recipe, str) and recipe.endswith(".toml")):
-        return Pipeline.from_toml(_read(Path(recipe)).decode())
+        return Pipeline.from_toml(read_bytes(Path(recipe)).decode())
     return Pipeline.parse(recipe) if isinstance(recipe, str) else recipe
 
 
@@ -198,17 +195,10 @@ def load(path: str | Path, limit: int | None = None) -> Network:
     ``limit``: bytes that its constants may take in memory, by default 16 MiB more than the file.
     """
     try:
-        return Network(_read(Path(path)), limit)
+        return Network(read_bytes(Path(path)), limit)
     except BlobError as error:
         where = ", ".join(filter(None, (f"'{path}'", error.where)))
         raise BlobError(error.what, where=where, fix=error.fix) from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"It cannot be read: {error.strerror}.", where=f"'{path}'") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,32 +319,6 @@ def _codes(array: Array, slot: Slot | None) -> Array:
     return slot.encoding.encode(array, slot.type.dtype)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write ``data`` to a temporary name beside ``path`` and rename it; raises UsageError."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise UsageError(
-            f"The file cannot be written: {error.strerror}.",
-            where=f"'{path}'",
-            fix="Choose a folder that exists and that you may write to.",
-        ) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def batches_of(graph: Graph, data: Data) -> Sequence[Mapping[str, Array]] | Iterable[Any]:
     """Calibration data as batches by input name, that can be iterated more than once."""
     if isinstance(data, str | Path):
@@ -400,25 +364,3 @@ def only_input(graph: Graph) -> str:
             fix=f"Give arrays by name: {names}.",
         )
     return graph.inputs[0].name
-
-
-def read_arrays(path: Path) -> Array | dict[str, Array]:
-    """The array of a .npy file or the arrays of a .npz file; raises UsageError.
-
-    A .npz file whose one array was saved without a name counts as a .npy file.
-    """
-    try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return loaded
-            arrays = {name: loaded[name] for name in loaded.files}
-    except (ValueError, EOFError, BadZipFile, zlib.error) as error:
-        raise UsageError(
-            "It is not a readable .npy or .npz file.",
-            where=f"'{path}'",
-            fix="Write numbers to it with numpy.save or numpy.savez.",
-        ) from error
-    except OSError as error:
-        raise UsageError(f"It cannot be read: {error.strerror}.", where=f"'{path}'") from error
-    return arrays["arr_0"] if list(arrays) == ["arr_0"] else arrays

@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from .api import read_arrays
 from .errors import DataError, IntaglioError, UsageError
+from .files import read_arrays
 from .ir.graph import Graph
 from .ir.numeric import Array
 from .passes.base import Progress, silent

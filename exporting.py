@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .api import Inputs, Network, write_whole
+from .api import Inputs, Network
 from .backends.export_folder import check_folder, write_folder
 from .errors import UsageError
+from .files import write_whole
 from .ir.numeric import Array
 from .ir.program import Program
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .. import api
+from .. import api, files
 from ..backends.summary import layers, sizes, weight_counts
 from ..errors import UsageError
 from ..frontend.compare import Comparison, compare_onnx, compare_tflite
@@ -74,7 +74,7 @@ class Compiled:
 def compile_and_save(job: Job, progress: Progress) -> Compiled:
     """Import, compare, compile, write; raises an IntaglioError and then leaves no file."""
     _check(job)
-    data = None if job.data is None else api.read_arrays(job.data)
+    data = None if job.data is None else files.read_arrays(job.data)
     graph = api.import_model(
         job.model, outputs=job.outputs, batch=job.batch, semantics=job.semantics
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__, api
+from .. import __version__, files
 from ..backends.page import Card, Page, Picture, render
 from ..backends.summary import layers, sizes
 from ..demo import CALIBRATION, CLASSES, Demo, Score, run_demo
@@ -27,7 +27,7 @@ def show_demo(html: Path, weights: int, count: int, *, open_page: bool, as_json:
     check_folder(html)
     with Bars() as bars:
         demo = run_demo(weights, count, bars)
-    api.write_whole(html, render(page_of(demo)).encode())
+    files.write_whole(html, render(page_of(demo)).encode())
     if as_json:
         say_json(to_json(demo) | {"page": str(html)})
         return

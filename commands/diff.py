@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import api
+from .. import files
 from .difference import First, LayerDifference, Unit, compare
 from .side import Reading
 from .terminal import Column, elided, say, say_json, table
@@ -39,7 +39,7 @@ def diff(
 
     Where a side is real, a code differs when it is more than half a step from the other side.
     """
-    inputs = None if x is None else api.read_arrays(x)
+    inputs = None if x is None else files.read_arrays(x)
     found = compare(a, b, inputs, samples, seed, reading)
     parted = next((each for each in found if each.first is not None), None)
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .. import api, exporting
+from .. import api, exporting, files
 from .difference import random_codes
 from .terminal import say, say_json
 
@@ -31,7 +31,7 @@ def export_blob(
     inputs: api.Inputs | None = None
     if format_ in exporting.VECTORS:
         if data is not None:
-            inputs, vectors = api.read_arrays(data), f"golden vectors of {data}"
+            inputs, vectors = files.read_arrays(data), f"golden vectors of {data}"
         elif samples:
             inputs = random_codes(network, samples, seed)
             vectors = f"golden vectors of {samples} samples of random codes, seed {seed}"

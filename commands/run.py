@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import api
+from .. import api, files
 from ..errors import DataError, MismatchError, UsageError
 from ..ir.numeric import Array
 from .difference import random_codes
@@ -39,7 +39,7 @@ def check_name(path: Path) -> None:
 def execute(blob: Path, x: Path, *, trace: bool) -> dict[str, api.Output]:
     """The outputs of a blob file, or every layer, for the arrays of a file."""
     network = api.load(blob)
-    arrays = api.read_arrays(x)
+    arrays = files.read_arrays(x)
     if trace:
         return network.trace(arrays)
     with Bars() as bars:
@@ -61,7 +61,7 @@ def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
         np.save(file, next(iter(arrays.values())))
     else:
         np.savez(file, allow_pickle=False, **arrays)
-    api.write_whole(path, file.getvalue())
+    files.write_whole(path, file.getvalue())
 
 
 def show(results: Mapping[str, api.Output], *, real: bool) -> None:
@@ -103,7 +103,7 @@ def _to_json(result: api.Output, real: bool) -> dict[str, Any]:
 def check(blob: Path, x: Path | None, samples: int, seed: int, *, as_json: bool) -> None:
     """Print how many codes are equal; raises MismatchError naming the first that is not."""
     network = api.load(blob)
-    inputs = random_codes(network, samples, seed) if x is None else api.read_arrays(x)
+    inputs = random_codes(network, samples, seed) if x is None else files.read_arrays(x)
     source = f"{samples} samples of random codes, seed {seed}" if x is None else str(x)
     layers = len(network.program.steps)
     facts = {"inputs": source, "layers": layers}
