@@ -43,11 +43,11 @@ def threshold(
     type_ = scope.slot(parameters[0]).type
     rows, levels = type_.sample_shape
     first = f"{channel} * {levels}" if rows > 1 else "0"
-    code.add(f"const int64_t sum = {value};", f"int32_t low = 0, high = {levels};")
+    code.add(f"const int64_t reached = {value};", f"int32_t low = 0, high = {levels};")
     with code.block("while (low < high)"):
         code.add("const int32_t middle = (low + high) / 2;")
         reads = scope.read(parameters[0], f"{first} + middle")
-        code.add(f"if ((int64_t){reads} <= sum) low = middle + 1; else high = middle;")
+        code.add(f"if ((int64_t){reads} <= reached) low = middle + 1; else high = middle;")
     return f"{integer(op.base)} + (int64_t)low"
 
 

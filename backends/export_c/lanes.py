@@ -23,7 +23,7 @@ def softmax(code: Code, scope: Scope, step: Step, ending: Ending) -> None:
     count = ending.type.sample_shape[op.axis - 1]
     entries = scope.slot(step.inputs[1]).type.elements
     value = f"(int64_t){scope.value(step.inputs[0], at)}"
-    code.add(f"int64_t power[{count}];")
+    code.add(f"static int64_t power[{count}];")
     with code.loops(outer, sizes):
         code.add("int64_t best = INT64_MIN;")
         with code.loops(("k",), (count,)):

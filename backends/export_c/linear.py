@@ -104,7 +104,9 @@ def gather_conv(code: Code, scope: Scope, step: Step, ending: Ending) -> None:
     channels, height, width = x.sample_shape
     filters, count = weight.sample_shape
     kh, kw = op.kernel
-    code.add(f"int32_t patch[{max(count, 1)}];")
+    kind = "int32_t" if x.dtype.bits <= NARROW else "int64_t"
+    at = f"(y * {width} + x) * {channels} + column % {channels}"
+    code.add(f"static {kind} patch[{max(count, 1)}];")
     with code.loops(("i1", "i2"), _out_hw(ending)):
         _origin(code, op.strides, op.pads, ("i1", "i2"))
         with code.loops(("k",), (count,)):
@@ -113,9 +115,8 @@ def gather_conv(code: Code, scope: Scope, step: Step, ending: Ending) -> None:
                 f"const int32_t column = {column}, tap = column / {channels};",
                 f"const int32_t y = top + tap / {kw} * {op.dilations[0]};",
                 f"const int32_t x = left + tap % {kw} * {op.dilations[1]};",
-                f"const int32_t at = (y * {width} + x) * {channels} + column % {channels};",
                 f"patch[k] = {_inside(height, width)}",
-                f"    ? (int32_t){scope.read(step.inputs[0], 'at')} : {integer(op.pad_value)};",
+                f"    ? ({kind}){scope.read(step.inputs[0], at)} : {integer(op.pad_value)};",
             )
         with code.loops(("i0",), (filters,)):
             code.add(f"uint32_t total = {_bias(scope, step.inputs[3:4])};")

@@ -5,33 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_RESERVED = frozenset(
-    """
-    auto break case char const continue default do double else enum extern float for goto if
-    inline int long register restrict return short signed sizeof static struct switch
-    typedef union unsigned void volatile while main arena
-    """.split()  # noqa: SIM905
-)
-
 
 def identifier(text: str) -> str:
-    """Letters, digits and underscores of ``text``; never empty, reserved or begun by a digit."""
+    """Letters, digits and underscores of ``text``; never empty or begun by a digit.
+
+    It may be a word of C: what is put before or after it makes it none.
+    """
     found = re.sub(r"[^0-9A-Za-z]+", "_", text).strip("_")[:40].rstrip("_")
-    if not found or found[0].isdigit() or found in _RESERVED:
-        found = f"v_{found}".rstrip("_")
-    return found
+    return found if found and not found[0].isdigit() else f"v_{found}".rstrip("_")
 
 
-def identifiers(texts: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
-    """One for each text, no two the same, none of ``taken``."""
-    used, found = set(taken), []
+def identifiers(texts: Iterable[str], prefix: str, taken: Iterable[str] = ()) -> list[str]:
+    """One for each text, no two the same in capitals, none of ``taken``.
+
+    With ``prefix`` none is a word of C, of its library or of the code around it.
+    """
+    used, found = {name.upper() for name in taken}, []
     for text in texts:
-        base = name = identifier(text)
+        base = name = prefix + identifier(text)
         count = 1
-        while name in used:
+        while name.upper() in used:
             count += 1
             name = f"{base}_{count}"
-        used.add(name)
+        used.add(name.upper())
         found.append(name)
     return found
 

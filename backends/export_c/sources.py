@@ -69,16 +69,24 @@ def c_sources(program: Program) -> dict[str, str]:
 
 def _ends(program: Program) -> tuple[list[tuple[str, Slot]], list[tuple[str, Slot]]]:
     """C names and slots of the inputs and of the outputs."""
-    slots = [program.slots[index] for index in (*program.inputs, *program.outputs)]
-    pairs = list(zip(identifiers(slot.name for slot in slots), slots, strict=True))
-    return pairs[: len(program.inputs)], pairs[len(program.inputs) :]
+    taken = (_entry(program),)
+    inputs, outputs = (
+        [program.slots[index] for index in indices] for indices in (program.inputs, program.outputs)
+    )
+    given = identifiers((slot.name for slot in inputs), "in_", taken)
+    made = identifiers((slot.name for slot in outputs), "out_", taken)
+    return list(zip(given, inputs, strict=True)), list(zip(made, outputs, strict=True))
+
+
+def _entry(program: Program) -> str:
+    return f"{identifier(program.name)}_run"
 
 
 def _signature(program: Program) -> str:
     inputs, outputs = _ends(program)
     given = [f"const {c_type(slot.type.dtype)} *{name}" for name, slot in inputs]
     given += [f"{c_type(slot.type.dtype)} *{name}" for name, slot in outputs]
-    return f"void {identifier(program.name)}_run({', '.join(given)})"
+    return f"void {_entry(program)}({', '.join(given)})"
 
 
 def _header(program: Program) -> str:
@@ -100,10 +108,9 @@ def _header(program: Program) -> str:
 def _network(program: Program) -> str:
     constants = [i for i, slot in enumerate(program.slots) if slot.constant is not None]
     read = {i for step in program.steps for i in (*step.inputs, *step.parameters)}
-    names = identifiers(program.slots[i].name for i in constants)
-    scope = Scope(
-        program, {i: f"k_{n}" for i, n in zip(constants, names, strict=True) if i in read}
-    )
+    texts = (program.slots[i].name for i in constants)
+    names = identifiers(texts, "k_", (_entry(program),))
+    scope = Scope(program, {i: n for i, n in zip(constants, names, strict=True) if i in read})
     helpers: set[str] = set()
     steps = [_step(scope, number, step, helpers) for number, step in enumerate(program.steps)]
     parts = [
@@ -175,7 +182,10 @@ def _copy(line: str, slot: Slot) -> list[str]:
 
 
 def _driver(program: Program) -> str:
-    """Reads samples from stdin, the inputs one after the other, and writes outputs to stdout."""
+    """Reads samples from stdin, the inputs one after the other, and writes outputs to stdout.
+
+    It fails where the last sample is cut off.
+    """
     inputs, outputs = _ends(program)
     lines = [
         "/* Samples of raw codes from stdin, their outputs to stdout, in the order of net.h. */",
@@ -185,13 +195,15 @@ def _driver(program: Program) -> str:
         lines.append(f"static {c_type(slot.type.dtype)} {name}[{slot.type.elements}];")
     arguments = ", ".join(name for name, _ in (*inputs, *outputs))
     lines += ["", "int main(void)", "{"]
+    lines.append("    for (;;) {")
     for position, (name, _) in enumerate(inputs):
-        read = f"fread({name}, sizeof {name}, 1, stdin) == 1"
-        head = f"    while ({read}) {{" if position == 0 else f"        if (!({read})) return 1;"
-        lines.append(head)
-    lines.append(f"        {identifier(program.name)}_run({arguments});")
+        lines.append(f"        const size_t {name}_read = fread({name}, 1, sizeof {name}, stdin);")
+        if position == 0:
+            lines.append(f"        if ({name}_read == 0) return ferror(stdin) ? 1 : 0;")
+        lines.append(f"        if ({name}_read != sizeof {name}) return 1;")
+    lines.append(f"        {_entry(program)}({arguments});")
     lines += [
         f"        if (fwrite({name}, sizeof {name}, 1, stdout) != 1) return 1;"
         for name, _ in outputs
     ]
-    return "\n".join([*lines, "    }", "    return ferror(stdin) ? 1 : 0;", "}", ""])
+    return "\n".join([*lines, "    }", "}", ""])

@@ -15,6 +15,11 @@ from intaglio.backends.export_c.sources import c_sources
 from intaglio.backends.simulator import Simulator
 from intaglio.ir.graph import Builder, Value
 from intaglio.ir.layout import to_storage
+from intaglio.ir.numeric import int_type
+from intaglio.ir.ops_layout import Concat
+from intaglio.ir.ops_linear import Dense, GatherConv
+from intaglio.ir.ops_norm import LayerNorm
+from intaglio.ir.ops_quant import Threshold
 from intaglio.ir.program import Program
 from intaglio.ir.tensor import Tensor, TensorType
 from intaglio.passes.schedule import schedule
@@ -100,15 +105,12 @@ def test_the_same_program_gives_the_same_text_and_no_floats_or_heap() -> None:
     program = replace(_one_op(), name="two words")
     sources = c_sources(program)
     assert sources == c_sources(program)
-    assert "void two_words_run(const uint8_t *x, int32_t *result);" in sources["net.h"]
+    assert "void two_words_run(const uint8_t *in_x, int32_t *out_result);" in sources["net.h"]
     for word in ("float ", "double", "malloc", "calloc"):
         assert word not in sources["net.c"]
 
 
 def _one_op() -> Program:
-    from intaglio.ir.numeric import int_type
-    from intaglio.ir.ops_linear import Dense
-
     b = Builder("case")
     b.input(Value("x", TensorType(("n", 3), int_type(8, signed=False)), "x"))
     b.constant("w", Tensor(np.ones((2, 3), np.int8), int_type(8)))
@@ -116,8 +118,72 @@ def _one_op() -> Program:
 
 
 def test_names_of_the_model_become_unique_identifiers() -> None:
-    names = ["conv/1", "conv.1", "conv-1", "1", "int", "", "näme"]
-    assert identifiers(names) == ["conv_1", "conv_1_2", "conv_1_3", "v_1", "v_int", "v", "n_me"]
+    names = ["conv/1", "conv.1", "CONV-1", "1", "int", "", "näme"]
+    found = ["k_conv_1", "k_conv_1_2", "k_CONV_1_3", "k_v_1", "k_int", "k_v", "k_n_me"]
+    assert identifiers(names, "k_") == found
+    assert identifiers(["run"], "k_", taken=("k_run",)) == ["k_run_2"]
+
+
+@needs_gcc
+@pytest.mark.parametrize(
+    ("program", "x", "y", "result"),
+    [
+        ("step_0", "n", "stdin", "step_0"),
+        ("int", "uint8_t", "INT32_MAX", "EOF"),
+        ("in_a", "a_run", "fread", "arena"),
+        ("1", "a", "A", "main"),
+    ],
+)
+def test_names_of_the_model_are_no_words_of_c(
+    program: str, x: str, y: str, result: str, tmp_path: Path
+) -> None:
+    b = Builder(program)
+    b.input(Value(x, TensorType(("n", 2), int_type(8)), x))
+    b.input(Value(y, TensorType(("n", 3), int_type(8)), y))
+    made = schedule(b.build((b.node(result, Concat(1), x, y),)))
+    inputs = {x: np.array([[1, -2]], np.int8), y: np.array([[3, 127, -128]], np.int8)}
+    assert executed(built(made, tmp_path), made, inputs) == [bytes([1, 254, 3, 127, 128])]
+
+
+@needs_gcc
+def test_thresholds_apply_to_a_layer_norm(tmp_path: Path) -> None:
+    b = Builder("case")
+    b.input(Value("x", TensorType(("n", 4), int_type(8)), "x"))
+    b.constant("epsilon", Tensor(np.array(0, np.int8), int_type(8)))
+    b.node("norm", LayerNorm(1), "x", "epsilon")
+    levels = np.array([[-80000, 0, 1, 90000]], np.int32)
+    b.constant("levels", Tensor(levels, int_type(32)))
+    op = Threshold(int_type(8), 0)
+    program = schedule(b.build((b.node("result", op, "norm", "levels"),)))
+    assert program.steps[0].epilogue == op
+    inputs = {"x": np.array([[-128, 127, 0, 3], [5, 5, 5, 5]], np.int8)}
+    # The first row's results are about -1.43, 1.42, -0.01, 0.02 times 2^16, the second's 0.
+    assert executed(built(program, tmp_path), program, inputs) == [
+        bytes([0, 4, 1, 3]),
+        bytes(4 * [2]),
+    ]
+
+
+@needs_gcc
+def test_a_sample_cut_off_is_an_error(tmp_path: Path) -> None:
+    binary = built(_one_op(), tmp_path)
+    done = subprocess.run([str(binary)], input=bytes([1, 2, 3, 4]), capture_output=True)
+    assert (done.returncode, done.stdout) == (1, np.array([6, 6], np.int32).tobytes())
+
+
+@needs_gcc
+def test_a_patch_far_outside_the_image_overflows_no_index(tmp_path: Path) -> None:
+    """The border is 100 million pixels wide; a stride as wide leaves four patches."""
+    far = 100_000_000
+    op = GatherConv((1, 1), (far, far), (far, far, 0, 0), (1, 1), 7)
+    b = Builder("case")
+    b.input(Value("x", TensorType(("n", 2, 30, 40), int_type(8)), "x"))
+    b.constant("w", Tensor(np.array([[1, 2]], np.int8), int_type(8)))
+    b.constant("columns", Tensor(np.array([0, 1], np.uint8), int_type(8, signed=False)))
+    program = schedule(b.build((b.node("result", op, "x", "w", "columns"),)))
+    inputs = {"x": np.ones((1, 2, 30, 40), np.int8)}
+    found = executed(built(program, tmp_path), program, inputs)
+    assert found == [np.array([21, 21, 21, 3], np.int32).tobytes()]
 
 
 def test_names_of_the_model_end_no_comment() -> None:
