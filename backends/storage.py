@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..ir.numeric import Array
-from ..ir.program import Program
+from ..ir.program import Program, Slot
 from ..ir.tensor import Tensor
-from .blob_layout import DATA_ALIGNMENT, SLOT, SLOTS, SlotRecord
-from .choose_formats import DENSE, STORED
+from .blob_layout import DATA, DATA_ALIGNMENT, SLOT, SLOTS, SlotRecord
+from .choose_formats import DENSE, ENTROPY, STORED
 from .summary import blob_sections, sections, weight_slots
 
 
@@ -45,7 +45,10 @@ def bounds(array: Array) -> Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A constant: how it is stored, and what it could take."""
+    """A constant: how it is stored, and what it could take.
+
+    ``tile_bytes`` of its bytes make tiles of it that are decoded by themselves.
+    """
 
     name: str
     origin: str
@@ -58,6 +61,7 @@ class Stored:
     header_bits: int
     bytes: int
     alignment: int
+    tile_bytes: int
     dense_bytes: int
     entropy_bytes: float
     model_bytes: float
@@ -106,24 +110,27 @@ def storage_report(program: Program, blob: bytes) -> Report:
     """The report of a valid blob and its program."""
     weights = weight_slots(program)
     (slots,) = (row for row in blob_sections(blob) if row.id == SLOTS)
+    (held,) = (row for row in blob_sections(blob) if row.id == DATA)
+    data = memoryview(blob)[held.offset : held.offset + held.size]
     rows = SLOT.iter_unpack(blob[slots.offset : slots.offset + slots.size])
     constants = []
     for index, row in enumerate(rows):
         record, slot = SlotRecord.read(row), program.slots[index]
         if slot.constant is not None:
             kind = "weight" if index in weights else "parameter"
-            constants.append(_stored(slot.name, slot.origin, kind, slot.constant, record))
+            part = data[record.offset : record.offset + record.size]
+            constants.append(_stored(slot, kind, slot.constant, record, part))
     named = {name: size for name, size in sections(blob).items() if name != "DATA"}
     return Report(tuple(constants), named, len(blob))
 
 
-def _stored(name: str, origin: str, kind: str, tensor: Tensor, record: SlotRecord) -> Stored:
+def _stored(slot: Slot, kind: str, tensor: Tensor, record: SlotRecord, data: memoryview) -> Stored:
     format_ = STORED[record.format]
     size, least = format_.size(tensor), bounds(tensor.array)
     assert size is not None
     return Stored(
-        name=name,
-        origin=origin,
+        name=slot.name,
+        origin=slot.origin,
         kind=kind,
         type=str(tensor.type),
         elements=tensor.type.elements,
@@ -133,6 +140,7 @@ def _stored(name: str, origin: str, kind: str, tensor: Tensor, record: SlotRecor
         header_bits=size.headers,
         bytes=record.size,
         alignment=-record.size % DATA_ALIGNMENT,
+        tile_bytes=ENTROPY.tile_bytes(data, tensor.type) if format_.id == ENTROPY.id else 0,
         dense_bytes=DENSE.size(tensor).bytes,
         entropy_bytes=least.entropy / 8,
         model_bytes=least.model / 8,

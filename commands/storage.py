@@ -31,10 +31,12 @@ def show_storage(report: Report) -> None:
     rows = [_row(each) for each in shown]
     table(COLUMNS, rows + ([_sum(rest)] if rest else []))
     weights = [each for each in report.constants if each.kind == "weight"]
+    tiles = sum(each.tile_bytes for each in report.constants)
     facts(
         [
             *((name, f"{count:,} bytes") for name, count in report.totals.items()),
             ("file", f"{report.file_bytes:,} bytes"),
+            ("without tiles", f"{report.file_bytes - tiles:,} bytes, if all were one tile each"),
             ("weights dense", f"{sum(each.dense_bytes for each in weights):,} bytes"),
             ("their entropy", _entropy(weights)),
             ("zeros' places", f"{sum(each.mask_bytes for each in weights):,.0f} bytes at least"),

@@ -92,6 +92,18 @@ class Entropy:
             reader.close()
         return shaped(found, type_)
 
+    def tile_bytes(self, data: bytes | memoryview, type_: TensorType) -> int:
+        """Bytes of valid ``data`` that would go if all elements were one tile: states and sizes."""
+        if not type_.elements:
+            return 0
+        reader, (rows, columns) = Reader(data), matrix_shape(type_)
+        if reader.number(1):
+            rows, columns = int(reader.flags(rows).sum()), int(reader.flags(columns).sum())
+        if not rows * columns:
+            return 0
+        head, sizes = Head.read(reader, rows, columns, type_.dtype.bits)
+        return len(sizes) * 4 * (head.lanes + 1)
+
     def _within(self, reader: Reader, rows: int, columns: int, dtype: NumericType) -> Array:
         """The elements of the rows and columns that are stored; raises NumericError."""
         head, sizes = Head.read(reader, rows, columns, dtype.bits)

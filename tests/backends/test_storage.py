@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from intaglio.backends.blob_writer import write_blob
 from intaglio.backends.choose_formats import Storage
 from intaglio.backends.storage import bounds, storage_report
+from intaglio.ir.graph import Builder, Value
+from intaglio.ir.numeric import int_type
+from intaglio.ir.ops_linear import Dense
 from intaglio.ir.program import Program
+from intaglio.ir.tensor import Tensor, TensorType
+from intaglio.passes.schedule import schedule
 from intaglio.testing import small_programs
 
 
@@ -38,3 +43,15 @@ def test_bounds_are_entropy_the_cost_of_its_model_and_the_places_of_zeros() -> N
 def test_a_constant_of_one_value_has_no_entropy() -> None:
     found = bounds(np.full(10, 3))
     assert (found.entropy, found.model, found.mask) == (0, 0, 0)
+
+
+def test_tiles_cost_the_states_of_their_lanes_and_their_size() -> None:
+    b = Builder("net")
+    codes = np.clip(np.rint(np.random.default_rng(0).normal(size=(64, 4096)) * 30), -127, 127)
+    b.input(Value("x", TensorType(("n", 4096), int_type(2)), "x"))
+    b.constant("w", Tensor(codes.astype(np.int8), int_type(8)))
+    program = schedule(b.build((b.node("y", Dense(), "x", "w"),)))
+    (stored,) = storage_report(program, write_blob(program)).constants
+    tiles = 64 * 4096 >> 16
+    assert stored.format == "entropy"
+    assert stored.tile_bytes == (tiles - 1) * (4 * 4 + 4)
