@@ -85,7 +85,7 @@ def test_every_operator_gives_the_codes_of_the_simulator(
 
 
 @needs_gcc
-@settings(FEW, max_examples=20)
+@settings(FEW, max_examples=12)
 @given(data=st.data())
 def test_networks_with_epilogues_and_a_shared_arena_give_the_codes_of_the_simulator(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -18,7 +18,7 @@ from intaglio.passes.schedule import schedule
 from intaglio.testing import small_programs
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(small_programs())
 def test_bytes_add_up_to_the_file(program: Program) -> None:
     for storage in (Storage(), Storage("entropy"), Storage("dense")):

@@ -41,7 +41,7 @@ def test_the_page_has_every_format_by_its_number() -> None:
 
 
 @pytest.mark.parametrize("format_", SIMPLE.values(), ids=SIMPLE)
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_decoders_of_the_page_read_what_is_packed(format_: Format, data: st.DataObject) -> None:
     function = next(each for number, _, each in HEADINGS if int(number) == format_.id)
@@ -56,7 +56,7 @@ def test_decoders_of_the_page_read_what_is_packed(format_: Format, data: st.Data
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(data=st.data())
 def test_the_decoder_of_the_entropy_code_reads_what_is_packed(
     dtype: NumericType, data: st.DataObject

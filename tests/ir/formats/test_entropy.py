@@ -21,7 +21,7 @@ INT8 = int_type(8)
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(data=st.data())
 def test_a_constant_comes_back_and_takes_what_size_says(
     dtype: NumericType, data: st.DataObject
@@ -35,7 +35,7 @@ def test_a_constant_comes_back_and_takes_what_size_says(
 
 
 @pytest.mark.parametrize("dtype", [INT8, int_type(13), int_type(40), BIPOLAR, TERNARY], ids=str)
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_hostile_bytes_are_refused_or_a_constant_of_the_type(
     dtype: NumericType, data: st.DataObject

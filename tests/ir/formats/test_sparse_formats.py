@@ -18,7 +18,7 @@ INT8, INT4 = int_type(8), int_type(4)
 
 
 @pytest.mark.parametrize("name", SIMPLE)
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_a_constant_comes_back_and_takes_what_size_says(name: str, data: st.DataObject) -> None:
     format_ = SIMPLE[name]
@@ -34,7 +34,7 @@ def test_a_constant_comes_back_and_takes_what_size_says(name: str, data: st.Data
 
 
 @pytest.mark.parametrize("name", SIMPLE)
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_hostile_bytes_are_refused_or_a_constant_of_the_type(
     name: str, data: st.DataObject
