@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from intaglio.backends.blob_reader import read_blob
 from intaglio.backends.blob_writer import write_blob
+from intaglio.backends.choose_formats import Storage
 from intaglio.backends.simulator import Simulator
 from intaglio.errors import UsageError
 from intaglio.ir.evaluate import evaluate
@@ -24,6 +25,8 @@ from intaglio.passes.schedule import schedule
 from intaglio.testing import small_networks
 
 INT8, UINT8 = int_type(8), int_type(8, signed=False)
+
+DENSE = Storage("dense")
 
 
 def layer(op, shape, weight, *more):
@@ -121,7 +124,7 @@ def test_a_layer_is_rewritten_where_it_takes_fewer_bytes_and_enough_less_work(li
     after = dropped(before, gather=gather)
     assert (after != before) == drops
     if drops:
-        assert len(write_blob(schedule(after))) < len(write_blob(schedule(before)))
+        assert len(write_blob(schedule(after), DENSE)) < len(write_blob(schedule(before), DENSE))
         assert_same(before, after)
 
 
@@ -162,7 +165,7 @@ def layers(draw):
 def test_any_layer_keeps_every_accumulator_and_never_takes_more_bytes(before, seed):
     after = dropped(before, gather=0)
     assert_same(before, after, seed)
-    assert len(write_blob(schedule(after))) <= len(write_blob(schedule(before)))
+    assert len(write_blob(schedule(after), DENSE)) <= len(write_blob(schedule(before), DENSE))
 
 
 @given(small_networks(), st.integers(0, 2**32 - 1))

@@ -38,7 +38,7 @@ def altered(draw: st.DrawFn, format_: Format) -> tuple[bytes, TensorType]:
 
 
 @pytest.mark.parametrize("name", SIMPLE)
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_what_is_not_refused_is_what_pack_gives(name: str, data: st.DataObject) -> None:
     format_ = BY_NAME[name]
