@@ -22,6 +22,7 @@ def write_folder(path: Path, files: Mapping[str, bytes], facts: Mapping[str, str
     there already, unless it is empty or an earlier export to which nothing was added.
     """
     check_folder(path)
+    path = path.resolve()
     manifest = {**facts, "files": sorted((*files, MANIFEST))}
     try:
         made = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
@@ -80,14 +81,14 @@ def _replace(made: Path, path: Path) -> None:
     if not path.exists():
         os.rename(made, path)
         return
-    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    os.replace(path, old)
-    try:
-        os.rename(made, path)
-    except OSError:
-        os.rename(old, path)
-        raise
-    shutil.rmtree(old)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as aside:
+        old = Path(aside) / path.name
+        os.rename(path, old)
+        try:
+            os.rename(made, path)
+        except OSError:
+            os.rename(old, path)
+            raise
 
 
 def _umask() -> int:

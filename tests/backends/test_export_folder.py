@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from intaglio.backends.export_folder import write_folder
+from intaglio.backends.export_folder import _replace, write_folder
 from intaglio.errors import UsageError
 
 FACTS = {"format": "hex", "network": "net"}
@@ -34,6 +34,23 @@ def test_an_earlier_export_and_an_empty_folder_are_replaced(tmp_path: Path) -> N
     write_folder(tmp_path / "out", {"b.mem": b"2\n"}, FACTS)
     assert names(tmp_path) == ["out"]
     assert names(tmp_path / "out") == ["b.mem", "export.json"]
+
+
+def test_a_link_to_an_export_leads_to_the_new_one(tmp_path: Path) -> None:
+    write_folder(tmp_path / "out", {"a.hex": b"1\n"}, FACTS)
+    (tmp_path / "link").symlink_to("out")
+    write_folder(tmp_path / "link", {"b.hex": b"2\n"}, FACTS)
+    assert names(tmp_path) == ["link", "out"]
+    assert names(tmp_path / "out") == ["b.hex", "export.json"]
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_an_export_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
+    write_folder(tmp_path / "out", {"a.hex": b"1\n"}, FACTS)
+    with pytest.raises(FileNotFoundError):
+        _replace(tmp_path / "lost", tmp_path / "out")
+    assert names(tmp_path) == ["out"]
+    assert (tmp_path / "out" / "a.hex").read_bytes() == b"1\n"
 
 
 def test_an_export_with_a_file_of_someone_else_is_kept(tmp_path: Path) -> None:
