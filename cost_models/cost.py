@@ -1,0 +1,116 @@
+"""What a network costs on given hardware: the result of the model, and nothing of how it is found.
+
+Energies in [pJ] for one sample, times in cycles, amounts in bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .range import Range
+
+WEIGHTS, INDICES, INPUTS, OUTPUTS, SUMS = "weights", "indices", "inputs", "outputs", "sums"
+OPERANDS = (WEIGHTS, INDICES, INPUTS, OUTPUTS, SUMS)
+"""What moves: values and places of weights, activations read and written, unfinished sums."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Bits of one operand read from and written to one memory, e.g. ``DRAM`` or ``SRAM``."""
+
+    memory: str
+    operand: str
+    reads: int
+    writes: int
+    energy: Range
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """Operations of one kind, e.g. ``multiply``, ``add``, ``decode``; ``skipped`` were not done."""
+
+    kind: str
+    count: int
+    energy: Range
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """One layer: what moves, what is computed, and what it waits for.
+
+    ``cycles`` by what bounds them: ``compute``, ``decode``, and each memory by name; the layer
+    takes the greatest. ``utilisation`` is the share of multipliers at work while computing,
+    ``imbalance`` the slowest unit's share of non-zero weights over the mean (1.0 where nothing is
+    skipped).
+    """
+
+    name: str
+    op: str
+    macs: int
+    macs_done: int
+    weight_bytes: int
+    transfers: tuple[Transfer, ...]
+    arithmetic: tuple[Arithmetic, ...]
+    cycles: dict[str, int]
+    utilisation: float = 1.0
+    imbalance: float = 1.0
+    remark: str = ""
+
+    @property
+    def energy(self) -> Range:
+        """[pJ] of everything."""
+        moved = Range.total(each.energy for each in self.transfers)
+        return moved + Range.total(each.energy for each in self.arithmetic)
+
+    @property
+    def bound(self) -> str:
+        """What the layer waits for."""
+        return max(self.cycles, key=lambda name: self.cycles[name]) if self.cycles else ""
+
+    @property
+    def time(self) -> int:
+        """Cycles of the layer."""
+        return max(self.cycles.values(), default=0)
+
+    def bits(self, memory: str) -> int:
+        """Bits read from and written to a memory."""
+        return sum(each.reads + each.writes for each in self.transfers if each.memory == memory)
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """A constant that the result rests on, with its unit and where it is from."""
+
+    name: str
+    value: Range
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCost:
+    """All layers of a network in order, on one hardware."""
+
+    network: str
+    hardware: str
+    clock_mhz: float
+    layers: tuple[LayerCost, ...]
+    file_bytes: int
+    assumptions: tuple[Assumption, ...]
+
+    @property
+    def energy(self) -> Range:
+        """[pJ] of one sample: the sum of the layers'."""
+        return Range.total(layer.energy for layer in self.layers)
+
+    @property
+    def time(self) -> int:
+        """Cycles of one sample: layers run one after the other."""
+        return sum(layer.time for layer in self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field, and the totals."""
+        totals = {"energy": asdict(self.energy), "cycles": self.time}
+        return asdict(self) | {"totals": totals}
