@@ -9,7 +9,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Loops:
-    """``out[n, g, m, p, q] += x[n, g, c, p stride + r dilation - pad, ..] * weight[g, m, c, r, s]``.
+    """``out[n, g, m, p, q] += x[n, g, c, p stride + r dilation - pad, .] * weight[g, m, c, r, s]``.
 
     ``m`` and ``c`` count within each of ``groups`` groups. ``height`` and ``width`` are those of x;
     what lies outside of it is never read. A dense layer has p = q = r = s = height = width = 1.

@@ -1,0 +1,158 @@
+"""The tiling that moves the fewest bits between DRAM and a memory of given size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from .loops import Loops
+from .tiling import ORDERS, Tiling, Words, touched, words
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """Bits of an element of each operand; ``sums`` are unfinished, ``stored_weights`` all in DRAM.
+
+    An operand of 0 bits stays on chip: it moves nothing, and its place is no longer this layer's.
+    """
+
+    inputs: int
+    weights: int
+    outputs: int
+    sums: int
+    stored_weights: int
+
+    def moved(self, found: Words) -> int:
+        """Bits between DRAM and chip."""
+        return (
+            found.inputs * self.inputs
+            + found.weight_loads * self.stored_weights
+            + found.outputs * self.outputs
+            + 2 * found.sums_written * self.sums
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The best tiling, what moves in it and how many bits that is."""
+
+    tiling: Tiling
+    words: Words
+    bits: int
+
+
+@lru_cache(maxsize=4096)
+def search(loops: Loops, widths: Widths, capacity: int) -> Found | None:
+    """The tiling of fewest bits whose three tiles fit into ``capacity`` bits; None when none fits.
+
+    Every number of trips of every loop is looked at, with the smallest tile that has it, in every
+    order: no other tiling moves less. Of those that move the same the first is taken: that with
+    the largest tiles of samples, then of rows, columns, output and input channels.
+    """
+    candidates = [found for c in sizes(loops.c) if (found := _best(loops, widths, capacity, c))]
+    if not candidates:
+        return None
+    bits, tiling = min(candidates, key=lambda found: found[0])
+    return Found(tiling, words(loops, tiling), bits)
+
+
+def sizes(extent: int) -> list[int]:
+    """The smallest tile for every number of trips that there is, the largest tile first."""
+    return sorted({-(-extent // trips) for trips in range(1, extent + 1)}, reverse=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """All tiles of samples, rows and columns: trips, the greatest tiles, and inputs read."""
+
+    n: Array
+    p: Array
+    q: Array
+    trips: Array
+    outputs: Array
+    inputs: Array
+    read: Array
+
+
+@lru_cache(maxsize=1024)
+def _places(loops: Loops) -> _Places:
+    ns = np.array(sizes(loops.n))
+    rows, columns = _axis(loops, 0), _axis(loops, 1)
+    n, p, q = (
+        grid.reshape(-1)
+        for grid in np.meshgrid(
+            np.arange(len(ns)), np.arange(len(rows)), np.arange(len(columns)), indexing="ij"
+        )
+    )
+    p_size, p_trips, p_most, p_read = rows[p].T
+    q_size, q_trips, q_most, q_read = columns[q].T
+    n_size = ns[n]
+    return _Places(
+        n_size,
+        p_size,
+        q_size,
+        -(-loops.n // n_size) * p_trips * q_trips,
+        n_size * p_size * q_size,
+        n_size * p_most * q_most,
+        p_read * q_read,
+    )
+
+
+def _axis(loops: Loops, axis: int) -> Array:
+    """``(k, 4)`` of each tile of rows or columns: its size, trips, greatest and all inputs read."""
+    found = []
+    for size in sizes((loops.p, loops.q)[axis]):
+        read = touched(loops, axis, size)
+        found.append((size, len(read), int(read.max()), int(read.sum())))
+    return np.array(found, np.int64)
+
+
+def _best(loops: Loops, widths: Widths, capacity: int, c: int) -> tuple[int, Tiling] | None:
+    """The best with tiles of ``c`` input channels: bits and tiling.
+
+    More output channels never move more; as many are taken as fit.
+    """
+    places = _places(loops)
+    c_trips = -(-loops.c // c)
+    # Sums that wait for more input channels are wide as long as they are here.
+    out_bits = widths.sums if c_trips > 1 else widths.outputs
+    room = capacity - places.inputs * (c * widths.inputs)
+    each = c * loops.r * loops.s * widths.weights + places.outputs * out_bits
+    most = np.where(each > 0, room // np.maximum(each, 1), loops.m)
+    fits = (most >= 1) & (room >= 0)
+    if not fits.any():
+        return None
+    m_trips = -(-loops.m // np.clip(most, 1, loops.m))
+    moved = np.stack([_moved(loops, widths, order, places, m_trips, c_trips) for order in ORDERS])
+    moved[:, ~fits] = np.iinfo(np.int64).max
+    order, index = divmod(int(moved.argmin()), len(fits))
+    m = -(-loops.m // int(m_trips[index]))
+    tile = (int(places.n[index]), int(places.p[index]), int(places.q[index]))
+    return int(moved[order, index]), Tiling(*tile, m, c, ORDERS[order])
+
+
+def _moved(
+    loops: Loops, widths: Widths, order: str, places: _Places, m_trips: Array, c_trips: int
+) -> Array:
+    """Bits for every place; as ``Widths.moved(words(...))``."""
+    trips = {"s": places.trips, "m": m_trips, "c": np.full_like(m_trips, c_trips)}
+    inputs = loops.groups * loops.n * loops.c * places.read * _reloads(order, trips, "m")
+    sums = loops.outputs * (_reloads(order, trips, "c") - 1)
+    return (
+        inputs * widths.inputs
+        + _reloads(order, trips, "s") * widths.stored_weights
+        + loops.outputs * widths.outputs
+        + 2 * sums * widths.sums
+    )
+
+
+def _reloads(order: str, trips: dict[str, Array], foreign: str) -> Array:
+    """``tiling.reloads`` of many."""
+    inner = [trips[loop] > 1 for loop in order[order.index(foreign) + 1 :]]
+    moving = np.logical_or.reduce(inner) if inner else np.zeros(len(trips["s"]), np.bool_)
+    return np.where(moving, trips[foreign], 1)

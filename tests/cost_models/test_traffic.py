@@ -1,0 +1,149 @@
+"""What moves in a tiling equals what the loops move one by one; the search finds the least."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from intaglio.cost_models.loop_nest import counted
+from intaglio.cost_models.loops import Loops
+from intaglio.cost_models.search import Widths, search, sizes
+from intaglio.cost_models.tiling import ORDERS, Tiling, Words, compulsory, tiles, touched, words
+
+
+@st.composite
+def layers(draw, most=6):
+    def number(hi, lo=1):
+        return draw(st.integers(lo, hi))
+
+    p, q, r, s = number(most), number(most), number(3), number(3)
+    stride, dilation = (number(3), number(3)), (number(2), number(2))
+    pad = (number(2, 0), number(2, 0))
+    height = max(1, (p - 1) * stride[0] + (r - 1) * dilation[0] + 1 - pad[0] - number(2, 0))
+    width = max(1, (q - 1) * stride[1] + (s - 1) * dilation[1] + 1 - pad[1] - number(2, 0))
+    groups = number(2)
+    sizes = (number(3), number(most), number(most), p, q, r, s, height, width)
+    return Loops(*sizes, groups, stride, dilation, pad)
+
+
+@st.composite
+def tilings(draw, loops):
+    cut = [draw(st.integers(1, getattr(loops, name))) for name in "npqmc"]
+    return Tiling(*cut, draw(st.sampled_from(ORDERS)))
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_what_moves_is_what_the_loops_move(data):
+    loops = data.draw(layers())
+    tiling = data.draw(tilings(loops))
+    assert words(loops, tiling) == counted(loops, tiling)
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_no_tiling_moves_less_than_everything_once(data):
+    loops = data.draw(layers())
+    found, least = words(loops, data.draw(tilings(loops))), compulsory(loops)
+    assert found.inputs >= least.inputs
+    assert found.weight_loads >= least.weight_loads == 1
+    assert found.outputs == least.outputs == loops.outputs
+    assert found.sums_written >= least.sums_written == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_the_search_finds_the_least_of_all_tilings_that_fit(data):
+    loops = data.draw(layers(most=4))
+    widths = Widths(
+        data.draw(st.sampled_from((0, 1, 8))), 4, data.draw(st.sampled_from((0, 8))), 20, 99
+    )
+    capacity = data.draw(st.integers(1, 3000))
+    least = None
+    for cut in product(*(range(1, getattr(loops, name) + 1) for name in "npqmc")):
+        for order in ORDERS:
+            tiling = Tiling(*cut, order)
+            if bits_on_chip(loops, tiling, widths) <= capacity:
+                moved = widths.moved(counted(loops, tiling))
+                least = moved if least is None else min(least, moved)
+    found = search(loops, widths, capacity)
+    assert (found.bits if found else None) == least
+    if found:
+        assert bits_on_chip(loops, found.tiling, widths) <= capacity
+        assert found.words == counted(loops, found.tiling)
+        assert found.bits == widths.moved(found.words)
+
+
+def bits_on_chip(loops, tiling, widths):
+    held = tiles(loops, tiling)
+    wide = widths.sums if tiling.c < loops.c else widths.outputs
+    return held.inputs * widths.inputs + held.weights * widths.weights + held.outputs * wide
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_more_memory_never_moves_more(data):
+    loops = data.draw(layers())
+    capacity = data.draw(st.integers(1, 5000))
+    widths = Widths(8, 8, 8, 32, 8 * loops.weights)
+    small, large = search(loops, widths, capacity), search(loops, widths, 2 * capacity)
+    assert small is None or large.bits <= small.bits
+
+
+def test_a_stride_beyond_the_kernel_leaves_rows_unread():
+    loops = Loops(1, 8, 4, 28, 28, 1, 1, 56, 56, stride=(2, 2))
+    assert touched(loops, 0, 28).tolist() == [28]
+    assert compulsory(loops).inputs == 4 * 28 * 28
+
+
+def test_the_border_is_not_read():
+    loops = Loops(1, 1, 1, 4, 4, 3, 3, 4, 4, pad=(1, 1))
+    assert touched(loops, 0, 2).tolist() == [3, 3]
+    assert touched(loops, 0, 1).tolist() == [2, 3, 3, 2]
+
+
+def test_sums_wait_for_the_other_channels_outside():
+    loops = Loops(1, 2, 4, 1, 1, 1, 1, 1, 1)
+    assert words(loops, Tiling(1, 1, 1, 1, 2, "scm")) == Words(4, 1, 2, 2)
+    assert words(loops, Tiling(1, 1, 1, 1, 2, "smc")) == Words(8, 1, 2, 0)
+
+
+def test_sizes_are_the_smallest_with_their_number_of_trips():
+    assert sizes(10) == [10, 5, 4, 3, 2, 1]
+
+
+ALEXNET = {
+    "conv3": (Loops(4, 192, 256, 13, 13, 3, 3, 15, 15), 2_526_720),
+    "conv4": (Loops(4, 192, 192, 13, 13, 3, 3, 15, 15), 1_959_936),
+    "conv5": (Loops(4, 128, 192, 13, 13, 3, 3, 15, 15), 1_306_624),
+}
+
+
+@pytest.mark.parametrize("name", ALEXNET)
+def test_alexnet_moves_the_words_that_nn_dataflow_and_timeloop_find(name):
+    """Both halves, 4 samples, words of 16 bits, 108 KiB: nn_dataflow 2.1, Sparseloop table 7."""
+    loops, expected = ALEXNET[name]
+    found = search(loops, Widths(16, 16, 16, 16, 16 * loops.weights), 54 * 1024 * 16)
+    assert 2 * found.words.total(loops) == expected
+
+
+RESNET18 = {
+    "conv1": (
+        Loops(1, 64, 3, 112, 112, 7, 7, 224, 224, 1, (2, 2), (1, 1), (3, 3)),
+        (9408, 150_528, 802_816),
+    ),
+    "layer1": (Loops(1, 64, 64, 56, 56, 3, 3, 56, 56, pad=(1, 1)), (36_864, 200_704, 200_704)),
+    "layer3": (Loops(1, 256, 256, 14, 14, 3, 3, 14, 14, pad=(1, 1)), (589_824, 50_176, 50_176)),
+    "downsample": (Loops(1, 128, 64, 28, 28, 1, 1, 56, 56, 1, (2, 2)), (8192, 50_176, 100_352)),
+}
+
+
+@pytest.mark.parametrize("name", RESNET18)
+def test_resnet18_moves_the_words_that_zigzag_finds(name):
+    """One sample, 8 bits, 2 MiB: zigzag-dse 3.9.1, tpu_like.yaml."""
+    loops, expected = RESNET18[name]
+    found = search(loops, Widths(8, 8, 8, 32, 8 * loops.weights), 8 << 21)
+    moved = (found.words.weight_loads * loops.weights, found.words.inputs, found.words.outputs)
+    assert moved == expected
+    assert found.words.sums_written == 0
