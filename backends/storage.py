@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from math import lgamma, log, log2
 from typing import Any
@@ -109,19 +110,26 @@ class Report:
 def storage_report(program: Program, blob: bytes) -> Report:
     """The report of a valid blob and its program."""
     weights = weight_slots(program)
+    constants = []
+    for index, record, part in stored_constants(program, blob):
+        slot = program.slots[index]
+        kind = "weight" if index in weights else "parameter"
+        assert slot.constant is not None
+        constants.append(_stored(slot, kind, slot.constant, record, part))
+    named = {name: size for name, size in sections(blob).items() if name != "DATA"}
+    return Report(tuple(constants), named, len(blob))
+
+
+def stored_constants(program: Program, blob: bytes) -> Iterator[tuple[int, SlotRecord, memoryview]]:
+    """Every constant of a valid blob: the index of its slot, its record and its bytes."""
     (slots,) = (row for row in blob_sections(blob) if row.id == SLOTS)
     (held,) = (row for row in blob_sections(blob) if row.id == DATA)
     data = memoryview(blob)[held.offset : held.offset + held.size]
     rows = SLOT.iter_unpack(blob[slots.offset : slots.offset + slots.size])
-    constants = []
     for index, row in enumerate(rows):
-        record, slot = SlotRecord.read(row), program.slots[index]
-        if slot.constant is not None:
-            kind = "weight" if index in weights else "parameter"
-            part = data[record.offset : record.offset + record.size]
-            constants.append(_stored(slot, kind, slot.constant, record, part))
-    named = {name: size for name, size in sections(blob).items() if name != "DATA"}
-    return Report(tuple(constants), named, len(blob))
+        record = SlotRecord.read(row)
+        if program.slots[index].constant is not None:
+            yield index, record, data[record.offset : record.offset + record.size]
 
 
 def _stored(slot: Slot, kind: str, tensor: Tensor, record: SlotRecord, data: memoryview) -> Stored:

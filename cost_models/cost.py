@@ -10,9 +10,11 @@ from typing import Any
 
 from .range import Range
 
-WEIGHTS, INDICES, INPUTS, OUTPUTS, SUMS = "weights", "indices", "inputs", "outputs", "sums"
-OPERANDS = (WEIGHTS, INDICES, INPUTS, OUTPUTS, SUMS)
-"""What moves: values and places of weights, activations read and written, unfinished sums."""
+WEIGHTS, INDICES, PARAMETERS = "weights", "indices", "parameters"
+INPUTS, OUTPUTS, SUMS = "inputs", "outputs", "sums"
+OPERANDS = (WEIGHTS, INDICES, PARAMETERS, INPUTS, OUTPUTS, SUMS)
+"""What moves: values and places of weights, other constants, activations read and written,
+unfinished sums."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ class Widths:
     """Bits of an element of each operand; ``sums`` are unfinished, ``stored_weights`` all in DRAM.
 
     An operand of 0 bits stays on chip: it moves nothing, and its place is no longer this layer's.
+    ``weights`` on chip may have part of a bit, where not every place of the loops has a weight.
     """
 
     inputs: int
-    weights: int
+    weights: float
     outputs: int
     sums: int
     stored_weights: int
@@ -38,6 +39,16 @@ class Widths:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """Bits that the tiles of some operands have together on chip."""
+
+    bits: int
+    inputs: bool = True
+    weights: bool = True
+    outputs: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """The best tiling, what moves in it and how many bits that is."""
 
@@ -47,14 +58,14 @@ class Found:
 
 
 @lru_cache(maxsize=4096)
-def search(loops: Loops, widths: Widths, capacity: int) -> Found | None:
-    """The tiling of fewest bits whose three tiles fit into ``capacity`` bits; None when none fits.
+def search(loops: Loops, widths: Widths, rooms: tuple[Room, ...]) -> Found | None:
+    """The tiling of fewest bits whose tiles fit into all ``rooms``; None when none fits.
 
     Every number of trips of every loop is looked at, with the smallest tile that has it, in every
     order: no other tiling moves less. Of those that move the same the first is taken: that with
     the largest tiles of samples, then of rows, columns, output and input channels.
     """
-    candidates = [found for c in sizes(loops.c) if (found := _best(loops, widths, capacity, c))]
+    candidates = [found for c in sizes(loops.c) if (found := _best(loops, widths, rooms, c))]
     if not candidates:
         return None
     bits, tiling = min(candidates, key=lambda found: found[0])
@@ -112,7 +123,9 @@ def _axis(loops: Loops, axis: int) -> Array:
     return np.array(found, np.int64)
 
 
-def _best(loops: Loops, widths: Widths, capacity: int, c: int) -> tuple[int, Tiling] | None:
+def _best(
+    loops: Loops, widths: Widths, rooms: tuple[Room, ...], c: int
+) -> tuple[int, Tiling] | None:
     """The best with tiles of ``c`` input channels: bits and tiling.
 
     More output channels never move more; as many are taken as fit.
@@ -121,13 +134,17 @@ def _best(loops: Loops, widths: Widths, capacity: int, c: int) -> tuple[int, Til
     c_trips = -(-loops.c // c)
     # Sums that wait for more input channels are wide as long as they are here.
     out_bits = widths.sums if c_trips > 1 else widths.outputs
-    room = capacity - places.inputs * (c * widths.inputs)
-    each = c * loops.r * loops.s * widths.weights + places.outputs * out_bits
-    most = np.where(each > 0, room // np.maximum(each, 1), loops.m)
-    fits = (most >= 1) & (room >= 0)
+    most = np.full(len(places.n), loops.m)
+    for room in rooms:
+        left = room.bits - room.inputs * places.inputs * (c * widths.inputs)
+        weights = room.weights * c * loops.r * loops.s * widths.weights
+        each = weights + room.outputs * places.outputs * out_bits
+        fit = np.where(each > 0, left // np.maximum(each, 1), loops.m)
+        most = np.minimum(most, np.where(left >= 0, fit, 0))
+    fits = most >= 1
     if not fits.any():
         return None
-    m_trips = -(-loops.m // np.clip(most, 1, loops.m))
+    m_trips = -(-loops.m // np.maximum(most, 1))
     moved = np.stack([_moved(loops, widths, order, places, m_trips, c_trips) for order in ORDERS])
     moved[:, ~fits] = np.iinfo(np.int64).max
     order, index = divmod(int(moved.argmin()), len(fits))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from intaglio.cost_models.loop_nest import counted
 from intaglio.cost_models.loops import Loops
-from intaglio.cost_models.search import Widths, search, sizes
+from intaglio.cost_models.search import Room, Widths, search, sizes
 from intaglio.cost_models.tiling import ORDERS, Tiling, Words, compulsory, tiles, touched, words
 
 
@@ -59,26 +59,32 @@ def test_the_search_finds_the_least_of_all_tilings_that_fit(data):
     widths = Widths(
         data.draw(st.sampled_from((0, 1, 8))), 4, data.draw(st.sampled_from((0, 8))), 20, 99
     )
-    capacity = data.draw(st.integers(1, 3000))
+    held = [data.draw(st.booleans()) for _ in range(3)]
+    rooms = (Room(data.draw(st.integers(1, 3000)), *held), Room(data.draw(st.integers(1, 4000))))
     least = None
     for cut in product(*(range(1, getattr(loops, name) + 1) for name in "npqmc")):
         for order in ORDERS:
             tiling = Tiling(*cut, order)
-            if bits_on_chip(loops, tiling, widths) <= capacity:
+            if fits(loops, tiling, widths, rooms):
                 moved = widths.moved(counted(loops, tiling))
                 least = moved if least is None else min(least, moved)
-    found = search(loops, widths, capacity)
+    found = search(loops, widths, rooms)
     assert (found.bits if found else None) == least
     if found:
-        assert bits_on_chip(loops, found.tiling, widths) <= capacity
+        assert fits(loops, found.tiling, widths, rooms)
         assert found.words == counted(loops, found.tiling)
         assert found.bits == widths.moved(found.words)
 
 
-def bits_on_chip(loops, tiling, widths):
+def fits(loops, tiling, widths, rooms):
     held = tiles(loops, tiling)
     wide = widths.sums if tiling.c < loops.c else widths.outputs
-    return held.inputs * widths.inputs + held.weights * widths.weights + held.outputs * wide
+    inputs, weights = held.inputs * widths.inputs, held.weights * widths.weights
+    return all(
+        room.inputs * inputs + room.weights * weights + room.outputs * held.outputs * wide
+        <= room.bits
+        for room in rooms
+    )
 
 
 @settings(max_examples=50, deadline=None)
@@ -87,7 +93,10 @@ def test_more_memory_never_moves_more(data):
     loops = data.draw(layers())
     capacity = data.draw(st.integers(1, 5000))
     widths = Widths(8, 8, 8, 32, 8 * loops.weights)
-    small, large = search(loops, widths, capacity), search(loops, widths, 2 * capacity)
+    small, large = (
+        search(loops, widths, (Room(capacity),)),
+        search(loops, widths, (Room(2 * capacity),)),
+    )
     assert small is None or large.bits <= small.bits
 
 
@@ -124,7 +133,7 @@ ALEXNET = {
 def test_alexnet_moves_the_words_that_nn_dataflow_and_timeloop_find(name):
     """Both halves, 4 samples, words of 16 bits, 108 KiB: nn_dataflow 2.1, Sparseloop table 7."""
     loops, expected = ALEXNET[name]
-    found = search(loops, Widths(16, 16, 16, 16, 16 * loops.weights), 54 * 1024 * 16)
+    found = search(loops, Widths(16, 16, 16, 16, 16 * loops.weights), (Room(54 * 1024 * 16),))
     assert 2 * found.words.total(loops) == expected
 
 
@@ -143,7 +152,7 @@ RESNET18 = {
 def test_resnet18_moves_the_words_that_zigzag_finds(name):
     """One sample, 8 bits, 2 MiB: zigzag-dse 3.9.1, tpu_like.yaml."""
     loops, expected = RESNET18[name]
-    found = search(loops, Widths(8, 8, 8, 32, 8 * loops.weights), 8 << 21)
+    found = search(loops, Widths(8, 8, 8, 32, 8 * loops.weights), (Room(8 << 21),))
     moved = (found.words.weight_loads * loops.weights, found.words.inputs, found.words.outputs)
     assert moved == expected
     assert found.words.sums_written == 0

@@ -1,0 +1,119 @@
+"""How often an array of multipliers reads and writes the memory beside it, by its dataflow.
+
+Closed forms of whole passes: the array works on as many filters and products at a time as it has
+columns and rows, and what does not fill it is idle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+
+from .machine import Array, Dataflow
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A layer for the array: ``groups`` times ``places`` by ``m`` sums of ``reduction`` products.
+
+    ``kernel`` and ``out`` are rows and columns of the kernel and of the output; ``visits`` is how
+    often all weights come to the memory, once for each tile of places.
+    """
+
+    groups: int
+    m: int
+    places: int
+    reduction: int
+    kernel: tuple[int, int]
+    out: tuple[int, int]
+    visits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """Elements read from and written to memory, cycles, and the share of multipliers at work.
+
+    ``sums`` are written and read again before an output is finished.
+    """
+
+    weights: int
+    inputs: int
+    sums: int
+    cycles: int
+    utilisation: float
+
+
+def passes(shape: Shape, array: Array) -> Passes:
+    """What a layer needs on this array."""
+    return _DATAFLOWS[array.dataflow](shape, array)
+
+
+def _weight_stationary(shape: Shape, array: Array) -> Passes:
+    """Rows hold the products of a sum, columns the filters; inputs stream by, sums come and go."""
+    deep, wide = ceil(shape.reduction / array.rows), ceil(shape.m / array.columns)
+    outputs = shape.places * shape.m
+    return _counted(
+        shape,
+        array,
+        weights=shape.m * shape.reduction * shape.visits,
+        inputs=shape.places * shape.reduction * wide,
+        sums=outputs * (deep - 1),
+        cycles=deep * wide * shape.places,
+    )
+
+
+def _output_stationary(shape: Shape, array: Array) -> Passes:
+    """Rows hold places of the output, columns filters; sums stay until they are finished."""
+    tall, wide = ceil(shape.places / array.rows), ceil(shape.m / array.columns)
+    return _counted(
+        shape,
+        array,
+        weights=shape.m * shape.reduction * tall,
+        inputs=shape.places * shape.reduction * wide,
+        sums=0,
+        cycles=tall * wide * shape.reduction,
+    )
+
+
+def _row_stationary(shape: Shape, array: Array) -> Passes:
+    """A multiplier holds rows of kernels and makes a row of outputs.
+
+    Rows of a kernel lie below each other, rows of the output beside each other: as many sets of
+    them as fit work at a time, each on other channels of the same sums. A multiplier keeps as many
+    filters as it has sums, and as many of their channels as it has room for weights (Chen, Krishna,
+    Emer, Sze, "Eyeriss", JSSC 2017). What is higher or wider than the array is folded.
+    """
+    (rows, columns), (out_rows, out_columns) = shape.kernel, shape.out
+    sets = (array.rows // min(rows, array.rows)) * (array.columns // min(out_rows, array.columns))
+    across = ceil(out_rows / array.columns)
+    planes = ceil(shape.reduction / (rows * columns))
+    filters = min(array.held_sums, shape.m)
+    channels = max(array.held_weights // (filters * columns), 1)
+    images = shape.places // (out_rows * out_columns)
+    turns = ceil(planes * shape.m / sets) * images * ceil(rows / array.rows) * across
+    return _counted(
+        shape,
+        array,
+        weights=shape.m * shape.reduction * shape.visits * across,
+        inputs=shape.places * planes * ceil(shape.m / filters),
+        sums=shape.places * shape.m * (ceil(planes / (channels * sets)) - 1),
+        cycles=turns * out_columns * columns,
+    )
+
+
+def _counted(
+    shape: Shape, array: Array, weights: int, inputs: int, sums: int, cycles: int
+) -> Passes:
+    """The counts of one group, for all groups."""
+    macs = shape.places * shape.m * shape.reduction
+    groups = shape.groups
+    share = macs / (cycles * array.rows * array.columns) if cycles else 1.0
+    return Passes(weights * groups, inputs * groups, sums * groups, cycles * groups, share)
+
+
+_DATAFLOWS: dict[Dataflow, Callable[[Shape, Array], Passes]] = {
+    "weight_stationary": _weight_stationary,
+    "output_stationary": _output_stationary,
+    "row_stationary": _row_stationary,
+}

@@ -1,0 +1,227 @@
+"""What a program costs on a machine: traffic, operations and cycles of every layer.
+
+Weights move as they are stored: their bits are those of the packed file, never a density. Codes
+of activations move at their own width. Energies are counts times [pJ].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..ir.program import Program
+from .arrays import Passes, Shape, passes
+from .cost import (
+    INDICES,
+    INPUTS,
+    OUTPUTS,
+    PARAMETERS,
+    SUMS,
+    WEIGHTS,
+    Arithmetic,
+    LayerCost,
+    Transfer,
+)
+from .layers import SUM_BITS, Layer, layers_of
+from .machine import Machine, Memory
+from .placement import Placement, placed
+from .range import Range
+from .search import Found
+from .time import cycles
+
+REGISTERS = "registers"
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A constant in its file: bits of values, of places and of all else; what is to be decoded."""
+
+    values: int
+    indices: int
+    others: int
+    places: int = 0
+    symbols: int = 0
+
+    @property
+    def bits(self) -> int:
+        """All bits."""
+        return self.values + self.indices + self.others
+
+
+def layer_costs(
+    program: Program, packed: Mapping[int, Packed], machine: Machine
+) -> tuple[LayerCost, ...]:
+    """The cost of every step for one sample; ``packed`` has every constant by its slot.
+
+    Raises UsageError when a layer does not fit the machine.
+    """
+    layers = layers_of(program)
+    stored = {slot: constant.bits for slot, constant in packed.items()}
+    placement = placed(program, layers, stored, machine)
+    return tuple(
+        _Costing(program, packed, machine, layer, placement, found).cost()
+        for layer, found in zip(layers, placement.tilings, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Costing:
+    """One layer, where its activations are, and its tiling where it has loops."""
+
+    program: Program
+    packed: Mapping[int, Packed]
+    machine: Machine
+    layer: Layer
+    placement: Placement
+    found: Found | None
+
+    def cost(self) -> LayerCost:
+        """Everything about the layer."""
+        work = self._passes()
+        transfers = tuple(each for each in self._transfers(work) if each.reads or each.writes)
+        arithmetic = tuple(each for each in self._arithmetic() if each.count)
+        constant = self.packed.get(self.layer.weights) if self.layer.weights is not None else None
+        return LayerCost(
+            name=self.layer.name,
+            op=self.layer.op,
+            macs=self.layer.macs,
+            macs_done=self.layer.macs,
+            weight_bytes=constant.bits // 8 if constant else 0,
+            transfers=transfers,
+            arithmetic=arithmetic,
+            cycles=cycles(self.machine, self.layer, work, transfers, self._decoded()),
+            utilisation=work.utilisation if work else 1.0,
+            remark=self._remark(),
+        )
+
+    def _bits(self, slot: int) -> int:
+        return self.program.slots[slot].type.dtype.bits
+
+    def _whole(self, slot: int) -> int:
+        type_ = self.program.slots[slot].type
+        return type_.elements * type_.dtype.bits
+
+    def _passes(self) -> Passes | None:
+        layer, loops = self.layer, self.layer.loops
+        if loops is None or self.found is None:
+            return None
+        places = loops.n * loops.p * loops.q
+        visits = self.found.tiling.trips(loops)["s"]
+        kernel, out = (loops.r, loops.s), (loops.p, loops.q)
+        shape = Shape(loops.groups, loops.m, places, layer.reduction, kernel, out, visits)
+        return passes(shape, self.machine.array)
+
+    def _transfers(self, work: Passes | None) -> list[Transfer]:
+        moved = self._outside()
+        if work is None:
+            return moved + self._plain()
+        return moved + self._tiled(work) + [self._registers()]
+
+    def _outside(self) -> list[Transfer]:
+        """Between DRAM and chip."""
+        dram, found, layer = self.machine.dram, self.found, self.layer
+        away = [slot for slot in layer.inputs if slot not in self.placement.resident]
+        out_away = layer.output not in self.placement.resident
+        parameters = sum(self.packed[slot].bits for slot in layer.constants)
+        listed = [_transfer(dram, PARAMETERS, reads=parameters)]
+        if found is None or layer.weights is None:
+            reads = sum(self._whole(slot) for slot in away)
+            written = self._whole(layer.output) * out_away
+            return [*listed, _transfer(dram, INPUTS, reads), _transfer(dram, OUTPUTS, 0, written)]
+        weights, loads = self.packed[layer.weights], found.words.weight_loads
+        inputs = sum(found.words.inputs * self._bits(slot) for slot in away)
+        outputs = found.words.outputs * self._bits(layer.output) * out_away
+        sums = found.words.sums_written * SUM_BITS
+        return [
+            _transfer(dram, WEIGHTS, loads * (weights.values + weights.others)),
+            _transfer(dram, INDICES, loads * weights.indices),
+            *listed,
+            _transfer(dram, INPUTS, inputs),
+            _transfer(dram, OUTPUTS, 0, outputs),
+            _transfer(dram, SUMS, sums, sums),
+        ]
+
+    def _plain(self) -> list[Transfer]:
+        """The memory beside a layer without loops: everything passes it once."""
+        inputs = sum(self._whole(slot) for slot in self.layer.inputs)
+        outputs = self._whole(self.layer.output)
+        return [
+            _transfer(self.machine.memory_of(INPUTS), INPUTS, inputs, inputs),
+            _transfer(self.machine.memory_of(OUTPUTS), OUTPUTS, outputs, outputs),
+        ]
+
+    def _tiled(self, work: Passes) -> list[Transfer]:
+        """The memory beside the array: filled from DRAM and read in passes, and back."""
+        layer, found, machine = self.layer, self.found, self.machine
+        assert layer.loops is not None
+        assert layer.weights is not None
+        assert found is not None
+        x, out, width = layer.inputs[0], self._bits(layer.output), self._bits(layer.weights)
+        filled = found.words.inputs * self._bits(x) * (x not in self.placement.resident)
+        sums, spilled = work.sums * SUM_BITS, found.words.sums_written * SUM_BITS
+        left = found.words.outputs * out * (layer.output not in self.placement.resident)
+        held = layer.loops.groups * layer.loops.m * layer.reduction * width
+        return [
+            _transfer(
+                machine.memory_of(WEIGHTS),
+                WEIGHTS,
+                work.weights * width,
+                found.words.weight_loads * held,
+            ),
+            _transfer(machine.memory_of(INPUTS), INPUTS, work.inputs * self._bits(x), filled),
+            _transfer(machine.memory_of(OUTPUTS), OUTPUTS, left, found.words.outputs * out),
+            _transfer(machine.memory_of(OUTPUTS), SUMS, sums + 2 * spilled, sums + 2 * spilled),
+        ]
+
+    def _registers(self) -> Transfer:
+        """Beside each multiplier: a weight and an input read, a sum read and written."""
+        assert self.layer.weights is not None
+        operands = self._bits(self.layer.weights) + self._bits(self.layer.inputs[0])
+        reads = self.layer.macs * (operands + SUM_BITS)
+        writes = self.layer.macs * SUM_BITS
+        energy = self.machine.register(1) * (reads + writes)
+        return Transfer(REGISTERS, SUMS, reads, writes, energy)
+
+    def _decoded(self) -> tuple[int, int]:
+        """Places and symbols of weights that are decoded, every time that they are loaded."""
+        if self.layer.weights is None or self.found is None:
+            return 0, 0
+        loads, constant = self.found.words.weight_loads, self.packed[self.layer.weights]
+        return loads * constant.places, loads * constant.symbols
+
+    def _arithmetic(self) -> list[Arithmetic]:
+        layer, machine = self.layer, self.machine
+        found = []
+        if layer.weights is not None:
+            type_ = self.program.slots[layer.weights].type.dtype
+            widths = self._bits(layer.inputs[0]), type_.bits
+            # A weight of -1, 0 or 1 adds or subtracts: nothing is multiplied.
+            multiplies = 0 if type_.kind in ("bipolar", "ternary") else layer.macs
+            found.append(_counted("multiply", multiplies, machine.multiply(*widths)))
+            found.append(_counted("add", layer.macs, machine.add(SUM_BITS)))
+        work, places_symbols = layer.work, self._decoded()
+        scaled = work.macs - layer.macs + work.multiplies
+        found.append(_counted("rescale", scaled, machine.multiply(SUM_BITS, SUM_BITS)))
+        found.append(_counted("compare", work.compares + work.adds, machine.add(SUM_BITS)))
+        table = machine.memory_of(OUTPUTS).read * self._bits(layer.output)
+        found.append(_counted("look up", work.lookups, table))
+        found.append(_counted("decode a place", places_symbols[0], machine.place))
+        found.append(_counted("decode a symbol", places_symbols[1], machine.symbol))
+        return found
+
+    def _remark(self) -> str:
+        """How the layer is cut, and what stays on chip."""
+        if self.found is None:
+            return ""
+        tiling = self.found.tiling
+        cut = ", ".join(f"{name}={getattr(tiling, name)}" for name in "npqmc")
+        return f"tiles {cut} in order {tiling.order}"
+
+
+def _transfer(memory: Memory, operand: str, reads: int = 0, writes: int = 0) -> Transfer:
+    energy = memory.read * reads + memory.write * writes
+    return Transfer(memory.name, operand, reads, writes, energy)
+
+
+def _counted(kind: str, count: int, each: Range) -> Arithmetic:
+    return Arithmetic(kind, count, each * count)

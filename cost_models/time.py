@@ -1,0 +1,45 @@
+"""Cycles of a layer by what it may wait for; all parts work at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import ceil
+
+from .arrays import Passes
+from .cost import Transfer
+from .layers import Layer
+from .machine import Machine
+
+
+def cycles(
+    machine: Machine,
+    layer: Layer,
+    work: Passes | None,
+    transfers: Iterable[Transfer],
+    decoded: tuple[int, int],
+) -> dict[str, int]:
+    """Cycles by ``compute``, ``decode`` and the name of each memory.
+
+    Reads and writes of DRAM share its bus; other memories have a port for each. What is not a
+    product with weights is computed one element per column and cycle.
+    """
+    array = machine.array
+    rest = layer.work
+    others = rest.macs - layer.macs + rest.adds + rest.multiplies + rest.compares + rest.lookups
+    compute = (work.cycles if work else 0) + ceil(others / array.columns)
+    found = {"compute": compute, "decode": ceil(sum(decoded) / array.entries)}
+    listed = list(transfers)
+    reads, writes = _bits(listed, machine.dram.name)
+    found[machine.dram.name] = ceil(
+        reads / machine.dram.read_width + writes / machine.dram.write_width
+    )
+    for memory in machine.memories:
+        reads, writes = _bits(listed, memory.name)
+        ports = ceil(reads / memory.read_width), ceil(writes / memory.write_width)
+        found[memory.name] = max(ports)
+    return found
+
+
+def _bits(transfers: Iterable[Transfer], memory: str) -> tuple[int, int]:
+    found = [each for each in transfers if each.memory == memory]
+    return sum(each.reads for each in found), sum(each.writes for each in found)

@@ -1,0 +1,140 @@
+"""The cost of a program: what a layer moves and computes, counted by hand, and laws of sums."""
+
+import numpy as np
+import pytest
+
+from intaglio.backends.blob_writer import write_blob
+from intaglio.backends.choose_formats import Storage
+from intaglio.backends.cost import network_cost, packed_constants
+from intaglio.cost_models.cost import Arithmetic, Transfer
+from intaglio.cost_models.range import Range
+from intaglio.errors import UsageError
+from intaglio.ir.graph import Builder, Value
+from intaglio.ir.numeric import TERNARY, int_type
+from intaglio.ir.ops_linear import Conv, Dense
+from intaglio.ir.ops_pool import MaxPool
+from intaglio.ir.tensor import BATCH, Tensor, TensorType
+from intaglio.passes.schedule import schedule
+
+INT8 = int_type(8)
+GIVEN = Range.exact
+
+
+def weights(*shape, dtype=INT8, seed=0):
+    codes = np.random.default_rng(seed).integers(dtype.lo, dtype.hi, shape, np.int8, endpoint=True)
+    return Tensor(codes, dtype)
+
+
+def one_dense(dtype=INT8):
+    b = Builder("net")
+    x = b.input(Value("x", TensorType((BATCH, 40), INT8)))
+    w = b.constant("w", weights(6, 40, dtype=dtype))
+    return schedule(b.build((b.node("y", Dense(), x, w, origin="head"),)))
+
+
+def two_convs(channels=8):
+    b = Builder("net")
+    x = b.input(Value("x", TensorType((BATCH, 2, 8, 8), INT8)))
+    x = b.node("c1", Conv(pads=(1, 1, 1, 1)), x, b.constant("w1", weights(channels, 2, 3, 3)))
+    x = b.node("pool", MaxPool((2, 2), (2, 2)), x)
+    return schedule(b.build((x,)))
+
+
+@pytest.fixture
+def cost(machine):
+    def made(program, **options):
+        return network_cost(program, write_blob(program, Storage("dense")), machine(**options))
+
+    return made
+
+
+def test_a_dense_layer_counted_by_hand(cost):
+    (layer,) = cost(one_dense()).layers
+    assert (layer.name, layer.op, layer.macs, layer.weight_bytes) == ("head", "dense", 240, 240)
+    assert layer.transfers == (
+        Transfer("DRAM", "weights", 1920, 0, GIVEN(19200)),
+        Transfer("DRAM", "inputs", 320, 0, GIVEN(3200)),
+        Transfer("DRAM", "outputs", 0, 192, GIVEN(3840)),
+        Transfer("SRAM", "weights", 1920, 1920, GIVEN(5760)),
+        Transfer("SRAM", "inputs", 320, 320, GIVEN(960)),
+        Transfer("SRAM", "outputs", 192, 192, GIVEN(576)),
+        Transfer("SRAM", "sums", 192, 192, GIVEN(576)),
+        Transfer("registers", "sums", 240 * 48, 240 * 32, GIVEN(0.01 * 240 * 80)),
+    )
+    assert layer.arithmetic == (
+        Arithmetic("multiply", 240, GIVEN(0.01 * 64 * 240)),
+        Arithmetic("add", 240, GIVEN(0.001 * 32 * 240)),
+    )
+    # 2 passes of 32 rows; 2432 bits over a bus of 64 bits
+    assert layer.cycles == {"compute": 2, "decode": 0, "DRAM": 38, "SRAM": 2}
+    assert (layer.bound, layer.time) == ("DRAM", 38)
+    assert layer.utilisation == 240 / (2 * 32 * 32)
+
+
+def test_ternary_weights_are_not_multiplied(cost):
+    (layer,) = cost(one_dense(TERNARY)).layers
+    assert [each.kind for each in layer.arithmetic] == ["add"]
+
+
+def test_a_layer_that_fits_leaves_nothing_to_dram_between_layers(cost):
+    fused = cost(two_convs())
+    assert [layer.op for layer in fused.layers] == ["conv", "max_pool"]
+    between = 8 * 64 * 32
+    assert fused.layers[0].bits("DRAM") == 2 * 64 * 8 + 144 * 8
+    assert fused.layers[1].bits("DRAM") == between // 4
+
+
+def test_what_does_not_fit_goes_to_dram_and_back(cost):
+    apart = cost(two_convs(), kilobytes=1)
+    between = 8 * 64 * 32
+    assert apart.layers[0].bits("DRAM") >= 2 * 64 * 8 + 144 * 8 + between
+    assert apart.layers[1].bits("DRAM") == between + between // 4
+
+
+def test_the_file_decides_what_weights_move(machine):
+    sparse = weights(6, 40).array.copy()
+    sparse[:, ::2] = 0
+    b = Builder("net")
+    x = b.input(Value("x", TensorType((BATCH, 40), INT8)))
+    w = b.constant("w", Tensor(sparse, INT8))
+    program = schedule(b.build((b.node("y", Dense(), x, w),)))
+    blob = write_blob(program, Storage("bitmap"))
+    (packed,) = packed_constants(program, blob).values()
+    present = int(np.count_nonzero(sparse))
+    assert (packed.values, packed.indices, packed.places) == (8 * present, 240, present)
+    (layer,) = network_cost(program, blob, machine()).layers
+    moved = {each.operand: each.reads for each in layer.transfers if each.memory == "DRAM"}
+    assert moved["weights"] + moved["indices"] == packed.bits
+    assert {each.kind: each.count for each in layer.arithmetic}["decode a place"] == present
+
+
+def test_energy_is_the_sum_of_its_parts_and_time_of_its_layers(cost):
+    found = cost(two_convs())
+    parts = [
+        part.energy for layer in found.layers for part in (*layer.transfers, *layer.arithmetic)
+    ]
+    assert found.energy.nominal == pytest.approx(Range.total(parts).nominal, rel=1e-12)
+    assert found.time == sum(layer.time for layer in found.layers)
+    assert found.to_json()["totals"]["cycles"] == found.time
+
+
+def test_more_memory_never_moves_more(cost):
+    moved = [
+        sum(layer.bits("DRAM") for layer in cost(two_convs(32), kilobytes=size).layers)
+        for size in (1, 2, 4, 8, 16)
+    ]
+    assert moved == sorted(moved, reverse=True)
+    assert moved[0] > moved[-1]
+
+
+def test_a_layer_too_large_for_the_memory_is_named(cost):
+    b = Builder("net")
+    x = b.input(Value("x", TensorType((BATCH, 1, 600, 4), INT8)))
+    w = b.constant("w", weights(1, 1, 600, 4))
+    program = schedule(b.build((b.node("y", Conv(), x, w, origin="/conv"),)))
+    with pytest.raises(UsageError) as error:
+        cost(program, kilobytes=1)
+    assert str(error.value) == (
+        "Layer '/conv' on 'round': Not even its smallest tile fits into SRAM of 1,024 bytes. "
+        "Choose hardware with more memory."
+    )
