@@ -50,15 +50,19 @@ def passes(shape: Shape, array: Array) -> Passes:
 
 
 def _weight_stationary(shape: Shape, array: Array) -> Passes:
-    """Rows hold the products of a sum, columns the filters; inputs stream by, sums come and go."""
+    """Rows hold the products of a sum, columns the filters; inputs stream by, sums come and go.
+
+    A multiplier with several weights adds their products of a place before the sum leaves.
+    """
     deep, wide = ceil(shape.reduction / array.rows), ceil(shape.m / array.columns)
+    together = ceil(shape.reduction / (array.rows * array.held_weights))
     outputs = shape.places * shape.m
     return _counted(
         shape,
         array,
         weights=shape.m * shape.reduction * shape.visits,
         inputs=shape.places * shape.reduction * wide,
-        sums=outputs * (deep - 1),
+        sums=outputs * (together - 1),
         cycles=deep * wide * shape.places,
     )
 

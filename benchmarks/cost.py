@@ -1,0 +1,249 @@
+"""Cost models: every figure of their lines, beside its aim.
+
+python benchmarks/cost.py [--json] [--line N]
+python benchmarks/cost.py --layers        energies beside ZigZag's, layer by layer
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+from cost_networks import alexnet, eyeriss_alexnet, program, resnet18, resnet50
+from report import Figure, main
+from rich.console import Console
+from rich.table import Table
+
+from intaglio.cost_models.arrays import Shape, passes
+from intaglio.cost_models.cost import LayerCost
+from intaglio.cost_models.loop_nest import counted
+from intaglio.cost_models.loops import Loops
+from intaglio.cost_models.machine import Array, Machine, Memory
+from intaglio.cost_models.network import Packed, layer_costs
+from intaglio.cost_models.range import Range
+from intaglio.cost_models.search import Room, Widths, search
+from intaglio.cost_models.tiling import ORDERS, Tiling, compulsory, words
+
+COUNT = 5_000
+EYERISS_BITS = 54 * 1024 * 16
+GIVEN = Range.exact
+NN_DATAFLOW = {"conv3": 2_526_720, "conv4": 1_959_936, "conv5": 1_306_624}
+"""DRAM words of nn_dataflow 2.1 and of Timeloop (Sparseloop, table 7), 4 samples, 16 bits."""
+ZIGZAG_WORDS = {
+    "conv1": (9408, 150_528, 802_816),
+    "layer1.0.conv1": (36_864, 200_704, 200_704),
+    "layer3.1.conv1": (589_824, 50_176, 50_176),
+    "layer2.0.downsample": (8192, 50_176, 100_352),
+}
+"""Weights, inputs and outputs in DRAM: zigzag-dse 3.9.1, tpu_like.yaml, 2 MiB, 8 bits."""
+ZIGZAG_UJ = {"ResNet-18": 1871.436, "AlexNet": 5593.54}
+ZIGZAG_ALEXNET = {
+    "conv1": 75.21,
+    "conv2": 96.84,
+    "conv3": 116.33,
+    "conv4": 90.20,
+    "conv5": 61.78,
+    "fc6": 3318.6,
+    "fc7": 1474.3,
+    "fc8": 360.2,
+}
+EYERISS = {
+    # milliseconds and milliwatts of the chip (Chen, Krishna, Emer, Sze, JSSC 2017, table V)
+    "conv1": (16.5, 332),
+    "conv2": (39.2, 288),
+    "conv3": (21.8, 266),
+    "conv4": (16.0, 235),
+    "conv5": (10.0, 236),
+}
+REPEATS = 5
+
+
+# Line 1
+
+
+def line_1() -> list[Figure]:
+    """Exact traffic, beside loops that run and beside what others find."""
+    rng = random.Random(0)
+    wrong = below = shrinking = 0
+    for _ in range(COUNT):
+        loops, tiling = drawn(rng)
+        found, least = words(loops, tiling), compulsory(loops)
+        wrong += found != counted(loops, tiling)
+        below += found.total(loops) < least.total(loops)
+        small, large = (
+            search(loops, eight(loops), (Room(bits),))
+            for bits in sorted(rng.sample(range(9999), 2))
+        )
+        shrinking += bool(small and (large is None or large.bits > small.bits))
+    figures = [
+        Figure("random layers, tiles and orders", COUNT, "", ">=", COUNT),
+        Figure("whose words differ from loops that run", wrong, "", "==", 0),
+        Figure("below what must move", below, "", "==", 0),
+        Figure("that move more with more memory", shrinking, "", "==", 0),
+    ]
+    for name, (parts, loops) in eyeriss_alexnet().items():
+        widths = Widths(16, 16, 16, 16, 16 * loops.weights)
+        found = search(loops, widths, (Room(EYERISS_BITS),))
+        assert found is not None
+        aim = NN_DATAFLOW.get(name)
+        total = parts * found.words.total(loops)
+        figures.append(Figure(f"AlexNet {name}: DRAM words, 4 samples", total, "", "==", aim))
+    layers = resnet18()
+    for name, expected in ZIGZAG_WORDS.items():
+        found = search(layers[name], eight(layers[name]), (Room(8 << 21),))
+        assert found is not None
+        moved = found.words
+        ours = (moved.weight_loads * layers[name].weights, moved.inputs, moved.outputs)
+        for operand, value, aim in zip(
+            ("weights", "inputs", "outputs"), ours, expected, strict=True
+        ):
+            figures.append(Figure(f"ResNet-18 {name}: {operand} in DRAM", value, "", "==", aim))
+    return figures
+
+
+def eight(loops: Loops) -> Widths:
+    """Codes of 8 bits, sums of 32."""
+    return Widths(8, 8, 8, 32, 8 * loops.weights)
+
+
+def drawn(rng: random.Random) -> tuple[Loops, Tiling]:
+    """A small layer with strides, dilations, borders and groups, cut anyhow."""
+    p, q, r, s = rng.randint(1, 6), rng.randint(1, 6), rng.randint(1, 3), rng.randint(1, 3)
+    stride = rng.randint(1, 3), rng.randint(1, 3)
+    dilation = rng.randint(1, 2), rng.randint(1, 2)
+    pad = rng.randint(0, 2), rng.randint(0, 2)
+    height = (p - 1) * stride[0] + (r - 1) * dilation[0] + 1 - pad[0] - rng.randint(0, 2)
+    width = (q - 1) * stride[1] + (s - 1) * dilation[1] + 1 - pad[1] - rng.randint(0, 2)
+    n, m, c = rng.randint(1, 3), rng.randint(1, 6), rng.randint(1, 6)
+    shape = (n, m, c, p, q, r, s, max(height, 1), max(width, 1), rng.randint(1, 3))
+    loops = Loops(*shape, stride, dilation, pad)
+    cut = (rng.randint(1, getattr(loops, name)) for name in "npqmc")
+    return loops, Tiling(*cut, rng.choice(ORDERS))
+
+
+# Line 2
+
+
+def zigzag() -> Machine:
+    """tpu_like.yaml of zigzag-dse 3.9.1: its constants, in [pJ/bit] where it states words."""
+    return Machine(
+        name="tpu_like",
+        clock_mhz=100,
+        dram=Memory("DRAM", GIVEN(700 / 64), GIVEN(750 / 64), 64, 64),
+        memories=(Memory("SRAM", GIVEN(416.16 / 2048), GIVEN(378.4 / 2048), 2048, 2048, 8 << 21),),
+        array=Array(32, 32, "weight_stationary", "none", GIVEN(0), 1, held_weights=128),
+        multiply=lambda a, w: GIVEN(0.04),
+        add=lambda bits: GIVEN(0),
+        register=lambda bits: GIVEN(0.021 / 16 * bits),
+        place=GIVEN(0),
+        symbol=GIVEN(0),
+    )
+
+
+def costs(name: str, layers: dict[str, Loops]) -> tuple[LayerCost, ...]:
+    """Every layer with weights of 8 bits, on ZigZag's machine."""
+    made = program(name, layers)
+    packed = {
+        index: Packed(8 * slot.type.elements, 0, 0)
+        for index, slot in enumerate(made.slots)
+        if slot.constant is not None
+    }
+    return layer_costs(made, packed, zigzag())
+
+
+def line_2() -> list[Figure]:
+    """Energies with ZigZag's constants beside its own, and Eyeriss' times beside the chip's."""
+    figures = []
+    for name, layers in (("ResNet-18", resnet18()), ("AlexNet", alexnet())):
+        found = costs(name, layers)
+        total = sum(each.energy.nominal for each in found) / 1e6
+        dram = sum(_of(each, "DRAM") for each in found)
+        figures.append(Figure(f"{name}: energy with ZigZag's constants", total, "uJ"))
+        figures.append(Figure(f"{name}: of it DRAM", dram, "uJ"))
+        figures.append(Figure(f"{name}: energy to ZigZag's", total / ZIGZAG_UJ[name]))
+        if name == "AlexNet":
+            ours = [each.energy.nominal for each in found]
+            same = _order(ours) == _order(list(ZIGZAG_ALEXNET.values()))
+            figures.append(Figure("AlexNet: layers in ZigZag's order of energy", same, "", "==", 1))
+    times = []
+    array = Array(12, 14, "row_stationary", "none", GIVEN(0), 1, held_weights=192, held_sums=16)
+    for name, (parts, loops) in eyeriss_alexnet().items():
+        kernel, out = (loops.r, loops.s), (loops.p, loops.q)
+        reduction = loops.c * loops.r * loops.s
+        shape = Shape(parts, loops.m, loops.n * loops.p * loops.q, reduction, kernel, out, 1)
+        times.append(passes(shape, array).cycles / 200e3)
+        off = times[-1] / EYERISS[name][0] - 1
+        figures.append(Figure(f"Eyeriss {name}: time", times[-1], "ms"))
+        figures.append(Figure(f"Eyeriss {name}: off the chip's, least", off, "", ">=", -0.25))
+        figures.append(Figure(f"Eyeriss {name}: off the chip's, most", off, "", "<=", 0.10))
+    order = _order(times) == _order([time for time, _ in EYERISS.values()])
+    figures.append(Figure("Eyeriss: layers in the chip's order of time", order, "", "==", 1))
+    return figures
+
+
+def _of(layer: LayerCost, memory: str) -> float:
+    """[uJ] of one memory."""
+    return sum(each.energy.nominal for each in layer.transfers if each.memory == memory) / 1e6
+
+
+def _order(values: list[float]) -> list[int]:
+    return sorted(range(len(values)), key=lambda index: values[index])
+
+
+def print_layers() -> None:
+    """The energies of AlexNet's layers beside ZigZag's."""
+    table = Table("layer", "ZigZag [uJ]", "ours [uJ]", "DRAM", "SRAM", "registers", "arithmetic")
+    for each in costs("AlexNet", alexnet()):
+        memories = [_of(each, memory) for memory in ("DRAM", "SRAM", "registers")]
+        arithmetic = sum(one.energy.nominal for one in each.arithmetic) / 1e6
+        theirs = ZIGZAG_ALEXNET[each.name]
+        cells = (theirs, each.energy.nominal / 1e6, *memories, arithmetic)
+        table.add_row(each.name, *(f"{cell:,.2f}" for cell in cells))
+    Console(width=100).print(table)
+
+
+# Line 3
+
+
+def line_3() -> list[Figure]:
+    """Milliseconds of a search, and seconds of ResNet-50."""
+    layers, rooms = resnet50(), (Room(8 << 17),)
+    worst, whole = [], []
+    for _ in range(REPEATS):
+        search.cache_clear()
+        each = [
+            _timed(lambda loops=loops: search(loops, eight(loops), rooms))
+            for loops in layers.values()
+        ]
+        worst.append(max(each))
+        whole.append(sum(each))
+    return [
+        Figure(
+            f"ResNet-50's slowest layer of {len(layers)}",
+            statistics.median(worst) * 1e3,
+            "ms",
+            "<=",
+            50,
+        ),
+        Figure(f"spread of {REPEATS}", (max(worst) - min(worst)) * 1e3, "ms"),
+        Figure("ResNet-50", statistics.median(whole), "s", "<=", 3),
+        Figure(f"spread of {REPEATS} whole", max(whole) - min(whole), "s"),
+    ]
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+LINES = {"1": line_1, "2": line_2, "3": line_3}
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--layers"]:
+        print_layers()
+    else:
+        main("Cost models", LINES)
