@@ -173,7 +173,7 @@ def line_2() -> list[Figure]:
     for name, (parts, loops) in eyeriss_alexnet().items():
         kernel, out = (loops.r, loops.s), (loops.p, loops.q)
         reduction = loops.c * loops.r * loops.s
-        shape = Shape(parts, loops.m, loops.n * loops.p * loops.q, reduction, kernel, out, 1)
+        shape = Shape(parts, loops.m, loops.n * loops.p * loops.q, reduction, kernel, out, 1, ())
         times.append(passes(shape, array).cycles / 200e3)
         off = times[-1] / EYERISS[name][0] - 1
         figures.append(Figure(f"Eyeriss {name}: time", times[-1], "ms"))

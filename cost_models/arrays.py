@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
+import numpy as np
+
+from ..errors import UsageError
 from .machine import Array, Dataflow
 
 
@@ -18,7 +21,8 @@ class Shape:
     """A layer for the array: ``groups`` times ``places`` by ``m`` sums of ``reduction`` products.
 
     ``kernel`` and ``out`` are rows and columns of the kernel and of the output; ``visits`` is how
-    often all weights come to the memory, once for each tile of places.
+    often all weights come to the memory, once for each tile of places. ``present`` are the weights
+    of each filter, group after group, that are not zero.
     """
 
     groups: int
@@ -28,25 +32,66 @@ class Shape:
     kernel: tuple[int, int]
     out: tuple[int, int]
     visits: int
+    present: tuple[int, ...]
+
+    @property
+    def macs(self) -> int:
+        """Products, zeros among them."""
+        return self.groups * self.m * self.places * self.reduction
 
 
 @dataclass(frozen=True, slots=True)
 class Passes:
     """Elements read from and written to memory, cycles, and the share of multipliers at work.
 
-    ``sums`` are written and read again before an output is finished.
+    ``sums`` are written and read again before an output is finished. ``macs`` are products that
+    are done; ``imbalance`` is the cycles over those of filters with equally many weights.
     """
+
+    macs: int
 
     weights: int
     inputs: int
     sums: int
     cycles: int
     utilisation: float
+    imbalance: float = 1.0
 
 
 def passes(shape: Shape, array: Array) -> Passes:
-    """What a layer needs on this array."""
-    return _DATAFLOWS[array.dataflow](shape, array)
+    """What a layer needs on this array; UsageError when it cannot skip zeros in its dataflow."""
+    dense = _DATAFLOWS[array.dataflow](shape, array)
+    return _skipping(shape, array, dense) if array.zero_skip == "skip" else dense
+
+
+def _skipping(shape: Shape, array: Array, dense: Passes) -> Passes:
+    """Zeros take no cycle: a column is done with its filter when its weights are used up.
+
+    The columns wait for the one whose filter has most. Weights lie at other places in every
+    filter, so that no two columns share an input: each product reads its own.
+    """
+    at_once = array.rows if array.dataflow == "weight_stationary" else 1
+    if array.dataflow == "row_stationary":
+        raise UsageError(
+            "A row-stationary array works on whole rows of kernels and cannot skip zeros.",
+            fix="Choose zero_skip 'gate', or another dataflow.",
+        )
+    counts = np.array(shape.present).reshape(shape.groups, shape.m)
+    idle = -shape.m % array.columns
+    loads = np.pad(-(-counts // at_once), ((0, 0), (0, idle)))
+    slowest = loads.reshape(shape.groups, -1, array.columns).max(axis=2).sum()
+    equal = loads.sum() / array.columns
+    whole = shape.groups * ceil(shape.reduction / at_once) * ceil(shape.m / array.columns)
+    macs, cycles = shape.places * sum(shape.present), dense.cycles * int(slowest) // whole
+    return Passes(
+        macs=macs,
+        weights=dense.weights * sum(shape.present) // (shape.groups * shape.m * shape.reduction),
+        inputs=macs,
+        sums=dense.sums,
+        cycles=cycles,
+        utilisation=macs / (cycles * array.rows * array.columns) if cycles else 1.0,
+        imbalance=float(slowest / equal) if equal else 1.0,
+    )
 
 
 def _weight_stationary(shape: Shape, array: Array) -> Passes:
@@ -110,10 +155,11 @@ def _counted(
     shape: Shape, array: Array, weights: int, inputs: int, sums: int, cycles: int
 ) -> Passes:
     """The counts of one group, for all groups."""
-    macs = shape.places * shape.m * shape.reduction
-    groups = shape.groups
-    share = macs / (cycles * array.rows * array.columns) if cycles else 1.0
-    return Passes(weights * groups, inputs * groups, sums * groups, cycles * groups, share)
+    groups, multipliers = shape.groups, array.rows * array.columns
+    share = shape.macs / (groups * cycles * multipliers)
+    return Passes(
+        shape.macs, weights * groups, inputs * groups, sums * groups, cycles * groups, share
+    )
 
 
 _DATAFLOWS: dict[Dataflow, Callable[[Shape, Array], Passes]] = {

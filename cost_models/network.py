@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..ir.program import Program
 from .arrays import Passes, Shape, passes
 from .cost import (
@@ -30,6 +32,7 @@ from .search import Found
 from .time import cycles
 
 REGISTERS = "registers"
+SIGNS = ("bipolar", "ternary")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +82,34 @@ class _Costing:
         """Everything about the layer."""
         work = self._passes()
         transfers = tuple(each for each in self._transfers(work) if each.reads or each.writes)
-        arithmetic = tuple(each for each in self._arithmetic() if each.count)
+        arithmetic = tuple(each for each in self._arithmetic(work) if each.count or each.skipped)
         constant = self.packed.get(self.layer.weights) if self.layer.weights is not None else None
         return LayerCost(
             name=self.layer.name,
             op=self.layer.op,
             macs=self.layer.macs,
-            macs_done=self.layer.macs,
+            macs_done=self._done(work),
             weight_bytes=constant.bits // 8 if constant else 0,
             transfers=transfers,
             arithmetic=arithmetic,
             cycles=cycles(self.machine, self.layer, work, transfers, self._decoded()),
             utilisation=work.utilisation if work else 1.0,
+            imbalance=work.imbalance if work else 1.0,
             remark=self._remark(),
         )
 
     def _bits(self, slot: int) -> int:
         return self.program.slots[slot].type.dtype.bits
+
+    @property
+    def _skips(self) -> bool:
+        return self.machine.array.zero_skip == "skip"
+
+    def _width(self) -> int:
+        """Bits of a weight on chip: where zeros are skipped, with its place in the filter."""
+        assert self.layer.weights is not None
+        place = (self.layer.reduction - 1).bit_length() if self._skips else 0
+        return self._bits(self.layer.weights) + place
 
     def _whole(self, slot: int) -> int:
         type_ = self.program.slots[slot].type
@@ -108,14 +122,33 @@ class _Costing:
         places = loops.n * loops.p * loops.q
         visits = self.found.tiling.trips(loops)["s"]
         kernel, out = (loops.r, loops.s), (loops.p, loops.q)
-        shape = Shape(loops.groups, loops.m, places, layer.reduction, kernel, out, visits)
+        present = self._present()
+        shape = Shape(loops.groups, loops.m, places, layer.reduction, kernel, out, visits, present)
         return passes(shape, self.machine.array)
+
+    def _present(self) -> tuple[int, ...]:
+        """Weights of each filter that are not zero."""
+        assert self.layer.weights is not None
+        constant = self.program.slots[self.layer.weights].constant
+        assert constant is not None
+        rows = constant.array.reshape(len(constant.array), -1)
+        return tuple(np.count_nonzero(rows, axis=1).tolist())
+
+    def _done(self, work: Passes | None) -> int:
+        """Products that take energy: all, or those with weights that are not zero."""
+        if work is None:
+            return 0
+        if self.machine.array.zero_skip == "none":
+            return work.macs
+        assert self.layer.loops is not None
+        loops = self.layer.loops
+        return loops.n * loops.p * loops.q * sum(self._present())
 
     def _transfers(self, work: Passes | None) -> list[Transfer]:
         moved = self._outside()
         if work is None:
             return moved + self._plain()
-        return moved + self._tiled(work) + [self._registers()]
+        return moved + self._tiled(work) + [self._registers(self._done(work))]
 
     def _outside(self) -> list[Transfer]:
         """Between DRAM and chip."""
@@ -156,11 +189,12 @@ class _Costing:
         assert layer.loops is not None
         assert layer.weights is not None
         assert found is not None
-        x, out, width = layer.inputs[0], self._bits(layer.output), self._bits(layer.weights)
+        x, out, width = layer.inputs[0], self._bits(layer.output), self._width()
         filled = found.words.inputs * self._bits(x) * (x not in self.placement.resident)
         sums, spilled = work.sums * SUM_BITS, found.words.sums_written * SUM_BITS
         left = found.words.outputs * out * (layer.output not in self.placement.resident)
-        held = layer.loops.groups * layer.loops.m * layer.reduction * width
+        filters = layer.loops.groups * layer.loops.m
+        held = width * (sum(self._present()) if self._skips else filters * layer.reduction)
         return [
             _transfer(
                 machine.memory_of(WEIGHTS),
@@ -173,12 +207,11 @@ class _Costing:
             _transfer(machine.memory_of(OUTPUTS), SUMS, sums + 2 * spilled, sums + 2 * spilled),
         ]
 
-    def _registers(self) -> Transfer:
+    def _registers(self, done: int) -> Transfer:
         """Beside each multiplier: a weight and an input read, a sum read and written."""
         assert self.layer.weights is not None
         operands = self._bits(self.layer.weights) + self._bits(self.layer.inputs[0])
-        reads = self.layer.macs * (operands + SUM_BITS)
-        writes = self.layer.macs * SUM_BITS
+        reads, writes = done * (operands + SUM_BITS), done * SUM_BITS
         energy = self.machine.register(1) * (reads + writes)
         return Transfer(REGISTERS, SUMS, reads, writes, energy)
 
@@ -189,22 +222,23 @@ class _Costing:
         loads, constant = self.found.words.weight_loads, self.packed[self.layer.weights]
         return loads * constant.places, loads * constant.symbols
 
-    def _arithmetic(self) -> list[Arithmetic]:
-        layer, machine = self.layer, self.machine
+    def _arithmetic(self, work: Passes | None) -> list[Arithmetic]:
+        layer, machine, done = self.layer, self.machine, self._done(work)
         found = []
         if layer.weights is not None:
             type_ = self.program.slots[layer.weights].type.dtype
             widths = self._bits(layer.inputs[0]), type_.bits
-            # A weight of -1, 0 or 1 adds or subtracts: nothing is multiplied.
-            multiplies = 0 if type_.kind in ("bipolar", "ternary") else layer.macs
-            found.append(_counted("multiply", multiplies, machine.multiply(*widths)))
-            found.append(_counted("add", layer.macs, machine.add(SUM_BITS)))
-        work, places_symbols = layer.work, self._decoded()
-        scaled = work.macs - layer.macs + work.multiplies
+            # A weight of -1, 0 or 1 adds or subtracts: the product takes nothing.
+            product = Range.exact(0) if type_.kind in SIGNS else machine.multiply(*widths)
+            gated = machine.array.gated if machine.array.zero_skip == "gate" else Range.exact(0)
+            found.append(_gated("multiply", done, layer.macs - done, product, gated))
+            found.append(_gated("add", done, layer.macs - done, machine.add(SUM_BITS), gated))
+        rest, places_symbols = layer.work, self._decoded()
+        scaled = rest.macs - layer.macs + rest.multiplies
         found.append(_counted("rescale", scaled, machine.multiply(SUM_BITS, SUM_BITS)))
-        found.append(_counted("compare", work.compares + work.adds, machine.add(SUM_BITS)))
+        found.append(_counted("compare", rest.compares + rest.adds, machine.add(SUM_BITS)))
         table = machine.memory_of(OUTPUTS).read * self._bits(layer.output)
-        found.append(_counted("look up", work.lookups, table))
+        found.append(_counted("look up", rest.lookups, table))
         found.append(_counted("decode a place", places_symbols[0], machine.place))
         found.append(_counted("decode a symbol", places_symbols[1], machine.symbol))
         return found
@@ -221,6 +255,13 @@ class _Costing:
 def _transfer(memory: Memory, operand: str, reads: int = 0, writes: int = 0) -> Transfer:
     energy = memory.read * reads + memory.write * writes
     return Transfer(memory.name, operand, reads, writes, energy)
+
+
+def _gated(kind: str, done: int, idle: int, each: Range, share: Range) -> Arithmetic:
+    """Operations that are done, and others that take a share of the energy or none."""
+    low, nominal, high = share.low * idle, share.nominal * idle, share.high * idle
+    idly = Range(each.low * low, each.nominal * nominal, each.high * high)
+    return Arithmetic(kind, done, each * done + idly, idle)
 
 
 def _counted(kind: str, count: int, each: Range) -> Arithmetic:

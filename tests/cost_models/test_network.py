@@ -73,7 +73,10 @@ def test_a_dense_layer_counted_by_hand(cost):
 
 def test_ternary_weights_are_not_multiplied(cost):
     (layer,) = cost(one_dense(TERNARY)).layers
-    assert [each.kind for each in layer.arithmetic] == ["add"]
+    assert {each.kind: each.energy.nominal for each in layer.arithmetic} == {
+        "multiply": 0,
+        "add": 0.001 * 32 * 240,
+    }
 
 
 def test_a_layer_that_fits_leaves_nothing_to_dram_between_layers(cost):
@@ -92,20 +95,53 @@ def test_what_does_not_fit_goes_to_dram_and_back(cost):
 
 
 def test_the_file_decides_what_weights_move(machine):
-    sparse = weights(6, 40).array.copy()
-    sparse[:, ::2] = 0
-    b = Builder("net")
-    x = b.input(Value("x", TensorType((BATCH, 40), INT8)))
-    w = b.constant("w", Tensor(sparse, INT8))
-    program = schedule(b.build((b.node("y", Dense(), x, w),)))
+    program = half_zero()
     blob = write_blob(program, Storage("bitmap"))
     (packed,) = packed_constants(program, blob).values()
-    present = int(np.count_nonzero(sparse))
+    present = int(np.count_nonzero(half_weights()))
     assert (packed.values, packed.indices, packed.places) == (8 * present, 240, present)
     (layer,) = network_cost(program, blob, machine()).layers
     moved = {each.operand: each.reads for each in layer.transfers if each.memory == "DRAM"}
     assert moved["weights"] + moved["indices"] == packed.bits
     assert {each.kind: each.count for each in layer.arithmetic}["decode a place"] == present
+
+
+def half_zero():
+    sparse = weights(6, 40).array.copy()
+    sparse[:, ::2] = 0
+    b = Builder("net")
+    x = b.input(Value("x", TensorType((BATCH, 40), INT8)))
+    return schedule(b.build((b.node("y", Dense(), x, b.constant("w", Tensor(sparse, INT8))),)))
+
+
+def test_a_gated_product_takes_a_share_of_its_energy_and_all_of_its_time(cost):
+    (plain,) = cost(half_zero()).layers
+    (gated,) = cost(half_zero(), zero_skip="gate", gated=0.25).layers
+    present = int(np.count_nonzero(half_weights()))
+    idle = 240 - present
+    assert (gated.macs, gated.macs_done) == (240, present)
+    assert gated.arithmetic[0] == Arithmetic(
+        "multiply", present, GIVEN(0.64) * present + GIVEN(0.64 * 0.25 * idle), idle
+    )
+    assert gated.cycles == plain.cycles
+
+
+def test_a_skipped_product_takes_nothing_but_the_place_of_the_others(cost):
+    (layer,) = cost(half_zero(), zero_skip="skip").layers
+    present = int(np.count_nonzero(half_weights()))
+    moved = {(each.memory, each.operand): each for each in layer.transfers}
+    # 40 places in a filter: 6 bits
+    assert moved["SRAM", "weights"].reads == moved["SRAM", "weights"].writes == 14 * present
+    assert moved["SRAM", "inputs"].reads == 8 * present
+    assert moved["registers", "sums"].writes == 32 * present
+    assert layer.arithmetic[0] == Arithmetic(
+        "multiply", present, GIVEN(0.64) * present, 240 - present
+    )
+    assert layer.cycles["compute"] == 1
+
+
+def half_weights():
+    return half_zero().slot("w").constant.array
 
 
 def test_energy_is_the_sum_of_its_parts_and_time_of_its_layers(cost):
