@@ -45,7 +45,7 @@ class LayerCost:
     ``cycles`` by what bounds them: ``compute``, ``decode``, and each memory by name; the layer
     takes the greatest. ``utilisation`` is the share of multipliers at work while computing,
     ``imbalance`` the slowest unit's share of non-zero weights over the mean (1.0 where nothing is
-    skipped).
+    skipped). ``start`` cycles pass before, until the first tiles are on chip.
     """
 
     name: str
@@ -58,6 +58,7 @@ class LayerCost:
     cycles: dict[str, int]
     utilisation: float = 1.0
     imbalance: float = 1.0
+    start: int = 0
     remark: str = ""
 
     @property
@@ -74,7 +75,7 @@ class LayerCost:
     @property
     def time(self) -> int:
         """Cycles of the layer."""
-        return max(self.cycles.values(), default=0)
+        return self.start + max(self.cycles.values(), default=0)
 
     def bits(self, memory: str) -> int:
         """Bits read from and written to a memory."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from .machine import Machine, Memory
 from .placement import Placement, placed
 from .range import Range
 from .search import Found
+from .tiling import tiles
 from .time import cycles
 
 REGISTERS = "registers"
@@ -95,6 +97,7 @@ class _Costing:
             cycles=cycles(self.machine, self.layer, work, transfers, self._decoded()),
             utilisation=work.utilisation if work else 1.0,
             imbalance=work.imbalance if work else 1.0,
+            start=self._start(),
             remark=self._remark(),
         )
 
@@ -242,6 +245,17 @@ class _Costing:
         found.append(_counted("decode a place", places_symbols[0], machine.place))
         found.append(_counted("decode a symbol", places_symbols[1], machine.symbol))
         return found
+
+    def _start(self) -> int:
+        """Cycles until the first tiles of inputs and weights have come from DRAM."""
+        layer, found = self.layer, self.found
+        if found is None or layer.loops is None or layer.weights is None:
+            return 0
+        first = tiles(layer.loops, found.tiling)
+        away = layer.inputs[0] not in self.placement.resident
+        weights = first.weights * self.packed[layer.weights].bits // layer.loops.weights
+        bits = first.inputs * self._bits(layer.inputs[0]) * away + weights
+        return ceil(bits / self.machine.dram.read_width)
 
     def _remark(self) -> str:
         """How the layer is cut, and what stays on chip."""

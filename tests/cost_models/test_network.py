@@ -67,7 +67,8 @@ def test_a_dense_layer_counted_by_hand(cost):
     )
     # 2 passes of 32 rows; 2432 bits over a bus of 64 bits
     assert layer.cycles == {"compute": 2, "decode": 0, "DRAM": 38, "SRAM": 2}
-    assert (layer.bound, layer.time) == ("DRAM", 38)
+    # before: all inputs and weights, 2240 bits
+    assert (layer.bound, layer.start, layer.time) == ("DRAM", 35, 35 + 38)
     assert layer.utilisation == 240 / (2 * 32 * 32)
 
 
