@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -58,34 +59,61 @@ def _smooth(counts: Array, spacing: int) -> Array:
 
     The logarithm of the likelihood is concave in the knots.
     """
-    basis = _basis(len(counts), spacing)
+    basis = _Basis.of(len(counts), spacing)
     total = counts.sum()
-    target = basis.T @ (counts / total)
-    knots = basis.T @ np.log(counts + 0.5) / basis.sum(axis=0)
+    target = basis.shared(counts / total)
+    knots = basis.shared(np.log(counts + 0.5)) / basis.shared(np.ones(len(counts)))
     best, least = knots, np.inf
     for _ in range(ROUNDS):
-        logs = basis @ knots
+        logs = basis.between(knots)
         weights = np.exp(logs - logs.max())
         shares = weights / weights.sum()
         loss = float(np.log(weights.sum()) + logs.max() - counts @ logs / total)
         if loss < least:
             best, least = knots, loss
-        slope = basis.T @ shares
-        curvature = (basis.T * shares) @ basis - np.outer(slope, slope)
-        curvature += np.eye(len(knots)) * RIDGE / len(knots)
+        slope = basis.shared(shares)
+        curvature = basis.curvature(shares) - np.outer(slope, slope)
         move = np.linalg.solve(curvature, target - slope)
         knots = knots + np.clip(move, -2, 2)
     return best / np.log(2)
 
 
-def _basis(symbols: int, spacing: int) -> Array:
-    """How much of each knot is in each symbol, ``(symbols, knots)``."""
-    step = 1 << spacing
-    places = np.arange(symbols)
-    basis = np.zeros((symbols, knot_count(symbols, spacing) + 1))
-    basis[places, places // step] = 1 - places % step / step
-    basis[places, places // step + 1] = places % step / step
-    return basis[:, :-1]
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """How much of each knot is in each symbol: of two that follow each other, or of the last."""
+
+    first: Array
+    part: Array
+    """What is of the knot after ``first``, ``(symbols,)``; 0 where that is the last."""
+    knots: int
+
+    @classmethod
+    def of(cls, symbols: int, spacing: int) -> _Basis:
+        places = np.arange(symbols)
+        first, part = places >> spacing, places % (1 << spacing) / (1 << spacing)
+        knots = knot_count(symbols, spacing)
+        return cls(first, part, knots)
+
+    def between(self, knots: Array) -> Array:
+        """``(symbols,)`` from values at the knots."""
+        after = np.append(knots[1:], 0.0)
+        return (1 - self.part) * knots[self.first] + self.part * after[self.first]
+
+    def shared(self, values: Array) -> Array:
+        """``(knots,)`` what each knot has of the values of symbols."""
+        return self._sum((1 - self.part) * values) + self._sum(self.part * values, 1)
+
+    def curvature(self, shares: Array) -> Array:
+        """``(knots, knots)`` the sum of shares times basis by basis: a band of three."""
+        left, right = (1 - self.part) ** 2 * shares, self.part**2 * shares
+        found = np.diag(self._sum(left) + self._sum(right, 1) + RIDGE / self.knots)
+        beside = self._sum((1 - self.part) * self.part * shares)[:-1]
+        rows = np.arange(self.knots - 1)
+        found[rows, rows + 1] = found[rows + 1, rows] = beside
+        return found
+
+    def _sum(self, values: Array, after: int = 0) -> Array:
+        return np.bincount(self.first + after, values, self.knots + 1)[: self.knots]
 
 
 def classes(counts: Array, number: int) -> Array:
