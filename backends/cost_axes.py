@@ -8,11 +8,11 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-WRAP = 15
-"""Characters of a name on a line of an axis: a phone has room for no more beside the bars."""
+WRAP, LINES = 16, 3
+"""Characters of a line and lines of a name on an axis: a phone has room for no more beside bars."""
 ROOM = 1.5
 """A logarithmic axis goes on by this factor beyond its values."""
-FEW_DECADES = 1.6
+FEW_DECADES = 2.5
 """Up to so many decades have ticks at 1, 2 and 5."""
 MOST_TICKS = 6
 
@@ -22,7 +22,7 @@ Axis = dict[str, Any]
 def around(title: str) -> Axis:
     """Around its values, with a title that has the unit."""
     return {
-        "title": {"text": title, "standoff": 10},
+        "title": {"text": title, "standoff": 10, "font": {"size": 13}},
         "gridcolor": "var(--line)",
         "zerolinecolor": "var(--line)",
         "linecolor": "var(--line)",
@@ -43,11 +43,11 @@ def linear(title: str) -> Axis:
 
 
 def logarithmic(title: str, values: Iterable[float]) -> Axis:
-    """Around all values, none of them zero; the title says that it is logarithmic."""
+    """Around all values, none of them zero; the title says so."""
     found = list(values)
     low, high = min(found) / ROOM, max(found) * ROOM
     marks = ticks(low, high)
-    return around(f"{title}, logarithmic") | {
+    return around(f"{title} (log)") | {
         "type": "log",
         "range": [math.log10(low), math.log10(high)],
         "tickvals": marks,
@@ -66,15 +66,18 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def names_axis(names: Sequence[str]) -> Axis:
-    """One place a name, from top to bottom."""
+    """The places 0, 1, .. from top to bottom, each with a name."""
     return {
-        "type": "category",
-        "categoryarray": [wrapped(name) for name in names],
-        "categoryorder": "array",
-        "autorange": "reversed",
+        "tickvals": list(range(len(names))),
+        "ticktext": [wrapped(name) for name in names],
+        "range": [len(names) - 0.5, -0.5],
+        "showgrid": False,
+        "zeroline": False,
         "automargin": True,
+        "fixedrange": True,
         "tickangle": 0,
         "ticklabelstandoff": 6,
+        "tickfont": {"size": 12},
     }
 
 
@@ -84,8 +87,9 @@ def bits_axis() -> Axis:
 
 
 def wrapped(name: str) -> str:
-    """A name on short lines, as plotly.js reads it."""
-    return "<br>".join(escaped(line) for line in textwrap.wrap(name, WRAP)) or " "
+    """A name on short lines, the end left out if it is long, as plotly.js reads it."""
+    lines = textwrap.wrap(name, WRAP, max_lines=LINES, placeholder=" …")
+    return "<br>".join(map(escaped, lines)) or " "
 
 
 def escaped(name: str) -> str:
@@ -94,8 +98,5 @@ def escaped(name: str) -> str:
 
 
 def plain(number: float) -> str:
-    """A round number without powers of ten; large ones with k, M or G."""
-    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= factor:
-            return f"{number / factor:g}{letter}"
-    return f"{number:.12f}".rstrip("0").rstrip(".")
+    """A number without powers of ten."""
+    return f"{number:,.12f}".rstrip("0").rstrip(".")

@@ -16,13 +16,14 @@ from ..cost_models.comparison import (
     Compared,
     energy_by_memory,
     energy_by_operand,
+    part_names,
 )
 from ..cost_models.cost import NetworkCost
 from ..cost_models.range import Range
-from .cost_axes import escaped, linear, names_axis, wrapped
-from .cost_text import UNITS, energy_unit, spread
+from .cost_axes import escaped, linear, names_axis
+from .cost_text import UNITS, byte_unit, energy_unit, spread
 
-COLOURS = 8
+COLOURS = 7
 """Colours of networks and of memories; then they begin again."""
 KNOWN = {
     "weights": "var(--weights)",
@@ -37,10 +38,19 @@ KNOWN = {
     DECODE: "var(--decode)",
 }
 """Colours of what has the same colour in all figures."""
-BAR, AROUND = 52, 150
-"""[px] of a bar, and of legend, axis and title together."""
+BAR, AROUND = 50, 60
+"""[px] of a bar, and of axis and title together."""
 
 Trace = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of a legend: a name, the colour and the shape of its sign."""
+
+    name: str
+    colour: str
+    shape: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,11 @@ class Figure:
     height: int
     half: bool = False
 
+    @property
+    def legend(self) -> list[Entry]:
+        """One entry a trace."""
+        return [Entry(each["name"], *_sign(each)) for each in self.spec["data"]]
+
 
 def energy_figure(
     compared: Sequence[Compared], what: str, split: Callable[[NetworkCost], dict[str, Range]]
@@ -61,10 +76,7 @@ def energy_figure(
     """Bars stacked by what takes the energy, each with the range of its whole."""
     unit = energy_unit(compared)
     parts = [split(each.cost) for each in compared]
-    computed = (ARITHMETIC, DECODE)
-    found = dict.fromkeys(name for part in parts for name in part)
-    order = [name for name in found if name not in computed]
-    order += [name for name in computed if name in found]
+    order = part_names(parts)
     none = Range.exact(0.0)
     bars = {name: [part.get(name, none).nominal / UNITS[unit] for part in parts] for name in order}
     return _stacked(
@@ -90,8 +102,9 @@ def operand_figure(compared: Sequence[Compared]) -> Figure:
 
 def byte_figure(compared: Sequence[Compared]) -> Figure:
     """Bars of the file, stacked by what its bytes hold."""
+    unit, factor = byte_unit(compared)
     bars = [
-        _bars(compared, name, [each.parts[name] for each in compared], at, "bytes")
+        _bars(compared, name, [each.parts[name] / factor for each in compared], at, unit)
         for at, name in enumerate(compared[0].parts)
     ]
     return _stacked(
@@ -100,42 +113,38 @@ def byte_figure(compared: Sequence[Compared]) -> Figure:
         "The whole file: values of weights, their places, headers of sections, all else.",
         compared,
         bars,
-        "file [bytes]",
+        f"file [{unit}]",
     )
 
 
 def layout(x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
-    """What all figures share: no paper of their own, the legend above and never on the data."""
+    """What all figures share: no paper and no legend, which are the page's."""
     return {
         "xaxis": x,
-        "yaxis": y | {"fixedrange": True},
+        "yaxis": y,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": "var(--ink)", "size": 13, "family": "system-ui, sans-serif"},
         "margin": {"l": 8, "r": 14, "t": 8, "b": 8},
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
-            "xref": "container",
-            "y": 1,
-            "yanchor": "top",
-            "yref": "container",
-            "traceorder": "normal",
-        },
         "hoverlabel": {
             "bgcolor": "var(--panel)",
             "bordercolor": "var(--line)",
             "font": {"color": "var(--ink)"},
         },
         "dragmode": False,
-        "showlegend": True,
+        "showlegend": False,
     }
 
 
 def colour(at: int) -> str:
     """The colour of a network or memory by its place."""
     return f"var(--series-{at % COLOURS + 1})"
+
+
+def _sign(trace: Trace) -> tuple[str, str]:
+    if "marker" not in trace:
+        return trace["line"]["color"], "dash"
+    return trace["marker"]["color"], trace["marker"].get("symbol", "square")
 
 
 def _stacked(
@@ -157,14 +166,16 @@ def _bars(
     return {
         "type": "bar",
         "orientation": "h",
-        "name": escaped(name),
-        "y": [wrapped(each.name) for each in compared],
+        "name": name,
+        "y": list(range(len(compared))),
         "x": list(amounts),
         "marker": {
             "color": KNOWN.get(name, colour(at)),
-            "line": {"color": "var(--panel)", "width": 1},
+            "line": {"color": "var(--panel)", "width": 0.5},
         },
-        "hovertemplate": f"{escaped(name)}: %{{x:,.4~r}} {unit}<extra></extra>",
+        "text": [escaped(each.name) for each in compared],
+        "textposition": "none",
+        "hovertemplate": f"%{{text}}, {escaped(name)}: %{{x:,.4~r}} {unit}<extra></extra>",
     }
 
 
@@ -176,7 +187,7 @@ def _whiskers(compared: Sequence[Compared], unit: str) -> Trace:
         "type": "scatter",
         "mode": "markers",
         "name": "low to high",
-        "y": [wrapped(each.name) for each in compared],
+        "y": list(range(len(compared))),
         "x": [energy.nominal for energy in energies],
         "error_x": {
             "type": "data",
@@ -188,6 +199,9 @@ def _whiskers(compared: Sequence[Compared], unit: str) -> Trace:
             "width": 6,
         },
         "marker": {"color": "var(--ink)", "symbol": "line-ns-open", "size": 9},
-        "text": [f"{text[0]} {unit}, {text[1]} to {text[2]}" for text in texts],
-        "hovertemplate": "all: %{text}<extra></extra>",
+        "text": [
+            f"{escaped(each.name)}, all: {text[0]} {unit}, {text[1]} to {text[2]}"
+            for each, text in zip(compared, texts, strict=True)
+        ],
+        "hovertemplate": "%{text}<extra></extra>",
     }

@@ -70,8 +70,8 @@ def cards(compared: Sequence[Compared]) -> list[Card]:
     pairs = verdicts(compared)
     if pairs:
         holds = sum(each.stability == HOLDS for each in pairs)
-        remark = f"of {len(pairs)} over the range of the constants"
-        found.append(Card("Energy verdicts that hold", str(holds), remark))
+        value = pairs[0].stability if len(pairs) == 1 else f"{holds} of {len(pairs)} hold"
+        found.append(Card("Energy verdict", value, "with all constants low, nominal and high"))
     return found
 
 

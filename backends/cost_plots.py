@@ -17,7 +17,7 @@ from .cost_figures import (
     memory_figure,
     operand_figure,
 )
-from .cost_text import UNITS, energy_unit, percent, shown
+from .cost_text import UNITS, byte_unit, energy_unit, percent, shown
 
 DRAM, COMPUTE = "DRAM", "compute"
 """What the roofline is about, by the names that a cost has for them."""
@@ -32,7 +32,8 @@ SYMBOLS = (
     "hexagon",
     "pentagon",
 )
-HEIGHT = 440
+AXES = {"energy": "energy of one sample", "bytes": "file"}
+HEIGHT = 380
 """[px] of a figure of points."""
 
 Curves = Mapping[str, Sequence[tuple[float, float]]]
@@ -102,28 +103,24 @@ def roofline(compared: Sequence[Compared]) -> Figure | None:
         "nor do layers without any or without DRAM traffic. The roof is the greatest bandwidth "
         "and the most multipliers that a layer here stands for.",
         spec,
-        HEIGHT + 20 * len(compared),
+        HEIGHT,
     )
 
 
 def front_figure(compared: Sequence[Compared], against: str) -> Figure | None:
     """Accuracy against energy or bytes, of the networks whose accuracy is known."""
-    unit = "bytes" if against == "bytes" else energy_unit(compared)
-    amounts = {
-        at: each.cost.file_bytes if unit == "bytes" else each.cost.energy.nominal / UNITS[unit]
-        for at, each in enumerate(compared)
-        if each.accuracy is not None and each.cost.file_bytes and each.cost.energy.nominal
-    }
+    unit, amounts = _amounts(compared, against)
     if not amounts:
         return None
     best = on_front(compared)
-    x = "file [bytes]" if unit == "bytes" else f"energy of one sample [{unit}]"
     spec = {
         "data": [
             _network(at, compared[at], amount, compared[at].name in best, unit)
             for at, amount in amounts.items()
         ],
-        "layout": layout(logarithmic(x, amounts.values()), around("accuracy [%]")),
+        "layout": layout(
+            logarithmic(f"{AXES[against]} [{unit}]", amounts.values()), around("accuracy [%]")
+        ),
     }
     return Figure(
         f"front-{against}",
@@ -165,6 +162,17 @@ def break_even_figure(compared: Sequence[Compared], curves: Curves) -> Figure | 
     )
 
 
+def _amounts(compared: Sequence[Compared], against: str) -> tuple[str, dict[int, float]]:
+    if against == "bytes":
+        unit, factor = byte_unit(compared)
+        found = {at: each.cost.file_bytes / factor for at, each in enumerate(compared)}
+    else:
+        unit = energy_unit(compared)
+        found = {at: each.cost.energy.nominal / UNITS[unit] for at, each in enumerate(compared)}
+    known = {at for at, each in enumerate(compared) if each.accuracy is not None}
+    return unit, {at: amount for at, amount in found.items() if at in known and amount > 0}
+
+
 def _layers(at: int, network: Compared, points: Sequence[tuple[str, Point]]) -> Trace:
     return _scatter(at, network.name) | {
         "x": [x for _, (x, _) in points],
@@ -197,19 +205,18 @@ def _network(at: int, network: Compared, amount: float, best: bool, unit: str) -
         "x": [amount],
         "y": [100 * accuracy],
         "marker": trace["marker"] | {"size": 13} | opened,
-        "hovertemplate": f"{trace['name']}: {percent(accuracy)}, {shown(amount)} {unit}"
+        "hovertemplate": f"{escaped(network.name)}: {percent(accuracy)}, {shown(amount)} {unit}"
         "<extra></extra>",
     }
 
 
 def _curve(at: int, name: str, points: Sequence[Point]) -> Trace:
-    trace = _scatter(at, name)
-    return trace | {
+    return _scatter(at, name) | {
         "mode": "lines+markers",
         "x": [bits for bits, _ in points],
         "y": [rate for _, rate in points],
         "line": {"color": colour(at), "width": 2},
-        "hovertemplate": f"{trace['name']}, %{{x}} bits: %{{y:,.4~r}}x<extra></extra>",
+        "hovertemplate": f"{escaped(name)}, %{{x}} bits: %{{y:,.4~r}}x<extra></extra>",
     }
 
 
@@ -235,6 +242,11 @@ def _scatter(at: int, name: str) -> Trace:
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": escaped(name),
-        "marker": {"color": colour(at), "symbol": SYMBOLS[at % len(SYMBOLS)], "size": 10},
+        "name": name,
+        "marker": {
+            "color": colour(at),
+            "symbol": SYMBOLS[at % len(SYMBOLS)],
+            "size": 10,
+            "opacity": 0.9,
+        },
     }

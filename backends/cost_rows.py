@@ -12,6 +12,7 @@ from ..cost_models.comparison import (
     check_comparable,
     energy_by_memory,
     energy_by_operand,
+    part_names,
     verdicts,
 )
 from ..cost_models.cost import LayerCost, NetworkCost
@@ -66,10 +67,10 @@ def verdict_table(compared: Sequence[Compared]) -> Table:
         "Verdicts",
         "Structured against non-structured at equal bits of weights; in brackets structured over "
         f"non-structured. {TOGETHER}",
-        ("Bits", "Structured", "Non-structured", "Storage", "Energy", "All low", "All high",
-         "Energy verdict", "Time", "Accuracy"),
+        ("Structured", "Non-structured", "Bits", "Storage", "Energy", "Time", "Energy verdict",
+         "All low", "All high", "Accuracy"),
         tuple(_verdict_row(each) for each in verdicts(compared)),
-        align="rllllllllr",
+        align="llrllllllr",
     )  # fmt: skip
 
 
@@ -78,15 +79,15 @@ def _verdict_row(verdict: Verdict) -> Row:
     a, b = ours.energy, theirs.energy
     gap = verdict.accuracy_gap
     return (
-        str(verdict.structured.bits),
         verdict.structured.name,
         verdict.non_structured.name,
+        str(verdict.structured.bits),
         f"{verdict.storage} ({ratio(ours.file_bytes, theirs.file_bytes)})",
         f"{verdict.energy} ({ratio(a.nominal, b.nominal)})",
+        f"{verdict.time} ({ratio(ours.time, theirs.time)})",
+        verdict.stability,
         f"{verdict.energy_low} ({ratio(a.low, b.low)})",
         f"{verdict.energy_high} ({ratio(a.high, b.high)})",
-        verdict.stability,
-        f"{verdict.time} ({ratio(ours.time, theirs.time)})",
         UNKNOWN if gap is None else f"{100 * gap:+.2f} points",
     )
 
@@ -115,7 +116,7 @@ def energy_table(
 ) -> Table:
     """The energy of each network by what takes it; the parts add up to the last column."""
     parts = [split(each.cost) for each in compared]
-    names = list(dict.fromkeys(name for each in parts for name in each))
+    names = part_names(parts)
     none = Range.exact(0.0)
     return Table(
         title,

@@ -27,6 +27,13 @@ def energy_unit(compared: Sequence[Compared]) -> str:
     return next((name for name in reversed(UNITS) if UNITS[name] <= greatest), "pJ")
 
 
+def byte_unit(compared: Sequence[Compared]) -> tuple[str, int]:
+    """A unit for figures of files that keeps numbers short, and its bytes."""
+    greatest = max(each.cost.file_bytes for each in compared)
+    units = {"MB": 10**6, "kB": 10**3}
+    return next(((n, size) for n, size in units.items() if greatest >= 10 * size), ("bytes", 1))
+
+
 def in_unit(energy: float, unit: str) -> str:
     """An energy in [pJ] as a number of units."""
     return shown(energy / UNITS[unit])
@@ -37,11 +44,11 @@ def spread(energy: Range, unit: str) -> tuple[str, str, str]:
     return in_unit(energy.nominal, unit), in_unit(energy.low, unit), in_unit(energy.high, unit)
 
 
-def shown(number: float) -> str:
-    """A number with at least `DIGITS` significant digits, never in powers of ten; 0 is 0."""
+def shown(number: float, digits: int = DIGITS) -> str:
+    """A number with at least so many significant digits, never in powers of ten; 0 is 0."""
     if not number:
         return "0"
-    decimals = max(0, DIGITS - 1 - math.floor(math.log10(abs(number))))
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(number))))
     text = f"{number:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if decimals else text
 
@@ -53,7 +60,7 @@ def percent(share: float | None) -> str:
 
 def ratio(left: float, right: float) -> str:
     """Left over right; a question mark if that is not a number."""
-    return f"{shown(left / right)}x" if right else UNKNOWN
+    return f"{shown(left / right, digits=3)}x" if right else UNKNOWN
 
 
 def lead(compared: Sequence[Compared]) -> str:

@@ -173,6 +173,13 @@ def energy_by_operand(cost: NetworkCost) -> dict[str, Range]:
     return _sums([*((each.operand, each.energy) for each in moved), *_computed(cost)])
 
 
+def part_names(parts: Sequence[dict[str, Range]]) -> list[str]:
+    """Names in any of the parts: memories as found, operands as listed, then what is computed."""
+    found = list(dict.fromkeys(name for part in parts for name in part))
+    last = (*OPERANDS, ARITHMETIC, DECODE)
+    return sorted(found, key=lambda name: last.index(name) if name in last else -1)
+
+
 def on_front(compared: Sequence[Compared]) -> set[str]:
     """Names of networks that no other beats in accuracy, energy and bytes together.
 
