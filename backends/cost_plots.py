@@ -30,7 +30,6 @@ SYMBOLS = (
     "x",
     "star",
     "hexagon",
-    "pentagon",
 )
 AXES = {"energy": "energy of one sample", "bytes": "file"}
 HEIGHT = 380
