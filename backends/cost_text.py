@@ -82,7 +82,7 @@ def lead(compared: Sequence[Compared]) -> str:
         f"In {len(found)} pairs of a structured and a non-structured network with weights of equal "
         f"bits, the structured one has the smaller file in {less['storage']}, takes less energy in "
         f"{less['energy']} and less time in {less['time']}. The energy verdict holds over the "
-        f"range of the constants in {holds} of {len(found)}."
+        f"range of the constants in {holds} of {len(found)}. {_gaps(found)}"
     )
 
 
@@ -95,5 +95,14 @@ def sentence(verdict: Verdict, unit: str) -> str:
         f"{verdict.storage} ({ours.cost.file_bytes:,} against {theirs.cost.file_bytes:,} bytes), "
         f"energy favours {verdict.energy} ({energies[0]} against {energies[1]} {unit}), time "
         f"favours {verdict.time} ({ours.cost.time:,} against {theirs.cost.time:,} cycles). The "
-        f"energy verdict {verdict.stability} over the range of the constants."
+        f"energy verdict {verdict.stability} over the range of the constants. Accuracy: "
+        f"{percent(ours.accuracy)} against {percent(theirs.accuracy)}."
     )
+
+
+def _gaps(found: Sequence[Verdict]) -> str:
+    """Whether pairs are equally accurate: without that, fewer bytes or less energy say little."""
+    gaps = [abs(each.accuracy_gap) for each in found if each.accuracy_gap is not None]
+    if len(gaps) < len(found):
+        return f"Both accuracies are known in {len(gaps)} of {len(found)}."
+    return f"In a pair, accuracies differ by up to {100 * max(gaps):.2f} points."
