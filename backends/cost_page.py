@@ -1,0 +1,83 @@
+"""One self-contained HTML page that compares networks on one hardware."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from ..cost_models.comparison import HOLDS, Compared, check_comparable, verdicts
+from .cost_plots import Curves, figures
+from .cost_rows import layer_table, tables
+from .cost_text import energy_unit, lead, percent, sentence, shown, spread
+from .page import Card
+
+TEMPLATE = "cost.html.j2"
+
+
+def render(
+    compared: Sequence[Compared], curves: Curves | None = None, title: str = "What networks cost"
+) -> str:
+    """The page as HTML; every text in it is escaped.
+
+    ``curves``: by name of a structured network, the non-structured rate that is as small, as
+    ``(bits, rate)``. Without them the page has no figure of break-even.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    check_comparable(compared)
+    source = files(__package__).joinpath("templates", TEMPLATE).read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    unit = energy_unit(compared)
+    shown_tables = {each.title: each for each in tables(compared)}
+    drawn = figures(compared, curves or {})
+    return environment.from_string(source).render(
+        title=title,
+        hardware=compared[0].cost.hardware,
+        clock=f"{compared[0].cost.clock_mhz:g} MHz",
+        lead=lead(compared),
+        cards=cards(compared),
+        sentences=[sentence(each, unit) for each in verdicts(compared)],
+        tables=shown_tables,
+        layers=[layer_table(each, unit) for each in compared],
+        figures=drawn,
+        specs=Markup(inlined({each.key: each.spec for each in drawn})),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def cards(compared: Sequence[Compared]) -> list[Card]:
+    """Who needs the least of each, and how firm the verdict on energy is."""
+    unit = energy_unit(compared)
+    small = min(compared, key=lambda each: each.cost.file_bytes)
+    frugal = min(compared, key=lambda each: each.cost.energy.nominal)
+    fast = min(compared, key=lambda each: each.cost.time)
+    nominal, low, high = spread(frugal.cost.energy, unit)
+    found = [
+        Card("Smallest file", f"{small.cost.file_bytes:,} bytes", small.name),
+        Card("Least energy", f"{nominal} {unit}", f"{frugal.name}; {low} to {high} {unit}"),
+        Card("Least time", f"{fast.cost.time:,} cycles", f"{fast.name}; {shown(fast.model_ms)} ms"),
+    ]
+    known = [each for each in compared if each.accuracy is not None]
+    if known:
+        best = max(known, key=lambda each: each.accuracy or 0.0)
+        found.append(Card("Best accuracy", percent(best.accuracy), best.name))
+    pairs = verdicts(compared)
+    if pairs:
+        holds = sum(each.stability == HOLDS for each in pairs)
+        value = pairs[0].stability if len(pairs) == 1 else f"{holds} of {len(pairs)} hold"
+        found.append(Card("Energy verdict", value, "with all constants low, nominal and high"))
+    return found
+
+
+def inlined(value: Any) -> str:
+    """JSON that no text in it can end: it may stand in a script element."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
