@@ -135,7 +135,8 @@ class Tiles:
     def _name(self, symbols: Array, raw: Reader, out: Array) -> None:
         """Fill ``out`` with the values of symbols and of the raw bits that belong to them."""
         if not self.head.raw:
-            names = self._values(np.arange(self.head.tables[0].symbols, dtype=np.uint64))
+            most = max(table.symbols for table in self.head.tables)
+            names = self._values(np.arange(most, dtype=np.uint64))
             np.take(names, symbols, out=out, mode="clip")
             return
         low = raw.take(len(symbols), self.head.raw)
