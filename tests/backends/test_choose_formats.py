@@ -53,6 +53,17 @@ def test_a_format_is_chosen_by_name_for_all_or_for_some() -> None:
     assert storage.store(slot_of(SPARSE, "third", "")).format.name == "dense"
 
 
+def test_the_last_pattern_that_matches_wins_repeated_ones_too() -> None:
+    storage = Storage.parse("w*=dense", "w=csr", "w*=bitmap")
+    assert storage.store(slot_of(SPARSE)).format.name == "bitmap"
+
+
+def test_patterns_of_no_constant_are_known() -> None:
+    slots = [slot_of(SPARSE), slot_of(SPARSE, "other", "")]
+    storage = Storage.parse("dense", "/fc?=csr", "/fcl=csr", "oth*=dense", "Other=dense")
+    assert storage.unmatched(slots) == ["/fcl", "Other"]
+
+
 def test_energy_weighs_bits_against_decoding() -> None:
     dear, cheap = Hardware(dram=1000.0), Hardware(dram=0.01)
     slot = slot_of(SPARSE)
