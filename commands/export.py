@@ -23,11 +23,17 @@ class Exported:
 
 
 def export_blob(
-    blob: Path, format_: str, output: Path, data: Path | None, samples: int, seed: int
+    blob: Path,
+    format_: str,
+    output: Path,
+    data: Path | None,
+    samples: int,
+    seed: int,
+    limit: int | None,
 ) -> Exported:
     """Write the blob's network; raises an IntaglioError and then leaves ``output`` as it was."""
     exporting.check_format(format_)
-    network = api.load(blob)
+    network = api.load(blob, limit)
     vectors = ""
     inputs: api.Inputs | None = None
     if format_ in exporting.VECTORS:

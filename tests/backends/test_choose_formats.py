@@ -97,6 +97,7 @@ def test_a_small_file_that_unpacks_to_much_needs_a_limit() -> None:
         intaglio.Network(blob)
     assert str(raised.value) == (
         "Tensor '/fc1': The constants up to here take more memory than a file of this size may "
-        "ask for. If you trust the file, read it with a higher limit: load(path, limit=...)."
+        "ask for. If you trust the file, read it with a higher limit, in bytes: --limit, in Python "
+        "load(path, limit=...)."
     )
     assert intaglio.Network(blob, limit=36_000_000).program == program
