@@ -42,6 +42,14 @@ Semantics = Annotated[
 ]
 Samples = Annotated[int, typer.Option(min=1, help="Random samples, when X is not given.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random samples.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BYTES",
+        min=0,
+        help="Memory that a blob's constants may take (default 16 MiB more than its file).",
+    ),
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -153,6 +161,7 @@ def run(
     ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Every layer, not only outputs.")] = False,
     real: Annotated[bool, typer.Option("--real", help="Real values instead of codes.")] = False,
+    limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """Run a blob on inputs; the results are codes, exact to the bit."""
@@ -160,7 +169,7 @@ def run(
 
     if output is not None:
         check_name(output)
-    results = execute(blob, x, trace=trace)
+    results = execute(blob, x, limit, trace=trace)
     if output is not None:
         save_arrays(output, {k: v.real if real else v.codes for k, v in results.items()})
     if as_json:
@@ -176,12 +185,17 @@ def run(
 @app.command()
 @guarded
 def check(
-    blob: Blob, x: X = None, samples: Samples = 16, seed: Seed = 0, as_json: Json = False
+    blob: Blob,
+    x: X = None,
+    samples: Samples = 16,
+    seed: Seed = 0,
+    limit: Limit = None,
+    as_json: Json = False,
 ) -> None:
     """Compare the simulator with the reference at every layer; exit 1 if they differ."""
     from .commands.run import check as check_blob
 
-    check_blob(blob, x, samples, seed, as_json=as_json)
+    check_blob(blob, x, samples, seed, limit, as_json=as_json)
 
 
 @app.command()
@@ -195,12 +209,14 @@ def inspect(
     storage: Annotated[
         bool, typer.Option("--storage", help="Print the format and bits of every constant.")
     ] = False,
+    limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """Show what a blob holds: layers, bytes, proofs, recipe."""
     from .commands.inspect import inspect as inspect_blob
 
-    inspect_blob(blob, text=text, certificates=certificates, storage=storage, as_json=as_json)
+    shown = {"text": text, "certificates": certificates, "storage": storage}
+    inspect_blob(blob, limit, **shown, as_json=as_json)
 
 
 @app.command()
@@ -224,12 +240,14 @@ def export(
         int, typer.Option(min=0, help="Random samples of the golden vectors, without --data.")
     ] = 4,
     seed: Seed = 0,
+    limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """Write a blob for other tools: arrays or memories with golden vectors, C99, or ONNX."""
     from .commands.export import export_blob, show
 
-    show(export_blob(blob, format_, output, data, samples, seed), as_json=as_json)
+    exported = export_blob(blob, format_, output, data, samples, seed, limit)
+    show(exported, as_json=as_json)
 
 
 @app.command()
@@ -242,13 +260,14 @@ def diff(
     seed: Seed = 0,
     no_batch: NoBatch = False,
     semantics: Semantics = None,
+    limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """Find the first layer where two networks part, and by how much; exit 1 if they do."""
     from .commands.diff import diff as show_diff
     from .commands.side import Reading
 
-    reading = Reading(batch=not no_batch, semantics=semantics)
+    reading = Reading(batch=not no_batch, semantics=semantics, limit=limit)
     if not show_diff(a, b, x, samples, seed, reading, as_json=as_json):
         raise typer.Exit(DIFFERENT)
 

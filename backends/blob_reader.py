@@ -179,7 +179,8 @@ def _check_room(left: int, where: str) -> None:
         raise BlobError(
             "The constants up to here take more memory than a file of this size may ask for.",
             where=where,
-            fix="If you trust the file, read it with a higher limit: load(path, limit=...).",
+            fix="If you trust the file, read it with a higher limit, in bytes: --limit, in Python "
+            "load(path, limit=...).",
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -57,8 +57,17 @@ class Storage:
         """``entropy`` or ``fc1*=bitmap``, one after the other; raises UsageError."""
         pairs = [text.rpartition("=") for text in texts]
         general = [choice for pattern, _, choice in pairs if not pattern]
-        by_tensor = {pattern: choice for pattern, _, choice in pairs if pattern}
+        by_tensor: dict[str, str] = {}
+        for pattern, _, choice in pairs:
+            if pattern:
+                by_tensor.pop(pattern, None)  # one that is repeated counts where it is last
+                by_tensor[pattern] = choice
         return cls(general[-1] if general else SMALLEST, by_tensor)
+
+    def unmatched(self, slots: Iterable[Slot]) -> list[str]:
+        """Patterns that are of none of these constants."""
+        listed = list(slots)
+        return [each for each in self.by_tensor if not any(_matches(each, slot) for slot in listed)]
 
     def store(self, slot: Slot) -> Stored | None:
         """The constant of a slot as it goes into the blob; None of an activation."""
@@ -79,18 +88,17 @@ class Storage:
         return Stored(found, found.pack(tensor))
 
     def _choice(self, slot: Slot) -> str:
-        names = (slot.name, slot.origin)
-        matches = [
-            choice
-            for pattern, choice in self.by_tensor.items()
-            if any(fnmatchcase(name, pattern) for name in names)
-        ]
+        matches = [choice for each, choice in self.by_tensor.items() if _matches(each, slot)]
         return matches[-1] if matches else self.choice
 
     def _cost(self, choice: str, format_: Format, size: Size, tensor: Tensor) -> float:
         if choice == SMALLEST:
             return size.bytes
         return read_energy(self.hardware, format_.name, size, tensor.type.elements)
+
+
+def _matches(pattern: str, slot: Slot) -> bool:
+    return fnmatchcase(slot.name, pattern) or fnmatchcase(slot.origin, pattern)
 
 
 def _fixed(format_: Format, tensor: Tensor) -> Stored:

@@ -58,6 +58,12 @@ def check_folder(path: Path) -> None:
             where=f"'{path}'",
             fix="Choose another name.",
         )
+    if path.resolve() == Path.cwd():
+        raise UsageError(
+            "The folder is the current one, which cannot be replaced.",
+            where=f"'{path}'",
+            fix="Name a folder in it, or go to the one above.",
+        )
     foreign = sorted({each.name for each in path.iterdir()} - _listed(path))
     if foreign:
         raise UsageError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import api, files
+from ..backends.choose_formats import Storage
 from ..backends.summary import layers, sizes, weight_counts
 from ..errors import UsageError
 from ..frontend.compare import Comparison, compare_onnx, compare_tflite
@@ -151,6 +152,10 @@ class _Work:
         )
         if target is not None and processes.leads():
             network.save(target)
+            for pattern in Storage.parse(*self.job.storage).unmatched(network.program.constants):
+                note(
+                    f"Warning: --storage names '{pattern}', which no constant of the blob matches."
+                )
         return network, tuple(runs)
 
     def measured(

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .. import api, exporting, files
+from ..errors import UsageError
 from .difference import random_codes
 from .terminal import say, say_json
 
@@ -22,11 +23,17 @@ class Exported:
 
 
 def export_blob(
-    blob: Path, format_: str, output: Path, data: Path | None, samples: int, seed: int
+    blob: Path,
+    format_: str,
+    output: Path,
+    data: Path | None,
+    samples: int,
+    seed: int,
+    limit: int | None,
 ) -> Exported:
     """Write the blob's network; raises an IntaglioError and then leaves ``output`` as it was."""
     exporting.check_format(format_)
-    network = api.load(blob)
+    network = api.load(blob, limit)
     vectors = ""
     inputs: api.Inputs | None = None
     if format_ in exporting.VECTORS:
@@ -35,6 +42,12 @@ def export_blob(
         elif samples:
             inputs = random_codes(network, samples, seed)
             vectors = f"golden vectors of {samples} samples of random codes, seed {seed}"
+    elif data is not None:
+        raise UsageError(
+            f"The format '{format_}' has no golden vectors.",
+            where="--data",
+            fix=f"Leave it out, or choose {', '.join(exporting.VECTORS)}.",
+        )
     names = exporting.export(network, format_, output, inputs)
     paths = [output / name for name in names] if output.is_dir() else [output]
     size = sum(path.stat().st_size for path in paths)

@@ -14,9 +14,17 @@ from .storage import show_storage
 from .terminal import certificate_lines, facts, layer_table, proof_text, say, say_json, size_facts
 
 
-def inspect(path: Path, *, text: bool, certificates: bool, storage: bool, as_json: bool) -> None:
+def inspect(
+    path: Path,
+    limit: int | None,
+    *,
+    text: bool,
+    certificates: bool,
+    storage: bool,
+    as_json: bool,
+) -> None:
     """Print header, bytes, layers and recipe; or only program, certificates or storage."""
-    network = api.load(path)
+    network = api.load(path, limit)
     if as_json:
         say_json(to_json(path, network))
         return

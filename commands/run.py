@@ -36,9 +36,9 @@ def check_name(path: Path) -> None:
         )
 
 
-def execute(blob: Path, x: Path, *, trace: bool) -> dict[str, api.Output]:
+def execute(blob: Path, x: Path, limit: int | None, *, trace: bool) -> dict[str, api.Output]:
     """The outputs of a blob file, or every layer, for the arrays of a file."""
-    network = api.load(blob)
+    network = api.load(blob, limit)
     arrays = files.read_arrays(x)
     if trace:
         return network.trace(arrays)
@@ -100,9 +100,11 @@ def _to_json(result: api.Output, real: bool) -> dict[str, Any]:
     }
 
 
-def check(blob: Path, x: Path | None, samples: int, seed: int, *, as_json: bool) -> None:
+def check(
+    blob: Path, x: Path | None, samples: int, seed: int, limit: int | None, *, as_json: bool
+) -> None:
     """Print how many codes are equal; raises MismatchError naming the first that is not."""
-    network = api.load(blob)
+    network = api.load(blob, limit)
     inputs = random_codes(network, samples, seed) if x is None else files.read_arrays(x)
     source = f"{samples} samples of random codes, seed {seed}" if x is None else str(x)
     layers = len(network.program.steps)

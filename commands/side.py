@@ -57,10 +57,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How model files are read: whether axis 0 is the batch, the arithmetic of TFLite models."""
+    """How files are read: whether axis 0 is the batch, the arithmetic of TFLite models.
+
+    ``limit``: bytes that the constants of a blob may take.
+    """
 
     batch: bool = True
     semantics: str | None = None
+    limit: int | None = None
 
 
 READING = Reading()
@@ -70,7 +74,7 @@ def open_side(path: Path, reading: Reading) -> Side:
     """The network in a file: a blob by its ending, else a model."""
     suffix = path.suffix.lower()
     if suffix == ".intg":
-        return Side(path, load(path))
+        return Side(path, load(path, reading.limit))
     semantics = reading.semantics if suffix == ".tflite" else None
     return Side(path, import_model(path, batch=reading.batch, semantics=semantics))
 

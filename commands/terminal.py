@@ -32,6 +32,8 @@ LABEL = 20
 """Columns of a terminal for the label of a bar."""
 SHOWN_NAME = 48
 """Characters of a name in a table."""
+LEAST_TEXT = 16
+"""Characters of a name that stay on one line in the narrowest table."""
 
 
 def out() -> Console:
@@ -170,17 +172,26 @@ def elided(name: str) -> str:
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table on stdout; text wraps so that it fits the terminal, or 80 columns."""
+    """Print a table on stdout; text wraps so that it fits the terminal, or 80 columns.
+
+    A table of which the rest does not fit is wider: no figure is cut.
+    """
     from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
     from rich.table import Table
 
+    shown, console = [list(map(str, row)) for row in rows], out()
     made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name, kind in columns:
+    needed = 0
+    for index, (name, kind) in enumerate(columns):
         justify: Literal["left", "right"] = "right" if kind == "right" else "left"
         made.add_column(name, justify=justify, overflow="fold", no_wrap=kind != "text")
-    for row in rows:
-        made.add_row(*map(str, row))
-    out().print(made)
+        longest = max(cell_len(each) for each in (name, *(row[index] for row in shown)))
+        needed += 2 + (min(longest, LEAST_TEXT) if kind == "text" else longest)
+    for row in shown:
+        made.add_row(*row)
+    made.width = needed if needed > console.width else None
+    console.print(made, crop=False)
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:

@@ -197,10 +197,11 @@ def _driver(program: Program) -> str:
     lines += ["", "int main(void)", "{"]
     lines.append("    for (;;) {")
     for position, (name, _) in enumerate(inputs):
-        lines.append(f"        const size_t {name}_read = fread({name}, 1, sizeof {name}, stdin);")
+        count = f"read_{position}"
+        lines.append(f"        const size_t {count} = fread({name}, 1, sizeof {name}, stdin);")
         if position == 0:
-            lines.append(f"        if ({name}_read == 0) return ferror(stdin) ? 1 : 0;")
-        lines.append(f"        if ({name}_read != sizeof {name}) return 1;")
+            lines.append(f"        if ({count} == 0) return ferror(stdin) ? 1 : 0;")
+        lines.append(f"        if ({count} != sizeof {name}) return 1;")
     lines.append(f"        {_entry(program)}({arguments});")
     lines += [
         f"        if (fwrite({name}, sizeof {name}, 1, stdout) != 1) return 1;"

@@ -56,6 +56,12 @@ def has_zero(dtype: NumericType) -> bool:
     return dtype.kind != "bipolar"
 
 
+def check_zero(name: str, type_: TensorType) -> None:
+    """Raise NumericError for a type that a format which leaves out zeros does not hold."""
+    if not has_zero(type_.dtype):
+        raise NumericError(f"The format '{name}' holds no {type_}.")
+
+
 def cannot_hold(name: str, tensor: Tensor) -> NumericError:
     """The error for a constant that a format cannot hold."""
     return NumericError(f"The format '{name}' cannot hold this {tensor.type}.")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import NumericError
 from ..tensor import Tensor, TensorType
-from .base import Size, cannot_hold, has_zero
+from .base import Size, cannot_hold, check_zero, has_zero
 from .bits import Reader, field, flat, joined, shaped, to_codes
 
 
@@ -37,6 +37,7 @@ class Bitmap:
 
     def unpack(self, data: bytes | memoryview, type_: TensorType) -> Tensor:
         """The constant; raises NumericError."""
+        check_zero(self.name, type_)
         reader = Reader(data)
         mask = reader.flags(type_.elements)
         values = reader.values(int(mask.sum()), type_.dtype)

@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import NumericError
 from ..numeric import Array
 from ..tensor import Tensor, TensorType
-from .base import Size, cannot_hold, has_zero
+from .base import Size, cannot_hold, check_zero, has_zero
 from .bits import Reader, field, flat, joined, matrix_shape, number, shaped, to_codes
 
 SHAPES = ((1, 4), (4, 1), (1, 8), (8, 1), (1, 16), (16, 1), (2, 2), (4, 4), (8, 8), (4, 9))
@@ -52,6 +52,7 @@ class Block:
 
     def unpack(self, data: bytes | memoryview, type_: TensorType) -> Tensor:
         """The constant; raises NumericError."""
+        check_zero(self.name, type_)
         reader, (rows, columns) = Reader(data), matrix_shape(type_)
         height, width = reader.number(8), reader.number(8)
         if not (height and width):

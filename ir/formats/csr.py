@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import NumericError
 from ..numeric import Array
 from ..tensor import Tensor, TensorType
-from .base import Size, cannot_hold, has_zero
+from .base import Size, cannot_hold, check_zero, has_zero
 from .bits import (
     Reader,
     field,
@@ -58,6 +58,7 @@ class Csr:
 
     def unpack(self, data: bytes | memoryview, type_: TensorType) -> Tensor:
         """The constant; raises NumericError."""
+        check_zero(self.name, type_)
         reader, (rows, columns) = Reader(data), matrix_shape(type_)
         present = reader.number(COUNT)
         if present > type_.elements:

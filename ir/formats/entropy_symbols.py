@@ -36,7 +36,7 @@ class Alphabet:
     def values(self, elements: Array) -> Array:
         """Differences as codes again, others as values of dtype; raises NumericError."""
         if self.dtype.bits < 64 and len(elements) and elements.max() >> np.uint64(self.dtype.bits):
-            raise NumericError(f"An entropy-coded element is not in {self.dtype}.")
+            raise _not_in(self.dtype)
         codes = elements ^ np.uint64(self.zero)
         if self.order:
             return codes
@@ -135,16 +135,25 @@ class Tiles:
     def _name(self, symbols: Array, raw: Reader, out: Array) -> None:
         """Fill ``out`` with the values of symbols and of the raw bits that belong to them."""
         if not self.head.raw:
-            names = self._values(np.arange(self.head.tables[0].symbols, dtype=np.uint64))
+            most = max(table.symbols for table in self.head.tables)
+            names = self._values(np.arange(most, dtype=np.uint64))
             np.take(names, symbols, out=out, mode="clip")
             return
-        low = raw.take(len(symbols), self.head.raw)
-        out[:] = self._values(symbols.astype(np.uint64) << np.uint64(self.head.raw) | low)
+        low, width = raw.take(len(symbols), self.head.raw), np.uint64(self.head.raw)
+        high = symbols.astype(np.uint64)
+        if (high << width >> width != high).any():
+            raise _not_in(self.alphabet.dtype)
+        out[:] = self._values(high << width | low)
 
     def _values(self, numbers: Array) -> Array:
         elements = numbers + np.uint64(self.head.lo)
+        if (elements < numbers).any():  # modulo 2^64
+            raise _not_in(self.alphabet.dtype)
         if self.head.gaps:
-            elements = elements + (elements >= np.uint64(self.alphabet.zero))
+            moved = elements + (elements >= np.uint64(self.alphabet.zero))
+            if (moved < elements).any():
+                raise _not_in(self.alphabet.dtype)
+            elements = moved
         return self.alphabet.values(elements)
 
     def _parts(self, first: int, last: int) -> list[list[slice]]:
@@ -168,6 +177,10 @@ def tiles_of(alphabet: Alphabet, head: Head, columns: int, coder: Coder) -> Tile
     tables = (*((head.gaps.table,) if head.gaps else ()), *head.tables)
     frequencies = np.stack([each.frequencies() for each in tables])
     return Tiles(alphabet, head, columns, coder, frequencies)
+
+
+def _not_in(dtype: NumericType) -> NumericError:
+    return NumericError(f"An entropy-coded element is not in {dtype}.")
 
 
 def _symbols(numbers: Array, head: Head) -> Array:

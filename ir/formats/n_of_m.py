@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import NumericError
 from ..numeric import Array
 from ..tensor import Tensor, TensorType
-from .base import Size, cannot_hold, has_zero
+from .base import Size, cannot_hold, check_zero, has_zero
 from .bits import (
     Reader,
     field,
@@ -59,6 +59,7 @@ class NOfM:
 
     def unpack(self, data: bytes | memoryview, type_: TensorType) -> Tensor:
         """The constant; raises NumericError."""
+        check_zero(self.name, type_)
         reader, (rows, columns) = Reader(data), matrix_shape(type_)
         n, m = reader.number(5), reader.number(4) + 1
         if m not in GROUPS or n > m:

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import NumericError
 from ..numeric import Array
 from ..tensor import Tensor, TensorType
-from .base import Size, cannot_hold, has_zero
+from .base import Size, cannot_hold, check_zero, has_zero
 from .bits import Reader, field, flat, joined, number, shaped, to_codes
 
 COUNT = 32
@@ -53,6 +53,7 @@ class Relative:
 
     def unpack(self, data: bytes | memoryview, type_: TensorType) -> Tensor:
         """The constant; raises NumericError."""
+        check_zero(self.name, type_)
         reader = Reader(data)
         k, count = reader.number(4) + 1, reader.number(COUNT)
         if count > type_.elements:

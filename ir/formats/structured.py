@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import NumericError
 from ..numeric import Array
 from ..tensor import Tensor, TensorType
-from .base import Size, cannot_hold, has_zero
+from .base import Size, cannot_hold, check_zero, has_zero
 from .bits import Reader, field, flat, joined, matrix_shape, shaped, to_codes
 
 
@@ -40,6 +40,7 @@ class Structured:
 
     def unpack(self, data: bytes | memoryview, type_: TensorType) -> Tensor:
         """The constant; raises NumericError."""
+        check_zero(self.name, type_)
         reader, (height, width) = Reader(data), matrix_shape(type_)
         rows, columns = reader.flags(height), reader.flags(width)
         kept = int(rows.sum()), int(columns.sum())

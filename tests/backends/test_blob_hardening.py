@@ -28,7 +28,7 @@ AGAIN = " Copy or download the file again."
 NEWER = " Update intaglio, or compile the network again with this version."
 TOO_MUCH = (
     "The constants up to here take more memory than a file of this size may ask for. If you trust "
-    "the file, read it with a higher limit: load(path, limit=...)."
+    "the file, read it with a higher limit, in bytes: --limit, in Python load(path, limit=...)."
 )
 ALTERED = (
     " The file was altered or comes from another version: update intaglio, or compile the network "

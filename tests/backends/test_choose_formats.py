@@ -53,6 +53,17 @@ def test_a_format_is_chosen_by_name_for_all_or_for_some() -> None:
     assert storage.store(slot_of(SPARSE, "third", "")).format.name == "dense"
 
 
+def test_the_last_pattern_that_matches_wins_repeated_ones_too() -> None:
+    storage = Storage.parse("w*=dense", "w=csr", "w*=bitmap")
+    assert storage.store(slot_of(SPARSE)).format.name == "bitmap"
+
+
+def test_patterns_of_no_constant_are_known() -> None:
+    slots = [slot_of(SPARSE), slot_of(SPARSE, "other", "")]
+    storage = Storage.parse("dense", "/fc?=csr", "/fcl=csr", "oth*=dense", "Other=dense")
+    assert storage.unmatched(slots) == ["/fcl", "Other"]
+
+
 def test_energy_weighs_bits_against_decoding() -> None:
     dear, cheap = Hardware(dram=1000.0), Hardware(dram=0.01)
     slot = slot_of(SPARSE)
@@ -86,6 +97,7 @@ def test_a_small_file_that_unpacks_to_much_needs_a_limit() -> None:
         intaglio.Network(blob)
     assert str(raised.value) == (
         "Tensor '/fc1': The constants up to here take more memory than a file of this size may "
-        "ask for. If you trust the file, read it with a higher limit: load(path, limit=...)."
+        "ask for. If you trust the file, read it with a higher limit, in bytes: --limit, in Python "
+        "load(path, limit=...)."
     )
     assert intaglio.Network(blob, limit=36_000_000).program == program

@@ -131,6 +131,7 @@ def test_names_of_the_model_become_unique_identifiers() -> None:
         ("step_0", "n", "stdin", "step_0"),
         ("int", "uint8_t", "INT32_MAX", "EOF"),
         ("in_a", "a_run", "fread", "arena"),
+        ("net", "n", "n_read", "read_0"),
         ("1", "a", "A", "main"),
     ],
 )

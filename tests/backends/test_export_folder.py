@@ -53,6 +53,16 @@ def test_an_export_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "a.hex").read_bytes() == b"1\n"
 
 
+def test_the_current_folder_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="The folder is the current one"):
+        write_folder(Path("."), {"a.hex": b"1\n"}, FACTS)
+    write_folder(Path("out"), {"a.hex": b"1\n"}, FACTS)
+    assert names(Path(".")) == ["out"]
+
+
 def test_an_export_with_a_file_of_someone_else_is_kept(tmp_path: Path) -> None:
     write_folder(tmp_path / "out", {"a.hex": b"1\n"}, FACTS)
     (tmp_path / "out" / "top.v").write_text("module top;")

@@ -224,3 +224,19 @@ def test_an_interrupted_compile_exits_130_and_keeps_the_old_file(
     result = compile_tiny()
     assert (result.code, result.err) == (130, "Interrupted.\n")
     assert [(path.name, path.read_text()) for path in here.iterdir()] == [("tiny.intg", "old")]
+
+
+def test_storage_by_pattern_and_a_warning_for_a_pattern_of_nothing(
+    made: Path, here: Path, compile_tiny: Call
+) -> None:
+    result = compile_tiny("--storage", "dense", "--storage", "/conv/*=bitmap")
+    assert (result.code, result.err) == (0, "")
+    net = intaglio.compile(
+        made / "tiny.onnx", made / "calib.npz", storage=["dense", "/conv/*=bitmap"]
+    )
+    assert intaglio.load(here / "tiny.intg").blob == net.blob
+    result = compile_tiny("--storage", "/fcl/*=bitmap")
+    assert result.code == 0
+    assert result.err == (
+        "Warning: --storage names '/fcl/*', which no constant of the blob matches.\n"
+    )

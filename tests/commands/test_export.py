@@ -129,6 +129,11 @@ def test_the_library_exports_the_same(made: Path, here: Path, call: Call) -> Non
             ("--format", "mem", "-o", "out", "--data", "none.npy"),
             "'none.npy': It cannot be read: No such file or directory.\n",
         ),
+        (
+            ("--format", "c", "-o", "out", "--data", "none.npy"),
+            "--data: The format 'c' has no golden vectors. "
+            "Leave it out, or choose npz, hex, mem, coe.\n",
+        ),
     ],
 )
 def test_what_cannot_work_is_explained_and_writes_nothing(

@@ -192,3 +192,25 @@ def test_check_exits_1_and_names_the_first_code_that_differs(
     assert text in result.err
     assert result.json["equal"] is False
     assert text in result.json["difference"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "w4.intg", "x.npy"),
+        ("check", "w4.intg"),
+        ("inspect", "w4.intg", "--storage"),
+        ("export", "w4.intg", "--format", "npz", "-o", "out"),
+        ("diff", "w4.intg", "w4.intg"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_the_memory_of_constants_has_a_limit_that_can_be_raised(
+    made: Path, here: Path, call: Call, arguments: tuple[str, ...]
+) -> None:
+    files = [made / each if (made / each).is_file() else each for each in arguments]
+    done = call(*files, "--limit", 100)
+    assert (done.code, done.out) == (2, "")
+    assert "take more memory than a file of this size may ask for" in done.err
+    assert "--limit" in done.err
+    assert call(*files, "--limit", 1000).code == 0

@@ -102,3 +102,16 @@ def test_processes_that_follow_say_nothing(
         terminal.table((("name", "left"),), [["row"]])
         told = capsys.readouterr()
         assert bool(told.out) is bool(told.err) is bool(said)
+
+
+def test_a_table_that_does_not_fit_is_wider_and_cuts_no_figure(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns: list[terminal.Column] = [("tensor", "text"), *((f"h{i}", "right") for i in range(8))]
+    figures = [f"{12_345_678 * i:,}" for i in range(1, 9)]
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal.table(columns, [["/features/conv1", *figures]])
+    (row,) = capsys.readouterr().out.splitlines()[3:4]
+    assert row.split() == ["/features/conv1", *figures]
+    terminal.table(columns[:3], [["/features/" * 12, *figures[:2]]])
+    assert {len(line) for line in capsys.readouterr().out.splitlines()} == {80}

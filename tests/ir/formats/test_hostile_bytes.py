@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from intaglio.errors import NumericError
 from intaglio.ir.formats.base import Format
 from intaglio.ir.formats.table import FORMATS
-from intaglio.ir.numeric import TERNARY, NumericType, int_type
+from intaglio.ir.numeric import BIPOLAR, TERNARY, NumericType, int_type
 from intaglio.ir.tensor import Tensor, TensorType
 
 from .cases import tensors
@@ -179,3 +179,24 @@ def test_refusals_say_what_is_wrong(
     with pytest.raises(NumericError) as error:
         BY_NAME[name].unpack(packed(fields), TensorType(shape, INT4))
     assert str(error.value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("structured", "63:6 255:8"),
+        ("block", "2:8 4:8 1:1 255:8"),
+        ("n:m", "2:5 1:4 170:8 255:8"),
+        ("bitmap", "255:8 255:8"),
+        ("csr", "8:32 4:4 8:4 58596:16 255:8"),
+        ("relative", "0:4 8:32 0:8 255:8"),
+    ],
+)
+def test_formats_that_leave_out_zeros_hold_none_of_a_type_without_zero(
+    name: str, fields: str
+) -> None:
+    type_ = TensorType((2, 4), BIPOLAR)
+    with pytest.raises(NumericError) as error:
+        BY_NAME[name].unpack(packed(fields), type_)
+    assert str(error.value) == f"The format '{name}' holds no bipolar[2,4]."
+    assert BY_NAME[name].unpack(packed(fields), TensorType((2, 4), INT1)).array.all()
