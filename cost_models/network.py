@@ -236,14 +236,15 @@ class _Costing:
             gated = machine.array.gated if machine.array.zero_skip == "gate" else Range.exact(0)
             found.append(_gated("multiply", done, layer.macs - done, product, gated))
             found.append(_gated("add", done, layer.macs - done, machine.add(SUM_BITS), gated))
-        rest, places_symbols = layer.work, self._decoded()
+        rest = layer.work
         scaled = rest.macs - layer.macs + rest.multiplies
         found.append(_counted("rescale", scaled, machine.multiply(SUM_BITS, SUM_BITS)))
         found.append(_counted("compare", rest.compares + rest.adds, machine.add(SUM_BITS)))
         table = machine.memory_of(OUTPUTS).read * self._bits(layer.output)
         found.append(_counted("look up", rest.lookups, table))
-        found.append(_counted("decode a place", places_symbols[0], machine.place))
-        found.append(_counted("decode a symbol", places_symbols[1], machine.symbol))
+        places, symbols = self._decoded()
+        decoding = machine.place * places + machine.symbol * symbols
+        found.append(Arithmetic("decode", places + symbols, decoding))
         return found
 
     def _start(self) -> int:
