@@ -221,6 +221,23 @@ def inspect(
 
 @app.command()
 @guarded
+def cost(
+    blob: Blob,
+    hardware: Annotated[
+        str, typer.Option(metavar="NAME|FILE.toml", help="Hardware by name or file.")
+    ] = "edge-npu",
+    by: Annotated[str, typer.Option(help="Rows: layer, memory or operand.")] = "layer",
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a blob costs on hardware: bytes moved, energy, cycles."""
+    from .commands.cost import show_cost
+
+    show_cost(blob, hardware, by, limit, as_json=as_json)
+
+
+@app.command()
+@guarded
 def export(
     blob: Blob,
     format_: Annotated[

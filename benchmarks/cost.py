@@ -19,9 +19,10 @@ from rich.table import Table
 
 from intaglio.cost_models.arrays import Shape, passes
 from intaglio.cost_models.cost import LayerCost
+from intaglio.cost_models.hardware import load_hardware
 from intaglio.cost_models.loop_nest import counted
 from intaglio.cost_models.loops import Loops
-from intaglio.cost_models.machine import Array, Machine, Memory
+from intaglio.cost_models.machine import Array
 from intaglio.cost_models.network import Packed, layer_costs
 from intaglio.cost_models.range import Range
 from intaglio.cost_models.search import Room, Widths, search
@@ -127,27 +128,6 @@ def drawn(rng: random.Random) -> tuple[Loops, Tiling]:
 # Line 2
 
 
-def zigzag() -> Machine:
-    """tpu_like.yaml of zigzag-dse 3.9.1: its constants, in [pJ/bit] where it states words."""
-    sram = GIVEN(416.16 / 2048), GIVEN(378.4 / 2048)
-    beside = GIVEN(0.095 / 8), GIVEN(0.095 / 8)  # 128 bytes at each of 1024 multipliers
-    return Machine(
-        name="tpu_like",
-        clock_mhz=100,
-        dram=Memory("DRAM", GIVEN(700 / 64), GIVEN(750 / 64), 64, 64),
-        memories=(
-            Memory("SRAM", *sram, 2048, 2048, 8 << 21, frozenset(("inputs", "outputs"))),
-            Memory("weights", *beside, 8192, 8192, 8 << 17, frozenset(("weights",))),
-        ),
-        array=Array(32, 32, "weight_stationary", "none", GIVEN(0), 1, held_weights=128),
-        multiply=lambda a, w: GIVEN(0.04),
-        add=lambda bits: GIVEN(0),
-        register=lambda bits: GIVEN(0.021 / 16 * bits),
-        place=GIVEN(0),
-        symbol=GIVEN(0),
-    )
-
-
 def costs(name: str, layers: dict[str, Loops]) -> tuple[LayerCost, ...]:
     """Every layer with weights of 8 bits, on ZigZag's machine."""
     made = program(name, layers)
@@ -156,7 +136,7 @@ def costs(name: str, layers: dict[str, Loops]) -> tuple[LayerCost, ...]:
         for index, slot in enumerate(made.slots)
         if slot.constant is not None
     }
-    return layer_costs(made, packed, zigzag())
+    return layer_costs(made, packed, load_hardware("tpu-like").machine())
 
 
 def line_2() -> list[Figure]:
@@ -200,7 +180,7 @@ def _order(values: list[float]) -> list[int]:
 
 def print_layers() -> None:
     """The energies of AlexNet's layers beside ZigZag's."""
-    memories = ("DRAM", "SRAM", "weights", "registers")
+    memories = ("DRAM", "SRAM", "weight registers", "registers")
     table = Table("layer", "ZigZag [uJ]", "ours [uJ]", *memories, "arithmetic")
     for each in costs("AlexNet", alexnet()):
         parts = [_of(each, memory) for memory in memories]
