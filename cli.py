@@ -291,6 +291,26 @@ def diff(
 
 @app.command()
 @guarded
+def breakeven(
+    bits: Annotated[
+        str, typer.Option(metavar="B,B,...", help="Bits of values, one row each.")
+    ] = "8,4,3,2,1",
+    structured: Annotated[
+        str, typer.Option(metavar="R,R,...", help="Rates of filters or columns, a column each.")
+    ] = "1,2,3,4,5,10,20",
+    limit: Annotated[
+        str, typer.Option(metavar="NAME", help="Places of single weights: packed or shannon.")
+    ] = "packed",
+    as_json: Json = False,
+) -> None:
+    """At which rate single weights take no more bits than structures pruned at another."""
+    from .commands.breakeven import show_breakeven
+
+    show_breakeven(bits, structured, limit, as_json=as_json)
+
+
+@app.command()
+@guarded
 def ops(
     dialect: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only this dialect, for example tflite.")
