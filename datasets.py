@@ -118,6 +118,13 @@ def read_labelled(
     return Labelled(_read_npz(path, graph, preparation))
 
 
+def read_test(path: Path) -> tuple[Array, Array]:
+    """Samples and labels of an .npz file; raises an IntaglioError."""
+    arrays = read_arrays(path)
+    named = arrays if isinstance(arrays, Mapping) else {"arr_0": arrays}
+    return _named(named, INPUTS, "inputs", path), _named(named, LABELS, "labels", path)
+
+
 def is_function(source: str | Path) -> bool:
     """Whether ``source`` is ``module:name`` or ``file.py:name``."""
     _, colon, name = str(source).rpartition(":")

@@ -6,7 +6,7 @@ itself with the same probability, so that every code has an exact expectation. V
 bits in both; a width may be a fraction, where values are entropy coded.
 
 The fillers of a relative index are values of 0, and of 1 bit there is none beside +1 and -1. Up to
-2 bits its sizes are below Shannon's limit at high densities therefore, but only where they are above
+2 bits its sizes are below Shannon's limit at high densities therefore, but only where they exceed
 those of a dense network. Required rates can be reached: an index whose highest count is an escape
 without a value needs up to 3 % less at 1 bit, and up to 6 % less at 8.
 """
