@@ -104,6 +104,14 @@ def test_balance_by_hand() -> None:
     assert balance(MASK, Dealing(3)) == Balance(3, 4, 7, 8)
 
 
+@pytest.mark.parametrize(("ahead", "cycles"), [(0, 6), (1, 5), (2, 4), (3, 3), (9, 3)])
+def test_a_unit_runs_ahead_by_hand(ahead: int, cycles: int) -> None:
+    """Loads 3 0 0 0 and 0 1 1 1: 1 ahead, the second waits with its third tile until cycle 3."""
+    mask = np.array([[1, 1, 1] + [0] * 9, [0, 0, 0] + [1, 0, 0] * 3])
+    dealing = Dealing(2, lines=None, positions=3, ahead=ahead)
+    assert balance(mask, dealing).cycles == cycles
+
+
 def test_matrices_without_work() -> None:
     nothing = balance(np.zeros((4, 4), bool), Dealing(2))
     assert (nothing.cycles, nothing.imbalance, nothing.speedup) == (0, 1.0, inf)
