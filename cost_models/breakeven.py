@@ -2,8 +2,9 @@
 
 A network at rate r has one weight left in r, its density is 1 / r. Structured: whole filters or
 columns are gone and the list of those left is neglected. Non-structured: each weight is left by
-itself with the same probability, so that every code has an exact expectation. Values take the same
-bits in both; a width may be a fraction, where values are entropy coded.
+itself with the same probability, so that every code has an exact expectation; the masks of LeNet-5
+pruned 17 and 71 times take up to 5 % more with relative indices. Values take the same bits in both;
+a width may be a fraction, where values are entropy coded.
 
 The fillers of a relative index are values of 0, and of 1 bit there is none beside +1 and -1. Up to
 2 bits its sizes are below Shannon's limit at high densities therefore, but only where they are
