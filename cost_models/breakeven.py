@@ -2,12 +2,13 @@
 
 A network at rate r has one weight left in r, its density is 1 / r. Structured: whole filters or
 columns are gone and the list of those left is neglected. Non-structured: each weight is left by
-itself with the same probability, so that every code has an exact expectation. Values take the same
-bits in both; a width may be a fraction, where values are entropy coded.
+itself with the same probability, so that every code has an exact expectation; the masks of LeNet-5
+pruned 17 and 71 times take up to 5 % more with relative indices. Values take the same bits in both;
+a width may be a fraction, where values are entropy coded.
 
 The fillers of a relative index are values of 0, and of 1 bit there is none beside +1 and -1. Up to
-2 bits its sizes are below Shannon's limit at high densities therefore, but only where they exceed
-those of a dense network. Required rates can be reached: an index whose highest count is an escape
+2 bits its sizes are below Shannon's limit at high densities therefore, but only where they are
+above a dense network's. Required rates can be reached: an index whose highest count is an escape
 without a value needs up to 3 % less at 1 bit, and up to 6 % less at 8.
 """
 
@@ -117,13 +118,12 @@ def matched_rate(rate: float, bits: float, index: Index = packed) -> float:
 def required_rate(structured_rate: float, bits: float, index: Index = packed) -> float:
     """From which rate on single weights take no more bits than structures at ``structured_rate``.
 
-    To 12 digits; infinite if at no rate. Nothing that codes a mask beats storing all weights below
-    a rate of 1 + 2^-bits, where Shannon's limit is greatest; beyond, every code shrinks with the
-    rate.
+    To 12 digits; infinite if at no rate. There is one such rate: a code that takes fewer bits than
+    a dense network takes still fewer at a higher rate.
     """
     _check_bits(bits)
     most = bits * _density(structured_rate)
-    return _least(lambda rate: cheapest(rate, bits, index).size(bits) <= most, start=1 + 2.0**-bits)
+    return _least(lambda rate: cheapest(rate, bits, index).size(bits) <= most)
 
 
 def crossover_bits(structured_rate: float, rate: float, index: Index = packed) -> float:
@@ -220,12 +220,12 @@ def _rate_that_skips(weights: float, index_bits: int | None) -> float:
     """The rate at which each entry stands for so many weights."""
     if index_bits is None or weights <= 1:
         return max(1.0, weights)
-    return _least(lambda rate: _skipped(rate, index_bits) >= weights, start=1.0)
+    return _least(lambda rate: _skipped(rate, index_bits) >= weights)
 
 
-def _least(reached: Callable[[float], bool], start: float) -> float:
-    """The least rate from which on ``reached`` is true, by bisection; infinite beyond MOST."""
-    low, high = start, 2 * start
+def _least(reached: Callable[[float], bool]) -> float:
+    """The least rate above 1 from which on ``reached`` is true; infinite beyond MOST."""
+    low, high = 1.0, 2.0
     while not reached(high):
         if high > MOST:
             return inf

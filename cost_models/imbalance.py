@@ -128,7 +128,9 @@ def expected_imbalance(positions: int, units: int, density: float) -> float:
     """Of tiles of ``positions`` weights for each unit, each left by itself with ``density``.
 
     The expectation of the greatest of independent binomial loads over their mean: the sum of
-    ``1 - F(x)^units`` over x, F the binomial distribution.
+    ``1 - F(x)^units`` over x, F the binomial distribution. Masks of trained networks are worse,
+    since some lines keep far more than others: 2.9 instead of 1.3 for 16 units in the first dense
+    layer of LeNet-5 with one weight left in 17. Where there is a mask, ask ``balance``.
     """
     if positions < 1 or units < 1 or not 0 < density <= 1:
         raise UsageError(

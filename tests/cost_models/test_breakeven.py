@@ -239,6 +239,7 @@ def test_at_the_rate_that_a_speed_takes_it_is_reached(structured: float, k: int 
         ((1, 2, 3), (3, 4, 5), Verdict.NOMINAL),
         ((1, 4, 6), (2, 3, 5), Verdict.EXTREME),
         ((1, 3, 6), (2, 3, 5), Verdict.EXTREME),
+        ((3, 4, 6), (2, 3, 5), Verdict.EXTREME),
         ((5, 6, 7), (2, 3, 5), Verdict.NEVER),
     ],
 )

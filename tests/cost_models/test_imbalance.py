@@ -1,7 +1,9 @@
 """How long units wait for each other."""
 
+import lzma
 from collections import deque
 from math import comb, inf
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from intaglio.api import load
+from intaglio.cost_models.breakeven import packed
 from intaglio.cost_models.imbalance import Balance, Dealing, balance, expected_imbalance
 from intaglio.errors import UsageError
+from intaglio.ir.formats.relative import Relative
+
+LENET = Path(__file__).parents[2] / "examples/results/lenet-admm-17x-s0.intg.xz"
 
 
 def slow_loads(mask: np.ndarray, dealing: Dealing) -> list[list[int]]:
@@ -104,6 +111,14 @@ def test_balance_by_hand() -> None:
     assert balance(MASK, Dealing(3)) == Balance(3, 4, 7, 8)
 
 
+@pytest.mark.parametrize(("ahead", "cycles"), [(0, 6), (1, 5), (2, 4), (3, 3), (9, 3)])
+def test_a_unit_runs_ahead_by_hand(ahead: int, cycles: int) -> None:
+    """Loads 3 0 0 0 and 0 1 1 1: 1 ahead, the second waits with its third tile until cycle 3."""
+    mask = np.array([[1, 1, 1] + [0] * 9, [0, 0, 0] + [1, 0, 0] * 3])
+    dealing = Dealing(2, lines=None, positions=3, ahead=ahead)
+    assert balance(mask, dealing).cycles == cycles
+
+
 def test_matrices_without_work() -> None:
     nothing = balance(np.zeros((4, 4), bool), Dealing(2))
     assert (nothing.cycles, nothing.imbalance, nothing.speedup) == (0, 1.0, inf)
@@ -148,6 +163,18 @@ def test_expectation_is_that_of_all_loads_counted(n: int, units: int, density: f
         x * (sum(chances[: x + 1]) ** units - sum(chances[:x]) ** units) for x in range(n + 1)
     )
     assert expected_imbalance(n, units, density) == pytest.approx(most / (n * density), rel=1e-9)
+
+
+def test_a_trained_mask_is_stored_as_a_random_one_is_and_is_far_less_even(tmp_path: Path) -> None:
+    """The first dense layer of LeNet-5, one weight left in 17 of the network."""
+    (tmp_path / "net.intg").write_bytes(lzma.decompress(LENET.read_bytes()))
+    constants = [slot.constant for slot in load(tmp_path / "net.intg").program.constants]
+    weights = max(constants, key=lambda each: each.type.elements)
+    mask = weights.array != 0
+    expected = min(code.size(8) for code in packed(float(mask.mean()))[1:])
+    assert Relative().size(weights).bits / mask.size == pytest.approx(expected, rel=0.05)
+    assert expected_imbalance(mask.shape[1], 16, mask.mean()) == pytest.approx(1.32, abs=0.01)
+    assert balance(mask, Dealing(16)).imbalance == pytest.approx(2.93, abs=0.01)
 
 
 def test_queues_even_out_loads_as_published_of_eie() -> None:
