@@ -38,8 +38,9 @@ def layout_page(
     """Markdown for an engineer who builds the network; ``names`` are the files by stem."""
     constants = [item for item in items if not item.type.batched]
     vectors = [item for item in items if item.type.batched]
+    title = _cell(program.name) or "network"
     parts = [
-        f"# {program.name or 'network'}: {len(program.steps)} steps, {len(constants)} constants",
+        f"# {title}: {len(program.steps)} steps, {len(constants)} constants",
         "",
         _WORDS[format_],
         *([] if format_ == "npz" else ["", _ORDER]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,10 @@ def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     if single:
         np.save(file, next(iter(arrays.values())))
     else:
-        np.savez(file, allow_pickle=False, **arrays)
+        with zipfile.ZipFile(file, "w") as made:  # numpy.savez knows no array named 'file'
+            for name, array in arrays.items():
+                with made.open(f"{name}.npy", "w", force_zip64=True) as part:
+                    np.lib.format.write_array(part, np.asarray(array), allow_pickle=False)
     files.write_whole(path, file.getvalue())
 
 

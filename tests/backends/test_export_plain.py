@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -179,6 +180,11 @@ def test_the_page_says_what_each_file_holds_and_each_step_does() -> None:
         "| `000_conv_1_bias.hex` | bias | `bias` | int2 | 2 | 1 | 2 | 2 (2) |"
     ]
     assert [line.split("**")[1] for line in page if line.startswith("- **")] == ["conv", "dense"]
+
+
+def test_a_name_of_two_lines_stays_one_heading() -> None:
+    page = plain_files(replace(small(), name="two\nlines"), "hex", {})["LAYOUT.md"].decode()
+    assert page.startswith("# two?lines: 2 steps, 3 constants\n")
 
 
 def test_without_samples_there_are_no_vectors() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import intaglio
+from intaglio.commands.run import save_arrays
 
 Call = Callable[..., Any]
 Samples = Callable[..., np.ndarray]
@@ -214,3 +215,12 @@ def test_the_memory_of_constants_has_a_limit_that_can_be_raised(
     assert "take more memory than a file of this size may ask for" in done.err
     assert "--limit" in done.err
     assert call(*files, "--limit", 1000).code == 0
+
+
+def test_arrays_are_written_under_any_name(here: Path) -> None:
+    arrays = {name: np.arange(6).reshape(2, 3) for name in ("file", "allow_pickle", "/a/b", "ä")}
+    save_arrays(here / "y.npz", arrays)
+    with np.load("y.npz") as found:
+        assert list(found) == list(arrays)
+        for name in arrays:
+            np.testing.assert_array_equal(found[name], arrays[name], strict=True)
