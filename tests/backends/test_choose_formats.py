@@ -90,7 +90,7 @@ def test_every_format_of_a_blob_is_read_back() -> None:
 
 
 def test_a_small_file_that_unpacks_to_much_needs_a_limit() -> None:
-    program = program_of(np.zeros((6000, 6000), np.int8))
+    program = program_of(np.zeros((4200, 4200), np.int8))
     blob = write_blob(program)
     assert len(blob) < 2000
     with pytest.raises(BlobError) as raised:
@@ -100,4 +100,4 @@ def test_a_small_file_that_unpacks_to_much_needs_a_limit() -> None:
         "ask for. If you trust the file, read it with a higher limit, in bytes: --limit, in Python "
         "load(path, limit=...)."
     )
-    assert intaglio.Network(blob, limit=36_000_000).program == program
+    assert intaglio.Network(blob, limit=17_640_000).program == program
