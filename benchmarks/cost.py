@@ -9,11 +9,16 @@ from __future__ import annotations
 import random
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 from cost_networks import alexnet, eyeriss_alexnet, program, resnet18, resnet50
-from report import Figure, main
+from foundation import run_tests
+from report import ROOT, Figure, main
 from rich.console import Console
 from rich.table import Table
 
@@ -226,7 +231,61 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-LINES = {"1": line_1, "2": line_2, "3": line_3}
+# Lines 4 to 6
+
+
+@cache
+def studied() -> tuple[float, list[Any]]:
+    """Seconds of the study, and its pairs."""
+    sys.path.insert(0, str(ROOT / "examples" / "structured_vs_unstructured"))
+    from study import study
+
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = study(Path(folder))
+    return time.perf_counter() - began, pairs
+
+
+def line_4() -> list[Figure]:
+    """Structured against non-structured, of the committed networks."""
+    seconds, pairs = studied()
+    figures = [Figure("tables and pages of the study rebuilt in", seconds, "s", "<=", 120)]
+    for favoured in ("structured", "non-structured"):
+        count = sum(verdict.startswith(f"{favoured} ") for *_, verdict in pairs)
+        figures.append(Figure(f"of {len(pairs)} pairs, energy favours {favoured} in", count))
+    holds = sum(verdict.endswith("(holds)") for *_, verdict in pairs)
+    return [*figures, Figure("verdicts that hold from low to high", holds)]
+
+
+def line_5() -> list[Figure]:
+    """The simulator's time beside the model's, of every network of the study on one hardware."""
+    _, pairs = studied()
+    found = {
+        each.name: each for hardware, *both, _ in pairs for each in both if hardware == "edge-npu"
+    }
+    figures = []
+    for name, each in found.items():
+        figures.append(Figure(f"{name}: model of edge-npu", each.model_ms, "ms"))
+        figures.append(Figure(f"{name}: simulator, measured here", each.simulator_ms, "ms"))
+    return figures
+
+
+def line_6() -> list[Figure]:
+    """Bad input: every case is a test of the full text of its error."""
+    passed, failed = run_tests(
+        "tests/cost_models/test_hardware.py",
+        "tests/commands/test_compare.py",
+        "tests/cost_models/test_network.py",
+        "-k",
+        "cannot or nobody or refused or too_large",
+    )
+    return [
+        Figure("bad inputs refused with the text the tests state", passed, "", ">=", 6),
+        Figure("bad inputs that are not", failed, "", "==", 0),
+    ]
+
+
+LINES = {"1": line_1, "2": line_2, "3": line_3, "4": line_4, "5": line_5, "6": line_6}
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--layers"]:

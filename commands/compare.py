@@ -69,6 +69,7 @@ def compare_blobs(
 ) -> tuple[Compared, ...]:
     """The networks in the order given."""
     networks = [api.load(path) for path in paths]
+    _check_one_network(paths, networks)
     if not conditions.unequal:
         _check_bits(paths, networks)
     machine, described = load_hardware(hardware).machine(), load_hardware(hardware)
@@ -77,13 +78,33 @@ def compare_blobs(
     found = []
     for path, network, accuracy in zip(paths, networks, scores, strict=True):
         cost = network_cost(network.program, network.blob, machine, described.assumptions())
-        milliseconds = _simulated(network)
+        milliseconds = simulated_ms(network)
         each = compared(
             path.stem, network.program, network.blob, cost, most, accuracy, milliseconds
         )
         found.append(each)
     check_comparable(found)
     return tuple(found)
+
+
+def _check_one_network(paths: Sequence[Path], networks: Sequence[api.Network]) -> None:
+    """All take and give arrays of the same shapes: versions of one network do."""
+    first = _shapes(networks[0])
+    for path, network in zip(paths, networks, strict=True):
+        if _shapes(network) != first:
+            raise UsageError(
+                f"It is another network than '{paths[0]}': {_shapes(network)}, not {first}.",
+                where=f"'{path}'",
+                fix="Compare versions of one network.",
+            )
+
+
+def _shapes(network: api.Network) -> str:
+    inputs, outputs = (
+        ", ".join("x".join(map(str, slot.type.sample_shape)) or "1" for slot in slots)
+        for slots in (network.inputs, network.outputs)
+    )
+    return f"{inputs} to {outputs}"
 
 
 def _check_bits(paths: Sequence[Path], networks: Sequence[api.Network]) -> None:
@@ -131,7 +152,7 @@ def _accuracy(path: Path, network: api.Network, x: Array, y: Array) -> float:
     return float(np.mean(codes.argmax(axis=1) == y.reshape(-1)))
 
 
-def _simulated(network: api.Network) -> float:
+def simulated_ms(network: api.Network) -> float:
     """[ms] of a sample in the simulator on this machine, the median of a few batches."""
     rng = np.random.default_rng(0)
     inputs = {}

@@ -5,6 +5,12 @@ import onnx
 import pytest
 
 import intaglio
+from intaglio.backends.blob_writer import write_blob
+from intaglio.ir.graph import Builder, Value
+from intaglio.ir.numeric import int_type
+from intaglio.ir.ops_linear import Dense
+from intaglio.ir.tensor import BATCH, Tensor, TensorType
+from intaglio.passes.schedule import schedule
 
 
 @pytest.fixture
@@ -81,3 +87,18 @@ def test_networks_of_one_name_are_told_apart_by_nobody(call, made):
     assert (found.code, found.err) == (
         2, "Two networks are called 'w8'. Give each network a name of its own.\n"
     )  # fmt: skip
+
+
+def test_another_network_is_refused(call, made, here):
+    rng = np.random.default_rng(0)
+    b = Builder("other")
+    x = b.input(Value("x", TensorType((BATCH, 5), int_type(8))))
+    w = b.constant("w", Tensor(rng.integers(-9, 9, (3, 5), np.int8), int_type(8)))
+    other = here / "other.intg"
+    other.write_bytes(write_blob(schedule(b.build((b.node("y", Dense(), x, w),)))))
+    found = call("compare", made / "w8.intg", other, "--unequal")
+    assert (found.code, found.err) == (
+        2,
+        f"'{other}': It is another network than '{made / 'w8.intg'}': 5 to 3, not 1x6x6 to 3. "
+        "Compare versions of one network.\n",
+    )
