@@ -87,6 +87,16 @@ def test_memories_below_the_table_are_register_files(tmp_path, bytes_, nominal):
     assert source.startswith("Timeloop exercises" if bytes_ <= 32 else "ZigZag")
 
 
+def test_memories_of_a_kibibyte_and_more_are_of_the_table(tmp_path):
+    text = SMALL.replace("bytes = 32768", "bytes = 1024").replace(
+        "word_bits = 64", "word_bits = 128"
+    )
+    read, write = load(tmp_path, text).memory_energy("SRAM")
+    # CACTI, 1 KiB in words of 128 bits: 3.378 and 5.113 pJ a word
+    assert read.nominal == pytest.approx(3.378 / 128, rel=1e-3)
+    assert write.nominal == pytest.approx(5.113 / 128, rel=1e-3)
+
+
 def test_energies_of_its_own_take_the_place_of_the_technologys(tmp_path):
     own = "\n".join(
         f'{name} = {{ low = 1, nominal = 2, high = 3, unit = "{unit}", source = "measured" }}'
