@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from functools import cache
 from importlib.resources import files
 from math import log2
@@ -12,73 +13,115 @@ from .range import Range
 
 SPREAD = 2.5
 """What CACTI's choices of banks and objectives, and other tools, differ by."""
-SOURCE = (
-    "CACTI 7 (HewlettPackard/cacti), RAM with one read and write port, 300 K; low and high 2.5 "
-    "times less and more: its choice of banks and objective, and other tools, differ by so much"
-)
+SMALLEST = 1024
+"""Bytes at which the table begins; smaller memories are register files."""
 Table = dict[tuple[int, int], tuple[float, float]]
+"""[pJ] of reading and writing a word, by bits of the word and bytes."""
 
 
-def access_energy(bytes_: int, word_bits: int, cell: str, nanometres: int) -> tuple[Range, Range]:
+def access_energy(bytes_: int, word_bits: int, cell: str, node: float) -> tuple[Range, Range]:
     """[pJ] of reading and of writing a word; raises UsageError beyond the table.
 
-    Between its points the logarithm of the energy is linear in those of bytes and word.
+    Between its points the logarithm of the energy is linear in those of bytes and word, and of
+    nodes. SRAM is taken not to get better below the least node of the table.
     """
-    table = _table(cell, nanometres)
-    words = sorted({word for word, _ in table})
-    if words[0] <= word_bits <= words[-1]:
-        w0, w1 = _around(words, word_bits)
-        sizes = sorted(size for word, size in table if word == w0 and (w1, size) in table)
-        if sizes[0] <= bytes_ <= sizes[-1]:
-            return _between(table, (w0, w1), _around(sizes, bytes_), word_bits, bytes_)
-    sizes = sorted({size for _, size in table})
-    raise UsageError(
-        f"An SRAM of {bytes_:,} bytes with words of {word_bits} bits is not in the table of "
-        f"{cell} at {nanometres} nm: {sizes[0]:,} to {sizes[-1]:,} bytes, {words[0]} to "
-        f"{words[-1]} bits.",
-        fix="State its read and write energies.",
+    tables = _tables(cell)
+    before, after = _nodes(tables, cell, node)
+    low, high = (_in(tables[each], bytes_, word_bits, cell, each) for each in (before, after))
+    part = _part(before, after, min(max(node, before), after))
+    return _spread(_mixed(low[0], high[0], part)), _spread(_mixed(low[1], high[1], part))
+
+
+def source_of(cell: str, node: float) -> str:
+    """Where an energy is from, and whether its node is one of the table's."""
+    before, after = _nodes(_tables(cell), cell, node)
+    label = f"{before} nm"
+    if before < after:
+        label = f"{node:g} nm interpolated between {before} and {after}"
+    elif before > node:
+        label = f"{before} nm, below which SRAM is taken not to get better"
+    return (
+        f"CACTI 7 (HewlettPackard/cacti), {cell}, {label}, RAM with one read and write port, "
+        "300 K; low and high 2.5 times less and more: its choice of banks and objective, and "
+        "other tools, differ by so much"
     )
 
 
-def _between(
-    table: Table, words: tuple[int, int], sizes: tuple[int, int], word_bits: int, bytes_: int
-) -> tuple[Range, Range]:
-    (w0, w1), (s0, s1) = words, sizes
-    across, along = _part(w0, w1, word_bits), _part(s0, s1, bytes_)
-    found = []
-    for index in (0, 1):
-        low, high = (
-            (1 - along) * log2(table[word, s0][index]) + along * log2(table[word, s1][index])
-            for word in (w0, w1)
+def _nodes(tables: dict[int, Table], cell: str, node: float) -> tuple[int, int]:
+    """The nodes before and after, of which the energy is a mix."""
+    known = sorted(tables)
+    if node > known[-1] or (node < known[0] and len(known) == 1):
+        raise UsageError(
+            f"There is no table of {cell} at {node:g} nm.",
+            where="node",
+            fix=f"Use {', '.join(f'{each} nm' for each in known)}, or state read and write.",
         )
-        energy = 2 ** ((1 - across) * low + across * high)
-        found.append(Range(energy / SPREAD, energy, energy * SPREAD))
-    return found[0], found[1]
+    return _around(known, max(node, known[0]))
+
+
+def _in(table: Table, bytes_: int, word_bits: int, cell: str, node: int) -> tuple[float, float]:
+    """[pJ] of reading and writing at a node of the table."""
+    words = sorted({word for word, _ in table})
+    if not words[0] <= word_bits <= words[-1]:
+        raise UsageError(
+            f"Words of {word_bits} bits are not in the table of {cell} at {node} nm: "
+            f"{' to '.join(map(str, sorted({words[0], words[-1]})))} bits.",
+            fix="State its read and write energies.",
+        )
+    w0, w1 = _around(words, word_bits)
+    sizes = sorted(size for word, size in table if word == w0 and (w1, size) in table)
+    if not sizes[0] <= bytes_ <= sizes[-1]:
+        raise UsageError(
+            f"An SRAM of {bytes_:,} bytes with words of {word_bits} bits is not in the table of "
+            f"{cell} at {node} nm: {sizes[0]:,} to {sizes[-1]:,} bytes.",
+            fix="State its read and write energies.",
+        )
+    s0, s1 = _around(sizes, bytes_)
+    across, along = _part(w0, w1, word_bits), _part(s0, s1, bytes_)
+    read, write = (
+        _mixed(
+            _mixed(table[w0, s0][index], table[w0, s1][index], along),
+            _mixed(table[w1, s0][index], table[w1, s1][index], along),
+            across,
+        )
+        for index in (0, 1)
+    )
+    return read, write
 
 
 @cache
-def _table(cell: str, nanometres: int) -> Table:
+def _tables(cell: str) -> dict[int, Table]:
+    """The tables of a cell by node [nm]."""
     text = files(__package__).joinpath("data", "sram.csv").read_text(encoding="utf-8")
-    rows = list(csv.DictReader(text.splitlines()))
-    found = {
-        (int(row["word_bits"]), int(row["bytes"])): (float(row["read_pj"]), float(row["write_pj"]))
-        for row in rows
-        if row["cell"] == cell and int(row["nanometres"]) == nanometres
-    }
-    if not found:
-        known = sorted({f"{row['cell']} at {row['nanometres']} nm" for row in rows})
+    found: dict[str, dict[int, Table]] = defaultdict(lambda: defaultdict(dict))
+    for row in csv.DictReader(text.splitlines()):
+        key = int(row["word_bits"]), int(row["bytes"])
+        energies = float(row["read_pj"]), float(row["write_pj"])
+        found[row["cell"]][int(row["node"])][key] = energies
+    if cell not in found:
         raise UsageError(
-            f"There is no table of {cell} at {nanometres} nm.", fix=f"Use {', '.join(known)}."
+            f"There is no table of SRAM cells '{cell}'.",
+            where="sram_cell",
+            fix=f"Use {' or '.join(sorted(found))}.",
         )
-    return found
+    return found[cell]
 
 
-def _around(points: list[int], value: int) -> tuple[int, int]:
+def _spread(energy: float) -> Range:
+    return Range(energy / SPREAD, energy, energy * SPREAD)
+
+
+def _mixed(before: float, after: float, part: float) -> float:
+    """The number ``part`` of the way between two, by their logarithms."""
+    return before ** (1 - part) * after**part
+
+
+def _around(points: list[int], value: float) -> tuple[int, int]:
     """The points before and after a value between them."""
     after = next(point for point in points if point >= value)
     before = max(point for point in points if point <= value)
     return before, after
 
 
-def _part(before: int, after: int, value: int) -> float:
+def _part(before: int, after: int, value: float) -> float:
     return log2(value / before) / log2(after / before) if after > before else 0.0
