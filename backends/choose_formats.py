@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import NamedTuple
 
-from ..cost_models.storage import NM45, Hardware, read_energy
+from ..cost_models.machine import Machine
+from ..cost_models.storage import read_energy
 from ..errors import UsageError
 from ..ir.formats.base import Format, Size
 from ..ir.formats.dense import Dense
@@ -33,17 +35,22 @@ class Stored(NamedTuple):
     data: bytes
 
 
+USUAL = "edge-npu"
+"""The hardware that energy is of where none is stated."""
+
+
 @dataclass(frozen=True)
 class Storage:
     """Which format a constant takes: ``smallest``, the cheapest to read in ``energy``, or by name.
 
     ``by_tensor`` says it for constants whose name or origin matches a pattern; the last match wins.
-    A constant that a format cannot hold is stored dense.
+    A constant that a format cannot hold is stored dense. ``machine`` prices energy, by default
+    USUAL.
     """
 
     choice: str = SMALLEST
     by_tensor: Mapping[str, str] = field(default_factory=dict)
-    hardware: Hardware = NM45
+    machine: Machine | None = None
 
     def __post_init__(self) -> None:
         for each in (self.choice, *self.by_tensor.values()):
@@ -94,11 +101,19 @@ class Storage:
     def _cost(self, choice: str, format_: Format, size: Size, tensor: Tensor) -> float:
         if choice == SMALLEST:
             return size.bytes
-        return read_energy(self.hardware, format_.name, size, tensor.type.elements)
+        machine = self.machine or _usual()
+        return read_energy(machine, format_.name, size, tensor.type.elements)
 
 
 def _matches(pattern: str, slot: Slot) -> bool:
     return fnmatchcase(slot.name, pattern) or fnmatchcase(slot.origin, pattern)
+
+
+@cache
+def _usual() -> Machine:
+    from ..cost_models.hardware import load_hardware  # pydantic is not needed otherwise
+
+    return load_hardware(USUAL).machine()
 
 
 def _fixed(format_: Format, tensor: Tensor) -> Stored:

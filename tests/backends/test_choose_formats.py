@@ -1,5 +1,7 @@
 """Which format a constant is stored in, and how much a small file may unpack to."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,10 @@ import intaglio
 from intaglio.backends.blob_reader import read_blob
 from intaglio.backends.blob_writer import write_blob
 from intaglio.backends.choose_formats import CHOICES, STORED, Storage
-from intaglio.cost_models.storage import Hardware, read_energy
+from intaglio.cost_models.hardware import load_hardware
+from intaglio.cost_models.machine import Machine
+from intaglio.cost_models.range import Range
+from intaglio.cost_models.storage import read_energy
 from intaglio.errors import BlobError, UsageError
 from intaglio.ir.formats.base import Size
 from intaglio.ir.graph import Builder, Value
@@ -64,15 +69,29 @@ def test_patterns_of_no_constant_are_known() -> None:
     assert storage.unmatched(slots) == ["/fcl", "Other"]
 
 
+def priced(dram: float, symbol: float = 8.5, place: float = 0.2) -> Machine:
+    """The usual machine with other energies of reading and decoding."""
+    usual = load_hardware("edge-npu").machine()
+    read = replace(usual.dram, read=Range.exact(dram))
+    return replace(usual, dram=read, symbol=Range.exact(symbol), place=Range.exact(place))
+
+
+def test_energy_is_that_of_the_usual_machine_unless_stated() -> None:
+    usual = load_hardware("edge-npu").machine()
+    assert (usual.dram.read.nominal, usual.symbol.nominal, usual.place.nominal) == (8.0, 8.5, 0.2)
+    for slot in program_of(SPARSE.astype(np.int8)).constants:
+        assert Storage("energy").store(slot) == Storage("energy", machine=usual).store(slot)
+
+
 def test_energy_weighs_bits_against_decoding() -> None:
-    dear, cheap = Hardware(dram=1000.0), Hardware(dram=0.01)
+    dear, cheap = priced(dram=1000.0), priced(dram=0.01)
     slot = slot_of(SPARSE)
-    assert Storage("energy", hardware=dear).store(slot).format.name == "entropy"
-    assert Storage("energy", hardware=cheap).store(slot).format.name == "dense"
+    assert Storage("energy", machine=dear).store(slot).format.name == "entropy"
+    assert Storage("energy", machine=cheap).store(slot).format.name == "dense"
     size = Size(100, 20, 8)
-    assert read_energy(Hardware(2.0, 5.0, 3.0), "entropy", size, 10) == 2 * 128 + 5 * 10
-    assert read_energy(Hardware(2.0, 5.0, 3.0), "dense", size, 10) == 2 * 128
-    assert read_energy(Hardware(2.0, 5.0, 3.0), "bitmap", size, 10) == 2 * 128 + 3 * 10
+    assert read_energy(priced(2.0, 5.0, 3.0), "entropy", size, 10) == 2 * 128 + 5 * 10
+    assert read_energy(priced(2.0, 5.0, 3.0), "dense", size, 10) == 2 * 128
+    assert read_energy(priced(2.0, 5.0, 3.0), "bitmap", size, 10) == 2 * 128 + 3 * 10
 
 
 def test_an_unknown_format_is_refused() -> None:
