@@ -104,12 +104,15 @@ class Run:
     seed: int
     device: str
     folder: Path | None
+    watched: bool = True
+    """Whether the test images are there, and measured after each epoch."""
     log: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.kind = self.name.split("-")[0]
         self.task = TASKS[self.kind]
-        self.train, self.test = self.task.load("train"), self.task.load("test")
+        self.train = self.task.load("train")
+        self.test = self.task.load("test") if self.watched else None
 
     def training(self, teacher: Graph | None) -> Training:
         """What the passes that train are given; ``teacher`` is the dense network."""
@@ -151,6 +154,7 @@ class Run:
 
     def report(self, network: Network, graphs: list[Graph], progress: Bars) -> dict[str, Any]:
         """The figures of the blob and of the networks that it came from."""
+        assert self.test is not None
         images, labels = self.test
         codes = network.run(images, lambda done, total: progress("Measure", done, total))
         return {
@@ -253,7 +257,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="of torch; 1 repeats to the bit")
     parser.add_argument("--checkpoints", type=Path, help="folder to save to and go on from")
-    parser.add_argument("--train-only", action="store_true", help="stop when training is done")
+    parser.add_argument("--train-only", action="store_true", help="measure nothing")
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder to write to")
     asked = parser.parse_args()
     if asked.list or (asked.name is None and not asked.table):
@@ -263,7 +267,8 @@ def main() -> None:
         print(table(asked.out))
         return
     torch.set_num_threads(asked.threads)
-    run = Run(asked.name, asked.seed, asked.device, asked.checkpoints)
+    watched = not asked.train_only
+    run = Run(asked.name, asked.seed, asked.device, asked.checkpoints, watched)
     with Bars() as bars:
         if asked.train_only:
             run.train_only(bars)

@@ -135,25 +135,57 @@ def lenet_binary() -> str:
     return step("qat", epochs=8, quantize=quantize, optimizer=SMALLER)
 
 
-def resnet(target: dict[str, Any], further: tuple[float, ...] = (), epochs: int = 4) -> str:
-    """ResNet-20 pruned by ADMM, then trained on with 4-bit weights and 8-bit activations.
+def lenet_n_of_m() -> str:
+    """LeNet-5 with one of every 16 weights of a row left, by ADMM; conv1 keeps its 500."""
+    target = {"scheme": "n:m", "n_of_m": [1, 16], "rate": 16, "layers": [WHOLE_CONV1]}
+    options = {"epochs": 6, "retrain": 12, "rho": 0.01, "growth": 1.2}
+    return step("admm", target=target, optimizer=ADAM, **options)
 
-    Rates in ``further`` are reached by leaving out a little more, one epoch each.
-    """
+
+WHOLE_CONV1 = {"match": "conv1", "rate": 1}
+
+
+def lenet_levels(bits: int) -> str:
+    """The levels of few bits: with one bit those that are left take one of two values."""
+    return lenet_coded("binary" if bits == 1 else "uniform", bits)
+
+
+def resnet(target: dict[str, Any], further: tuple[float, ...] = ()) -> str:
+    """ResNet-20 pruned by ADMM; rates in ``further`` leave out a little more, one epoch each."""
     prune = {"epochs": 5, "retrain": 25, "batch_norm": True, "rho": 0.01, "growth": 2.5}
-    slow = {**SGD, "learning_rate": 0.05, "weight_decay": 2e-4, "distill": 0.5}
-    rounded = {"learning_rate": 3e-4, "batch": 128, "distill": 0.5}
-    gentle = {"retrain": 1, "batch_norm": True, "optimizer": {**slow, "learning_rate": 0.01}}
+    gentle = {"retrain": 1, "batch_norm": True, "optimizer": {**SLOW, "learning_rate": 0.01}}
     return recipe(
-        step("admm", target=target, optimizer=slow, **prune),
+        step("admm", target=target, optimizer=SLOW, **prune),
         *(step("magnitude", target={**target, "rate": rate}, **gentle) for rate in further),
-        step("qat", epochs=epochs, quantize={"weight_bits": 4}, optimizer=rounded),
-        *INTEGERS[1:],
     )
 
 
-COLUMNS = 1.6, 1.66
-"""Rates of columns until ResNet-20 has half of its weights: filters that none of them reads go."""
+SLOW = {**SGD, "learning_rate": 0.05, "weight_decay": 2e-4, "distill": 0.5}
+ROUNDED = {"batch": 128, "distill": 0.5}
+
+
+def resnet_rounded(bits: int, epochs: int) -> str:
+    """Trained on with weights of few bits and activations of 8."""
+    rate = 3e-4 if bits > 2 else 1e-3
+    optimizer = {"learning_rate": rate, **ROUNDED}
+    return step("qat", epochs=epochs, quantize={"weight_bits": bits}, optimizer=optimizer)
+
+
+def resnet_binary() -> str:
+    """Weights that are left take one of two values of their filter."""
+    coding = {"kind": "binary", "per_channel": True, "epochs": 6, "rounds": 4, "each": 4}
+    optimizer = {"learning_rate": 0.001, **ROUNDED}
+    return step("admm", target={"rate": 1}, rho=0.01, coding=coding, optimizer=optimizer)
+
+
+RESNETS = {
+    "4x": resnet({"rate": 4, "allocate": "lamp"}),
+    "structured-2x": resnet({"scheme": "column", "rate": 1.6}, (1.66,)),
+    "n-of-m-2x": resnet({"scheme": "n:m", "n_of_m": [2, 4], "rate": 2}),
+}
+"""ResNet-20 pruned. Columns at rate 1.66 leave half of the weights: filters that none of them
+reads go as well."""
+RESNET_EPOCHS = {8: 1, 4: 4, 2: 12}
 
 
 def _recipes() -> Iterator[tuple[str, str]]:
@@ -171,10 +203,32 @@ def _recipes() -> Iterator[tuple[str, str]]:
     yield "lenet-hardened", recipe(lenet_coded("binary", 1), *INTEGERS)
     for bits in (4, 3, 2):
         yield f"lenet-71x-w{bits}", recipe(lenet_admm(71), lenet_coded("uniform", bits), *INTEGERS)
+    yield from _lenets_by_bits()
     yield "resnet20-dense", recipe(*INTEGERS)
-    yield "resnet20-4x", resnet({"rate": 4, "allocate": "lamp"})
-    columns = {"scheme": "column", "rate": COLUMNS[0]}
-    yield "resnet20-structured-2x", resnet(columns, COLUMNS[1:], epochs=2)
+    for name, pruned in RESNETS.items():
+        epochs = {**RESNET_EPOCHS, 4: 2} if name == "structured-2x" else RESNET_EPOCHS
+        for bits, each in epochs.items():
+            label = f"resnet20-{name}" if bits == 4 else f"resnet20-{name}-w{bits}"
+            yield label, recipe(pruned, resnet_rounded(bits, each), *INTEGERS[1:])
+        yield f"resnet20-{name}-w1", recipe(pruned, resnet_binary(), *INTEGERS)
+    for bits in (4, 2, 1):
+        epochs_left = RESNET_EPOCHS.get(bits, 20)
+        yield f"resnet20-dense-w{bits}", recipe(resnet_rounded(bits, epochs_left), *INTEGERS[1:])
+
+
+def _lenets_by_bits() -> Iterator[tuple[str, str]]:
+    """Networks of equal bits and nearly equal accuracy; those that are listed above go without."""
+    yield "lenet-n-of-m-16x", recipe(lenet_n_of_m(), *INTEGERS)
+    for bits in (4, 2):
+        yield f"lenet-dense-w{bits}", recipe(lenet_levels(bits), *INTEGERS)
+    pruned = {
+        "structured-60x": recipe(lenet_structured(60), "purify"),
+        "n-of-m-16x": lenet_n_of_m(),
+        "admm-120x": lenet_admm(120),
+    }
+    for name, steps in pruned.items():
+        for bits in (4, 2, 1):
+            yield f"lenet-{name}-w{bits}", recipe(steps, lenet_levels(bits), *INTEGERS)
 
 
 RECIPES = dict(_recipes())
