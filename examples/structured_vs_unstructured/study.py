@@ -30,6 +30,7 @@ FAMILIES = {
     "LeNet-5": (
         "lenet-dense-s0",
         "lenet-structured-60x-s0",
+        "lenet-structured-60x-w4-s0",
         "lenet-structured-232x-s0",
         "lenet-admm-71x-s0",
         "lenet-admm-240x-s0",
