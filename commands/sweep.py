@@ -18,6 +18,7 @@ from ..ir.verify import stage_of
 from ..passes.base import Progress, Training, silent
 from ..passes.labelled import first_inputs, is_arrays
 from ..sweeping.engine import sweep
+from ..sweeping.extras import needed
 from ..sweeping.folder import Folder
 from ..sweeping.objectives import on_front
 from ..sweeping.search import Wanted, batches
@@ -47,6 +48,11 @@ class Place:
             raise UsageError(
                 "--jobs is of processes here, but there is a --cluster.", fix="Leave one out."
             )
+
+    def check(self) -> None:
+        """Raise UsageError where Ray is needed and not installed."""
+        if self.cluster is not None:
+            needed("ray", "cluster", "--cluster runs trials with Ray")
 
     def workers(self, work: Work, most: int) -> AbstractContextManager[Any]:
         """What runs up to ``most`` trials at once."""
@@ -90,6 +96,7 @@ def sweep_and_show(order: Order, equal: Equal | None, *, as_json: bool) -> None:
     if equal is not None:
         equal.check(space)
     order.wanted.check(space)
+    order.place.check()
     order.learning.check()
     with Bars() as bars:
         work = _work(order, bars)

@@ -9,8 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from ..errors import UsageError
-from .extras import needed
-from .workers import ATTEMPTS, Died, limited
+from .workers import ATTEMPTS, Died, one_thread
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -28,11 +27,10 @@ class Cluster(Generic[Job, Result], AbstractContextManager["Cluster[Job, Result]
     _ray: Any = field(default=None, repr=False)
 
     def __enter__(self) -> Self:
-        needed("ray", "cluster", "--cluster runs trials with Ray")
         import ray
 
         try:
-            with limited(1):
+            with one_thread():
                 ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UsageError(

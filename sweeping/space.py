@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -158,24 +158,30 @@ def check(space: Space) -> None:
                 fix=f'Write "${name}" in place of a value of the recipe, storage or hardware, or '
                 "leave the choice out.",
             )
+    error = _trouble(space, range(min(TRIED, space.count)))
+    if error is not None:
+        where = f"'{space.source}'"
+        raise UsageError(str(error), where=where, fix="No combination works.") from error
     for name, values in space.choices.items():
         for label in values:
-            _check_value(space, name, label)
+            error = _trouble(space, _with(space, name, label))
+            if error is not None:
+                where = f"'{space.source}', choices.{name}, '{label}'"
+                fix = "No combination with it works."
+                raise UsageError(str(error), where=where, fix=fix) from error
 
 
-def _check_value(space: Space, name: str, label: str) -> None:
-    """Raise the first error of a value that fails in every combination that is looked at."""
+def _trouble(space: Space, numbers: Iterable[int]) -> IntaglioError | None:
+    """Why the first of some combinations fails, if all of them do."""
     first: IntaglioError | None = None
-    for number in _with(space, name, label):
+    for number in numbers:
         try:
             space.planned(number)
         except IntaglioError as error:
             first = first or error
         else:
-            return
-    assert first is not None
-    where = f"'{space.source}', choices.{name}, '{label}'"
-    raise UsageError(str(first), where=where, fix="It works with no other choice.") from first
+            return None
+    return first
 
 
 def _with(space: Space, name: str, label: str) -> Iterator[int]:

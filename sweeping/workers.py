@@ -58,7 +58,8 @@ class _Worker(Generic[Job]):
 class Local(Generic[Job, Result], AbstractContextManager["Local[Job, Result]"]):
     """So many processes of this machine; ``call`` is sent to each of them once.
 
-    Each uses its share of the processors, unless OMP_NUM_THREADS and the like say otherwise.
+    Each has one thread, unless OMP_NUM_THREADS and the like say otherwise: sums of floats depend on
+    how many share them, and outcomes shall not depend on ``count``.
     """
 
     call: Callable[[Job], Result]
@@ -115,7 +116,7 @@ class Local(Generic[Job, Result], AbstractContextManager["Local[Job, Result]"]):
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self.call), daemon=True)
-        with limited(max(1, processors() // self.count)):
+        with one_thread():
             process.start()
         theirs.close()
         self.workers.append(_Worker(process, ours))
@@ -146,9 +147,9 @@ def processors() -> int:
 
 
 @contextmanager
-def limited(threads: int) -> Iterator[None]:
-    """Processes that start within have so many threads, unless the environment says it already."""
-    ours = {name: str(threads) for name in THREADS if name not in os.environ}
+def one_thread() -> Iterator[None]:
+    """Processes that start within have one thread, unless the environment says it already."""
+    ours = {name: "1" for name in THREADS if name not in os.environ}
     os.environ.update(ours)
     try:
         yield
