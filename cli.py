@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import options
+from .commands import options, sweep_options
 from .commands.guard import DIFFERENT, guarded
 
 app = typer.Typer(
@@ -261,6 +261,9 @@ def compare(
 
     conditions = Conditions(data, within, unequal)
     compare_blobs(blobs, hardware, conditions, Files(html, markdown, csv), as_json=as_json)
+
+
+app.command()(guarded(sweep_options.sweep))
 
 
 @app.command()
