@@ -22,7 +22,9 @@ class Shape:
 
     ``kernel`` and ``out`` are rows and columns of the kernel and of the output; ``visits`` is how
     often all weights come to the memory, once for each tile of places. ``present`` are the weights
-    of each filter, group after group, that are not zero.
+    of each filter, group after group, that are not zero. ``tile`` has so many rows of the output,
+    filters and channels: all of them where it is None. ``plane`` are inputs of a channel that are
+    read strip by strip of rows, overlaps twice: as many as ``places`` where it is 0.
     """
 
     groups: int
@@ -33,6 +35,8 @@ class Shape:
     out: tuple[int, int]
     visits: int
     present: tuple[int, ...]
+    tile: tuple[int, int, int] | None = None
+    plane: int = 0
 
     @property
     def macs(self) -> int:
@@ -129,26 +133,59 @@ def _row_stationary(shape: Shape, array: Array) -> Passes:
     """A multiplier holds rows of kernels and makes a row of outputs.
 
     Rows of a kernel lie below each other, rows of the output beside each other: as many sets of
-    them as fit work at a time, each on other channels of the same sums. A multiplier keeps as many
-    filters as it has sums, and as many of their channels as it has room for weights (Chen, Krishna,
-    Emer, Sze, "Eyeriss", JSSC 2017). What is higher or wider than the array is folded.
+    them as fit work at a time. A multiplier keeps as many filters as it has sums, and as many of
+    their channels as it has room for weights; other sets have other filters, of the same inputs,
+    or other channels, of the same sums (Chen, Krishna, Emer, Sze, "Eyeriss", JSSC 2017). What is
+    higher than the array is folded; every strip of rows of the output takes the weights and its
+    inputs anew.
     """
     (rows, columns), (out_rows, out_columns) = shape.kernel, shape.out
-    sets = (array.rows // min(rows, array.rows)) * (array.columns // min(out_rows, array.columns))
-    across = ceil(out_rows / array.columns)
     planes = ceil(shape.reduction / (rows * columns))
-    filters = min(array.held_sums, shape.m)
-    channels = max(array.held_weights // (filters * columns), 1)
+    tall, *_ = tile = shape.tile or (out_rows, shape.m, planes)
+    strip = strip_rows(array, rows, tall)
+    below = array.rows // min(rows, array.rows) // ceil(strip / array.columns)
+    sets = below * (array.columns // min(tall, array.columns))
+    strips = _rounds(out_rows, tall, strip)
     images = shape.places // (out_rows * out_columns)
-    turns = ceil(planes * shape.m / sets) * images * ceil(rows / array.rows) * across
+    turns = ceil(planes * shape.m / sets) * images * ceil(rows / array.rows) * strips
+    inputs, sums = _least(shape, array, tile, planes, sets)
     return _counted(
         shape,
         array,
-        weights=shape.m * shape.reduction * shape.visits * across,
-        inputs=shape.places * planes * ceil(shape.m / filters),
-        sums=shape.places * shape.m * (ceil(planes / (channels * sets)) - 1),
+        weights=shape.m * shape.reduction * strips * shape.visits // ceil(out_rows / tall),
+        inputs=inputs,
+        sums=sums,
         cycles=turns * out_columns * columns,
     )
+
+
+def strip_rows(array: Array, kernel_rows: int, tall: int) -> int:
+    """Rows of the output at a time, of ``tall``: wide sets are cut and lie below each other."""
+    below = array.rows // min(kernel_rows, array.rows)
+    return min(tall, array.columns * min(ceil(tall / array.columns), below))
+
+
+def _least(
+    shape: Shape, array: Array, tile: tuple[int, int, int], planes: int, sets: int
+) -> tuple[int, int]:
+    """Inputs read and unfinished sums written, with the sets split so that this is least."""
+    _, most_filters, most_channels = tile
+    filters = min(array.held_sums, most_filters)
+    room = max(array.held_weights // (filters * shape.kernel[1]), 1)
+    found = []
+    for deep in range(1, min(sets, most_channels) + 1):
+        channels = deep * min(room, most_channels // deep)
+        turns = _rounds(shape.m, most_filters, filters * (sets // deep))
+        visits = _rounds(planes, most_channels, channels)
+        inputs = (shape.plane or shape.places) * planes * turns
+        found.append((inputs, shape.places * shape.m * (visits - 1)))
+    return min(found, key=lambda each: each[0] + 2 * each[1])
+
+
+def _rounds(extent: int, tile: int, step: int) -> int:
+    """How many steps an extent takes that is cut into tiles first."""
+    whole, rest = divmod(extent, tile)
+    return whole * ceil(tile / step) + ceil(rest / step)
 
 
 def _counted(

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ..errors import UsageError
 from .cost import Assumption
-from .machine import Array, Machine, Memory
+from .machine import NOTHING, Array, Machine, Memory
 from .parts import Dram, Multipliers, OnChip, Operand
 from .prices import DRAM, beside, constants, states_energy
 from .quantity import Quantity, Strict, refusal
@@ -18,7 +18,6 @@ from .range import Range
 from .reading import names_in, read_toml
 from .technology import Technology, scaled
 
-NOTHING = Range.exact(0.0)
 TAKEN = (DRAM, "registers", "compute", "decode")
 """Names of the report: what moves beside multipliers, and what a layer may wait for."""
 
@@ -91,6 +90,7 @@ class Hardware(Strict):
                     8 * each.bytes,
                     frozenset(each.holds),
                     each.double_buffer,
+                    energy(f"{each.name} leakage"),
                 )
                 for each in self.memories
             ),
@@ -103,6 +103,8 @@ class Hardware(Strict):
                 array.entries_per_cycle,
                 array.held_weights,
                 array.held_sums,
+                array.sum_bits,
+                array.load_bits_per_cycle or 0,
             ),
             multiply=_product(energy("product"), array.product_bits if array.product else 1),
             add=lambda bits: energy("adder") * bits,

@@ -8,7 +8,7 @@ from math import ceil
 
 from ..errors import UsageError
 from ..ir.program import Program
-from .layers import SUM_BITS, Layer
+from .layers import Layer
 from .machine import Machine
 from .search import Found, Room, Widths, search
 
@@ -104,7 +104,9 @@ class _Plan:
         inputs = max(slots[slot].type.dtype.bits * (slot not in resident) for slot in layer.inputs)
         output = slots[layer.output].type.dtype.bits * (layer.output not in resident)
         width = weight_width(layer, slots[layer.weights].type.dtype.bits)
-        return Widths(inputs, width, output, SUM_BITS, self.stored[layer.weights])
+        return Widths(
+            inputs, width, output, self.machine.array.sum_bits, self.stored[layer.weights]
+        )
 
     def moved(self, tilings: tuple[Found | None, ...], resident: frozenset[int]) -> int:
         """Bits that move to and from DRAM, without constants that are read once anyway."""

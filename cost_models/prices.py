@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..errors import UsageError
 from .parts import Dram, Multipliers, OnChip
 from .quantity import Quantity
-from .sram import SMALLEST, access_energy, source_of
+from .sram import SMALLEST, access_energy, leakage, source_of
 from .technology import Technology
 
 DRAM = "DRAM"
@@ -32,7 +32,8 @@ def states_energy(dram: Dram, memories: Sequence[OnChip], array: Multipliers) ->
     """Whether any part states an energy of its own."""
     stores: tuple[Dram | OnChip, ...] = (dram, *memories)
     moved = any(each.read or each.write for each in stores)
-    return moved or any(getattr(array, name) for name in ARRAY)
+    leaks = any(memory.leakage for memory in memories)
+    return moved or leaks or any(getattr(array, name) for name in ARRAY)
 
 
 def _array(array: Multipliers, process: Technology | None) -> dict[str, Quantity]:
@@ -70,13 +71,14 @@ def _dram(dram: Dram, process: Technology | None) -> dict[str, Quantity]:
 
 
 def _on_chip(memory: OnChip, key: str, process: Technology | None) -> dict[str, Quantity]:
+    stated = {f"{memory.name} leakage": memory.leakage} if memory.leakage else {}
     if memory.read or memory.write:
-        return _both(memory.name, key, memory.read, memory.write)
+        return _both(memory.name, key, memory.read, memory.write) | stated
     if not process:
         raise _unpriced(f"{key}.read")
     if memory.bytes < SMALLEST:
         file = process.file(memory.bytes)
-        return _both(memory.name, key, file, file)
+        return _both(memory.name, key, file, file) | stated
     cell, node = process.sram_cell, process.node
     try:
         words = access_energy(memory.bytes, memory.word_bits, cell, node)
@@ -86,7 +88,9 @@ def _on_chip(memory: OnChip, key: str, process: Technology | None) -> dict[str, 
         Quantity.of(each * (1 / memory.word_bits), "pJ/bit", source_of(cell, node))
         for each in words
     )
-    return _both(memory.name, key, read, write)
+    leak = leakage(memory.bytes, memory.word_bits, cell, node)
+    listed = {f"{memory.name} leakage": Quantity.of(leak, "mW", source_of(cell, node))}
+    return _both(memory.name, key, read, write) | listed | stated
 
 
 def _both(

@@ -17,16 +17,19 @@ def cycles(
     work: Passes | None,
     transfers: Iterable[Transfer],
     decoded: tuple[int, int],
+    loaded: int = 0,
 ) -> dict[str, int]:
     """Cycles by ``compute``, ``decode`` and the name of each memory.
 
     Reads and writes of DRAM share its bus; other memories have a port for each. What is not a
-    product with weights is computed one element per column and cycle.
+    product with weights is computed one element per column and cycle. ``loaded`` bits of weights
+    come before the passes that use them, and the array waits.
     """
     array = machine.array
     rest = layer.work
     others = rest.macs - layer.macs + rest.adds + rest.multiplies + rest.compares + rest.lookups
-    compute = (work.cycles if work else 0) + ceil(others / array.columns)
+    waiting = ceil(loaded / array.load_width) if loaded else 0
+    compute = (work.cycles if work else 0) + waiting + ceil(others / array.columns)
     found = {"compute": compute, "decode": ceil(sum(decoded) / array.entries)}
     listed = list(transfers)
     reads, writes = _bits(listed, machine.dram.name)

@@ -1,5 +1,7 @@
 """The cost of a program: what a layer moves and computes, counted by hand, and laws of sums."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,42 @@ def test_a_dense_layer_counted_by_hand(cost):
     # before: all inputs and weights, 2240 bits
     assert (layer.bound, layer.start, layer.time) == ("DRAM", 35, 35 + 38)
     assert layer.utilisation == 240 / (2 * 32 * 32)
+
+
+def test_an_array_waits_for_the_weights_of_its_passes(machine):
+    program, plain = one_dense(), machine()
+    blob = write_blob(program, Storage("dense"))
+    waits = replace(plain, array=replace(plain.array, load_width=60))
+    before, after = (network_cost(program, blob, each).layers[0] for each in (plain, waits))
+    # 240 weights of 8 bits
+    assert after.cycles == before.cycles | {"compute": 2 + 32}
+    assert after.energy == before.energy
+
+
+def test_a_memory_leaks_as_long_as_the_layer_takes(machine):
+    program, plain = one_dense(), machine()
+    memory = replace(plain.memories[0], leakage=Range(1, 2, 4))
+    leaking = replace(plain, memories=(memory,))
+    blob = write_blob(program, Storage("dense"))
+    before, after = (network_cost(program, blob, each).layers[0] for each in (plain, leaking))
+    # 73 cycles at 100 MHz are 730 ns
+    assert after.transfers == (
+        *before.transfers,
+        Transfer("SRAM", "standby", 0, 0, Range(730, 1460, 2920)),
+    )
+    assert after.cycles == before.cycles
+    assert before.time == 73
+
+
+def test_sums_are_as_wide_as_the_array_has_them(machine):
+    program, plain = one_dense(), machine()
+    narrow = replace(plain, array=replace(plain.array, sum_bits=16))
+    (layer,) = network_cost(program, write_blob(program, Storage("dense")), narrow).layers
+    assert layer.transfers[-2:] == (
+        Transfer("SRAM", "sums", 96, 96, GIVEN(288)),
+        Transfer("registers", "sums", 240 * 32, 240 * 16, GIVEN(0.01 * (240 * 48))),
+    )
+    assert layer.arithmetic[1] == Arithmetic("add", 240, GIVEN(0.001 * 16 * 240))
 
 
 def test_ternary_weights_are_not_multiplied(cost):
