@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .range import Range
+from .rows import Pages
 
 Dataflow = Literal["weight_stationary", "output_stationary", "row_stationary"]
 ZeroSkip = Literal["none", "gate", "skip"]
@@ -22,7 +23,8 @@ SUM_BITS = 32
 class Memory:
     """A memory: what a bit costs [pJ/bit], bits per cycle each way, and what it holds.
 
-    ``leakage`` [mW] is drawn all the time.
+    ``leakage`` [mW] is drawn all the time. DRAM may have ``pages``: then whole bursts of it move,
+    and each row that is opened takes ``activation`` [pJ].
     ``bits`` is its size; of a double-buffered memory half of it holds the tiles that are used.
     DRAM has no size and holds everything.
     """
@@ -36,6 +38,8 @@ class Memory:
     holds: frozenset[str] = frozenset(("weights", "inputs", "outputs"))
     double_buffer: bool = False
     leakage: Range = NOTHING
+    pages: Pages | None = None
+    activation: Range = NOTHING
 
     @property
     def room(self) -> int:

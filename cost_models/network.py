@@ -14,11 +14,13 @@ import numpy as np
 
 from ..ir.program import Program
 from .arrays import Passes, Shape, passes, strip_rows
+from .bursts import in_rows, tiled_blocks, whole_blocks
 from .cost import (
     INDICES,
     INPUTS,
     OUTPUTS,
     PARAMETERS,
+    ROWS,
     STANDBY,
     SUMS,
     WEIGHTS,
@@ -31,6 +33,7 @@ from .loops import Loops
 from .machine import SUM_BITS, Machine, Memory
 from .placement import Placement, placed
 from .range import Range
+from .rows import Blocks
 from .search import Found
 from .tiling import Tiling, tiles, touched
 from .time import cycles
@@ -95,11 +98,12 @@ class _Costing:
     def cost(self) -> LayerCost:
         """Everything about the layer."""
         work = self._passes()
-        transfers = [each for each in self._transfers(work) if each.reads or each.writes]
+        moved = self._transfers(work)
+        transfers = [each for each in moved if each.reads or each.writes or each.energy.high]
         arithmetic = tuple(each for each in self._arithmetic(work) if each.count or each.skipped)
         constant = self.packed.get(self.layer.weights) if self.layer.weights is not None else None
         waits, start = self._cycles(work, transfers), self._start()
-        transfers += self._standby(start + max(waits.values()))
+        transfers += self._standby(waits, start)
         return LayerCost(
             name=self.layer.name,
             op=self.layer.op,
@@ -120,11 +124,17 @@ class _Costing:
             self.machine, self.layer, work, transfers, self._decoded(), self._loaded(work)
         )
 
-    def _standby(self, cycles: int) -> list[Transfer]:
-        """What memories draw as long as the layer takes."""
-        nanoseconds = cycles / self.machine.clock_mhz * 1e3  # of a mW, each a pJ
-        drawn = [(each.name, each.leakage * nanoseconds) for each in self.machine.memories]
-        return [Transfer(name, STANDBY, 0, 0, energy) for name, energy in drawn if energy.high]
+    def _standby(self, waits: dict[str, int], start: int) -> list[Transfer]:
+        """What memories draw as long as the layer takes, and DRAM while it moves: rows are open."""
+        dram, whole = self.machine.dram, start + max(waits.values())
+        listed = [(ROWS, dram.leakage, waits[dram.name])]
+        listed += [(each.name, each.leakage, whole) for each in self.machine.memories]
+        each = 1e3 / self.machine.clock_mhz  # [ns] of a cycle, in which a mW takes a pJ
+        return [
+            Transfer(name, STANDBY, 0, 0, power * (cycles * each))
+            for name, power, cycles in listed
+            if power.high and cycles
+        ]
 
     def _bits(self, slot: int) -> int:
         return self.program.slots[slot].type.dtype.bits
@@ -195,9 +205,32 @@ class _Costing:
 
     def _transfers(self, work: Passes | None) -> list[Transfer]:
         moved = self._outside()
+        moved += in_rows(self.machine.dram, moved, self._blocks())
         if work is None:
             return moved + self._plain()
         return moved + self._tiled(work) + [self._registers(self._done(work))]
+
+    def _blocks(self) -> dict[str, Blocks]:
+        """Bursts and rows of DRAM by operand, one way; none where DRAM has no pages."""
+        pages, layer, resident = self.machine.dram.pages, self.layer, self.placement.resident
+        if pages is None:
+            return {}
+        away = [slot for slot in layer.inputs if slot not in resident]
+        out = [layer.output] if layer.output not in resident else []
+        stored = (self.packed[slot].bits for slot in layer.constants)
+        found = {PARAMETERS: whole_blocks(stored, pages)}
+        if self.found is None or layer.weights is None or layer.loops is None:
+            return found | {
+                INPUTS: whole_blocks(map(self._whole, away), pages),
+                OUTPUTS: whole_blocks(map(self._whole, out), pages),
+            }
+        bits = {
+            WEIGHTS: [self.packed[layer.weights].bits],
+            INPUTS: [self._bits(slot) for slot in away],
+            OUTPUTS: [self._bits(slot) for slot in out],
+            SUMS: [self.machine.array.sum_bits],
+        }
+        return found | tiled_blocks(layer.loops, self.found, bits, pages)
 
     def _outside(self) -> list[Transfer]:
         """Between DRAM and chip."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..errors import UsageError
 from .parts import Dram, Multipliers, OnChip
 from .quantity import Quantity
+from .rows import Pages
 from .sram import SMALLEST, access_energy, leakage, source_of
 from .technology import Technology
 
@@ -67,7 +68,8 @@ def _dram(dram: Dram, process: Technology | None) -> dict[str, Quantity]:
             fix=f"Use {', '.join(process.drams)}, or state read and write instead.",
         )
     kind = process.dram(dram.kind)
-    return _both(DRAM, "dram", kind.read, kind.write)
+    rows = {f"{DRAM} activation": kind.activation, f"{DRAM} background": kind.background}
+    return _both(DRAM, "dram", kind.read, kind.write) | rows
 
 
 def _on_chip(memory: OnChip, key: str, process: Technology | None) -> dict[str, Quantity]:
@@ -105,6 +107,14 @@ def _both(
             fix="State both, or neither.",
         )
     return {f"{name} read": read, f"{name} write": write}
+
+
+def pages(dram: Dram, process: Technology | None) -> Pages | None:
+    """Bursts and rows of a kind of DRAM; None where it states energies of its own."""
+    if process is None or dram.read:
+        return None
+    kind = process.dram(dram.kind)
+    return Pages(8 * kind.burst_bytes, 8 * kind.row_bytes)
 
 
 def _unpriced(key: str) -> UsageError:

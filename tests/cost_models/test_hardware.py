@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from intaglio.cost_models.cost import Assumption
 from intaglio.cost_models.hardware import hardware_names, load_hardware
 from intaglio.cost_models.range import Range
+from intaglio.cost_models.rows import Pages
 from intaglio.cost_models.sram import access_energy
 from intaglio.errors import UsageError
 
@@ -114,9 +116,10 @@ def test_energies_of_its_own_take_the_place_of_the_technologys(tmp_path):
     assert machine.add(10).nominal == machine.register(10).nominal == pytest.approx(0.02)
     assert machine.array.gated == Range(1, 2, 3)
     named = {each.name: each.source for each in hardware.assumptions()}
-    assert named.pop("DRAM read").startswith("Accelergy and Timeloop")
-    assert named.pop("DRAM write").startswith("Accelergy and Timeloop")
-    assert set(named.values()) == {"measured"}
+    assert named["DRAM read"].startswith("Accelergy and Timeloop")
+    assert named["DRAM write"].startswith("Accelergy and Timeloop")
+    own = {source for name, source in named.items() if not name.startswith("DRAM")}
+    assert own == {"measured"}
 
 
 def test_assumptions_are_the_constants_in_use_in_their_units(tmp_path):
@@ -124,7 +127,8 @@ def test_assumptions_are_the_constants_in_use_in_their_units(tmp_path):
     assert {name: each.unit for name, each in found.items()} == {
         "DRAM read": "pJ/bit", "DRAM write": "pJ/bit", "product": "fJ/bit^2", "adder": "fJ/bit",
         "registers": "fJ/bit", "place": "pJ", "symbol": "pJ", "SRAM read": "pJ/bit",
-        "SRAM write": "pJ/bit", "SRAM leakage": "mW",
+        "SRAM write": "pJ/bit", "SRAM leakage": "mW", "DRAM activation": "pJ", "DRAM background": "mW",
+        "DRAM burst": "bytes", "DRAM row": "bytes",
     }  # fmt: skip
     assert found["product"].value == Range(3.03, 3.08, 12.4)
     assert found["SRAM read"].value == load(tmp_path, SMALL).memory_energy("SRAM")[0]
@@ -173,6 +177,25 @@ def test_the_arrays_that_were_published_take_what_was_published():
     assert 2048 * tpu.memories[0].write.nominal == pytest.approx(378.4)
     assert 8 * tpu.memories[1].read.nominal == pytest.approx(0.095)
     assert tpu.multiply(8, 8).nominal == pytest.approx(0.04)
+
+
+def test_a_kind_of_dram_has_bursts_and_rows_and_one_that_states_energies_has_not(tmp_path):
+    dram = load(tmp_path, SMALL).machine().dram
+    assert dram.pages == Pages(8 * 32, 8 * 2048)
+    assert dram.activation == Range(1010, 2025, 4050)
+    assert dram.leakage == Range(28, 56, 112)
+    named = {each.name: each for each in load(tmp_path, SMALL).assumptions()}
+    assert named["DRAM burst"] == Assumption(
+        "DRAM burst", Range.exact(32), "bytes", "technology '45nm', dram.lpddr4"
+    )
+    assert named["DRAM row"].value == Range.exact(2048)
+    own = SMALL.replace('kind = "lpddr4"', f"read = {ENERGY}\nwrite = {ENERGY}")
+    plain = load(tmp_path, own)
+    assert plain.machine().dram.pages is None
+    assert plain.machine().dram.leakage == plain.machine().dram.activation == Range(0, 0, 0)
+    assert {each.name for each in plain.assumptions() if each.name.startswith("DRAM")} == {
+        "DRAM read", "DRAM write"
+    }  # fmt: skip
 
 
 def test_a_memory_leaks_what_the_table_or_the_file_says(tmp_path):
@@ -314,7 +337,7 @@ BAD = {
     "a memory called as DRAM": (
         [('"SRAM"', '"DRAM"')],
         "'{}', memories[0].name: The name 'DRAM' is taken. Choose another than those of other "
-        "memories and DRAM, registers, compute, decode.",
+        "memories and DRAM, DRAM rows, registers, compute, decode.",
     ),
     "an energy of one direction": (
         [("[array]", f"read = {ENERGY}\n[array]")],

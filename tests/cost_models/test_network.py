@@ -10,6 +10,7 @@ from intaglio.backends.choose_formats import Storage
 from intaglio.backends.cost import network_cost, packed_constants
 from intaglio.cost_models.cost import Arithmetic, Transfer
 from intaglio.cost_models.range import Range
+from intaglio.cost_models.rows import Pages
 from intaglio.errors import UsageError
 from intaglio.ir.graph import Builder, Value
 from intaglio.ir.numeric import TERNARY, int_type
@@ -97,6 +98,43 @@ def test_a_memory_leaks_as_long_as_the_layer_takes(machine):
     )
     assert after.cycles == before.cycles
     assert before.time == 73
+
+
+def paged(machine):
+    """Bursts of 32 bytes, rows of 64; opening one takes 100 pJ, and 1 mW is drawn all the time."""
+    pages, row, drawn = Pages(256, 512), GIVEN(100), GIVEN(1)
+    return replace(machine, dram=replace(machine.dram, pages=pages, activation=row, leakage=drawn))
+
+
+def test_dram_moves_whole_bursts_and_opens_whole_rows(machine):
+    program = one_dense()
+    blob = write_blob(program, Storage("dense"))
+    before, after = (
+        network_cost(program, blob, each).layers[0] for each in (machine(), paged(machine()))
+    )
+    kept = [each for each in after.transfers if each.memory != "DRAM rows"]
+    assert tuple(kept) == before.transfers
+    assert after.bits("DRAM") == before.bits("DRAM")
+    # 2816 bits over a bus of 64; 44 cycles at 100 MHz are 440 ns
+    assert after.cycles == before.cycles | {"DRAM": 44}
+    assert [each for each in after.transfers if each.memory == "DRAM rows"] == [
+        # 1920 bits are 8 bursts in 4 rows, 320 are 2 in 1, 192 are 1 in 1
+        Transfer("DRAM rows", "weights", 128, 0, GIVEN(1280 + 400)),
+        Transfer("DRAM rows", "inputs", 192, 0, GIVEN(1920 + 100)),
+        Transfer("DRAM rows", "outputs", 0, 64, GIVEN(1280 + 100)),
+        Transfer("DRAM rows", "standby", 0, 0, GIVEN(440)),
+    ]
+
+
+def test_what_stays_on_chip_opens_no_rows(machine):
+    program = two_convs()
+    found = network_cost(program, write_blob(program, Storage("dense")), paged(machine()))
+    conv, pool = (
+        {each.operand for each in layer.transfers if each.memory == "DRAM rows"}
+        for layer in found.layers
+    )
+    assert conv == {"weights", "inputs", "standby"}
+    assert pool == {"outputs", "standby"}
 
 
 def test_sums_are_as_wide_as_the_array_has_them(machine):
