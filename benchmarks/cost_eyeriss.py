@@ -16,7 +16,7 @@ from intaglio.cost_models.hardware import load_hardware
 from intaglio.cost_models.layers import layers_of
 from intaglio.cost_models.loops import Loops
 from intaglio.cost_models.machine import Machine
-from intaglio.cost_models.network import REGISTERS, Packed, placed_costs
+from intaglio.cost_models.network import HOPS, REGISTERS, Packed, placed_costs
 from intaglio.cost_models.placement import Placement
 from intaglio.cost_models.range import Range
 from intaglio.cost_models.search import Found, Room, Widths, search
@@ -78,7 +78,7 @@ def chip_costs() -> dict[str, LayerCost]:
 
 def unit_costs() -> dict[str, LayerCost]:
     """The same, 16 samples, with 256 multipliers, 128 KiB and the energies of figure 10: a product
-    and a register 1, the buffer 6, DRAM 200."""
+    and a register 1, a hop 2, the buffer 6, DRAM 200."""
     found = load_hardware("eyeriss-like").machine()
     dram, buffer = Range.exact(200 / BITS), Range.exact(6 / BITS)
     memory = replace(
@@ -88,7 +88,7 @@ def unit_costs() -> dict[str, LayerCost]:
         found,
         dram=replace(found.dram, read=dram, write=dram),
         memories=(memory,),
-        array=replace(found.array, rows=16, columns=16),
+        array=replace(found.array, rows=16, columns=16, hop=Range.exact(2 / BITS)),
         multiply=lambda a, b: Range.exact(a * b / BITS**2),
         register=lambda bits: Range.exact(bits / BITS),
     )
@@ -161,10 +161,10 @@ def _within(what: str, off: float, least: float, most: float) -> list[Figure]:
 
 
 def _fractions(name: str, layer: LayerCost, published: tuple[float, float, float]) -> list[Figure]:
-    """Products, DRAM and registers over those of figure 10; the buffer's are not in numbers."""
+    """Products, DRAM and registers over those of figure 10; others' are not in numbers."""
     products = layer.macs / 1e9
-    parts = [_moved(layer, memory) for memory in ("DRAM", REGISTERS, "buffer")]
-    dram, registers, buffer = parts
+    parts = [_moved(layer, memory) for memory in ("DRAM", REGISTERS, "buffer", HOPS)]
+    dram, registers, buffer, network = parts
     label = f"ISCA 2016 {name}"
     return [
         Figure(f"{label}: products over the paper's", products / published[0]),
@@ -174,6 +174,7 @@ def _fractions(name: str, layer: LayerCost, published: tuple[float, float, float
             f"{label}: DRAM to products, paper {published[1] / published[0]:.2f}", dram / products
         ),
         Figure(f"{label}: buffer to products", buffer / products),
+        Figure(f"{label}: network to products", network / products),
     ]
 
 
@@ -184,6 +185,7 @@ def _parts(layer: LayerCost) -> dict[str, float]:
         "products": sum(each.energy.nominal for each in layer.arithmetic) / 1e9,
         "registers": _moved(layer, REGISTERS),
         "buffer": _moved(layer, "buffer") - standby,
+        "network": _moved(layer, HOPS),
         "standby": standby,
     }
 

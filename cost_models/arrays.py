@@ -24,7 +24,8 @@ class Shape:
     often all weights come to the memory, once for each tile of places. ``present`` are the weights
     of each filter, group after group, that are not zero. ``tile`` has so many rows of the output,
     filters and channels: all of them where it is None. ``plane`` are inputs of a channel that are
-    read strip by strip of rows, overlaps twice: as many as ``places`` where it is 0.
+    read strip by strip of rows, overlaps twice: as many as ``places`` where it is 0. ``width`` are
+    columns of it that a row of the output needs: as many as the output's where it is 0.
     """
 
     groups: int
@@ -37,11 +38,28 @@ class Shape:
     present: tuple[int, ...]
     tile: tuple[int, int, int] | None = None
     plane: int = 0
+    width: int = 0
 
     @property
     def macs(self) -> int:
         """Products, zeros among them."""
         return self.groups * self.m * self.places * self.reduction
+
+
+@dataclass(frozen=True, slots=True)
+class Hops:
+    """Elements that reach a multiplier, each counted there; sums that go to the memory as well.
+
+    What many multipliers read together is one element of the memory and one hop for each (Chen,
+    Emer, Sze, "Eyeriss", ISCA 2016). ``*`` repeats.
+    """
+
+    weights: int
+    inputs: int
+    sums: int
+
+    def __mul__(self, times: int) -> Hops:
+        return Hops(self.weights * times, self.inputs * times, self.sums * times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +77,7 @@ class Passes:
     sums: int
     cycles: int
     utilisation: float
+    hops: Hops
     imbalance: float = 1.0
 
 
@@ -87,13 +106,16 @@ def _skipping(shape: Shape, array: Array, dense: Passes) -> Passes:
     equal = loads.sum() / array.columns
     whole = shape.groups * ceil(shape.reduction / at_once) * ceil(shape.m / array.columns)
     macs, cycles = shape.places * sum(shape.present), dense.cycles * int(slowest) // whole
+    weights = dense.weights * sum(shape.present) // (shape.groups * shape.m * shape.reduction)
+    taken = weights if array.dataflow == "weight_stationary" else macs
     return Passes(
         macs=macs,
-        weights=dense.weights * sum(shape.present) // (shape.groups * shape.m * shape.reduction),
+        weights=weights,
         inputs=macs,
         sums=dense.sums,
         cycles=cycles,
         utilisation=macs / (cycles * array.rows * array.columns) if cycles else 1.0,
+        hops=Hops(taken, macs, dense.hops.sums),
         imbalance=float(slowest / equal) if equal else 1.0,
     )
 
@@ -105,20 +127,24 @@ def _weight_stationary(shape: Shape, array: Array) -> Passes:
     """
     deep, wide = ceil(shape.reduction / array.rows), ceil(shape.m / array.columns)
     together = ceil(shape.reduction / (array.rows * array.held_weights))
-    outputs = shape.places * shape.m
+    outputs, weights = shape.places * shape.m, shape.m * shape.reduction * shape.visits
+    sums, whole = outputs * (together - 1), (together - 1) * array.rows
+    along = whole + min(array.rows, shape.reduction - whole * array.held_weights)
     return _counted(
         shape,
         array,
-        weights=shape.m * shape.reduction * shape.visits,
+        weights=weights,
         inputs=shape.places * shape.reduction * wide,
-        sums=outputs * (together - 1),
+        sums=sums,
         cycles=deep * wide * shape.places,
+        hops=Hops(weights, outputs * shape.reduction, outputs * (along - together + 1) + 2 * sums),
     )
 
 
 def _output_stationary(shape: Shape, array: Array) -> Passes:
     """Rows hold places of the output, columns filters; sums stay until they are finished."""
     tall, wide = ceil(shape.places / array.rows), ceil(shape.m / array.columns)
+    outputs = shape.places * shape.m
     return _counted(
         shape,
         array,
@@ -126,6 +152,7 @@ def _output_stationary(shape: Shape, array: Array) -> Passes:
         inputs=shape.places * shape.reduction * wide,
         sums=0,
         cycles=tall * wide * shape.reduction,
+        hops=Hops(outputs * shape.reduction, outputs * shape.reduction, outputs),
     )
 
 
@@ -148,14 +175,23 @@ def _row_stationary(shape: Shape, array: Array) -> Passes:
     strips = _rounds(out_rows, tall, strip)
     images = shape.places // (out_rows * out_columns)
     turns = ceil(planes * shape.m / sets) * images * ceil(rows / array.rows) * strips
-    inputs, sums = _least(shape, array, tile, planes, sets)
+    split = _least(shape, array, tile, planes, sets)
+    outputs, all_weights = shape.places * shape.m, shape.m * shape.reduction
+    again = ceil(out_rows / tall)
+    width = images * rows * out_rows * (shape.width or out_columns)
+    through = outputs * split.visits * (rows * split.deep - 1) + 2 * split.sums + outputs
     return _counted(
         shape,
         array,
-        weights=shape.m * shape.reduction * strips * shape.visits // ceil(out_rows / tall),
-        inputs=inputs,
-        sums=sums,
+        weights=all_weights * strips * shape.visits // again,
+        inputs=split.inputs,
+        sums=split.sums,
         cycles=turns * out_columns * columns,
+        hops=Hops(
+            all_weights * out_rows * shape.visits // again,
+            width * planes * _rounds(shape.m, tile[1], min(array.held_sums, tile[1])),
+            through,
+        ),
     )
 
 
@@ -165,9 +201,19 @@ def strip_rows(array: Array, kernel_rows: int, tall: int) -> int:
     return min(tall, array.columns * min(ceil(tall / array.columns), below))
 
 
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """``deep`` sets have other channels of the same sums, which come ``visits`` times."""
+
+    deep: int
+    visits: int
+    inputs: int
+    sums: int
+
+
 def _least(
     shape: Shape, array: Array, tile: tuple[int, int, int], planes: int, sets: int
-) -> tuple[int, int]:
+) -> _Split:
     """Inputs read and unfinished sums written, with the sets split so that this is least."""
     _, most_filters, most_channels = tile
     filters = min(array.held_sums, most_filters)
@@ -178,8 +224,9 @@ def _least(
         turns = _rounds(shape.m, most_filters, filters * (sets // deep))
         visits = _rounds(planes, most_channels, channels)
         inputs = (shape.plane or shape.places) * planes * turns
-        found.append((inputs, shape.places * shape.m * (visits - 1)))
-    return min(found, key=lambda each: each[0] + 2 * each[1])
+        sums = shape.places * shape.m * (visits - 1)
+        found.append(_Split(deep, visits, inputs, sums))
+    return min(found, key=lambda each: each.inputs + 2 * each.sums)
 
 
 def _rounds(extent: int, tile: int, step: int) -> int:
@@ -189,13 +236,19 @@ def _rounds(extent: int, tile: int, step: int) -> int:
 
 
 def _counted(
-    shape: Shape, array: Array, weights: int, inputs: int, sums: int, cycles: int
+    shape: Shape, array: Array, weights: int, inputs: int, sums: int, cycles: int, hops: Hops
 ) -> Passes:
     """The counts of one group, for all groups."""
     groups, multipliers = shape.groups, array.rows * array.columns
     share = shape.macs / (groups * cycles * multipliers)
     return Passes(
-        shape.macs, weights * groups, inputs * groups, sums * groups, cycles * groups, share
+        shape.macs,
+        weights * groups,
+        inputs * groups,
+        sums * groups,
+        cycles * groups,
+        share,
+        hops * groups,
     )
 
 

@@ -18,7 +18,7 @@ from .range import Range
 from .reading import names_in, read_toml
 from .technology import Technology, scaled
 
-TAKEN = (DRAM, ROWS, "registers", "compute", "decode")
+TAKEN = (DRAM, ROWS, "registers", "hops", "compute", "decode")
 """Names of the report: what moves beside multipliers, and what a layer may wait for."""
 
 
@@ -114,6 +114,7 @@ class Hardware(Strict):
                 array.held_sums,
                 array.sum_bits,
                 array.load_bits_per_cycle or 0,
+                energy("hop"),
             ),
             multiply=_product(energy("product"), array.product_bits if array.product else 1),
             add=lambda bits: energy("adder") * bits,

@@ -54,7 +54,8 @@ class Array:
     ``zero_skip``: what a weight of zero costs: a product (none), ``gated`` of its energy (gate), or
     neither energy nor a cycle (skip). ``entries`` places of weights are decoded in a cycle. Sums
     have ``sum_bits`` while they are unfinished. Over ``load_width`` bits a cycle the weights of a
-    pass come before it begins; 0 where they come while the pass before works.
+    pass come before it begins; 0 where they come while the pass before works. A bit that reaches a
+    multiplier takes ``hop`` [pJ].
     """
 
     rows: int
@@ -67,6 +68,7 @@ class Array:
     held_sums: int = 1
     sum_bits: int = SUM_BITS
     load_width: int = 0
+    hop: Range = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

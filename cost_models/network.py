@@ -38,7 +38,7 @@ from .search import Found
 from .tiling import Tiling, tiles, touched
 from .time import cycles
 
-REGISTERS = "registers"
+REGISTERS, HOPS = "registers", "hops"
 SIGNS = ("bipolar", "ternary")
 
 
@@ -172,6 +172,7 @@ class _Costing:
             present,
             (self.found.tiling.p, self.found.tiling.m, self.found.tiling.c),
             self._plane(loops, self.found.tiling),
+            int(touched(loops, 1, self.found.tiling.q).sum()),
         )
         return passes(shape, self.machine.array)
 
@@ -208,7 +209,8 @@ class _Costing:
         moved += in_rows(self.machine.dram, moved, self._blocks())
         if work is None:
             return moved + self._plain()
-        return moved + self._tiled(work) + [self._registers(self._done(work))]
+        registers = self._registers(self._done(work))
+        return [*moved, *self._tiled(work), registers, *self._hops(work)]
 
     def _blocks(self) -> dict[str, Blocks]:
         """Bursts and rows of DRAM by operand, one way; none where DRAM has no pages."""
@@ -299,6 +301,18 @@ class _Costing:
         reads, writes = done * (operands + sums), done * sums
         energy = self.machine.register(1) * (reads + writes)
         return Transfer(REGISTERS, SUMS, reads, writes, energy)
+
+    def _hops(self, work: Passes) -> list[Transfer]:
+        """The ways to the multipliers, and of sums between them and back."""
+        array, hops = self.machine.array, work.hops
+        if not array.hop.high:
+            return []
+        bits = {
+            WEIGHTS: hops.weights * self._width(),
+            INPUTS: hops.inputs * self._bits(self.layer.inputs[0]),
+            SUMS: hops.sums * array.sum_bits,
+        }
+        return [Transfer(HOPS, name, each, 0, array.hop * each) for name, each in bits.items()]
 
     def _decoded(self) -> tuple[int, int]:
         """Places and symbols of weights that are decoded, every time that they are loaded."""

@@ -43,6 +43,8 @@ class OnChip(Strict):
 class Multipliers(Strict):
     """The array; docs/cost_models.md has its dataflows. ``product`` and so on replace a technology.
 
+    ``hop`` is counted only where it is stated: no two arrays are wired alike.
+
     ``product`` is of ``product_bits`` by ``product_bits``, others take their share of bits.
     """
 
@@ -62,6 +64,7 @@ class Multipliers(Strict):
     place: Operation | None = None
     symbol: Operation | None = None
     gated: Share | None = None
+    hop: PerBit | None = None
 
     @model_validator(mode="after")
     def _weights_wait(self) -> Self:

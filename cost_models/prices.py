@@ -34,7 +34,7 @@ def states_energy(dram: Dram, memories: Sequence[OnChip], array: Multipliers) ->
     stores: tuple[Dram | OnChip, ...] = (dram, *memories)
     moved = any(each.read or each.write for each in stores)
     leaks = any(memory.leakage for memory in memories)
-    return moved or leaks or any(getattr(array, name) for name in ARRAY)
+    return moved or leaks or any(getattr(array, name) for name in (*ARRAY, "hop"))
 
 
 def _array(array: Multipliers, process: Technology | None) -> dict[str, Quantity]:
@@ -47,7 +47,8 @@ def _array(array: Multipliers, process: Technology | None) -> dict[str, Quantity
     for name in ("product", "registers", *(["gated"] if gates else [])):
         if name not in found:
             raise _unpriced(f"array.{name}")
-    return {name: each for name, each in found.items() if gates or name != "gated"}
+    stated = {"hop": array.hop} if array.hop else {}
+    return {name: each for name, each in found.items() if gates or name != "gated"} | stated
 
 
 def _dram(dram: Dram, process: Technology | None) -> dict[str, Quantity]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intaglio.cost_models.arrays import Shape, passes, strip_rows
+from intaglio.cost_models.arrays import Hops, Shape, passes, strip_rows
 from intaglio.cost_models.loops import Loops
 from intaglio.cost_models.machine import Array
 from intaglio.cost_models.range import Range
@@ -81,6 +81,39 @@ def test_with_the_weights_of_its_passes_eyeriss_takes_the_chips_order_of_time():
     assert sorted(found, key=found.get) == sorted(chip, key=chip.get)
 
 
+@pytest.mark.parametrize(
+    ("dataflow", "expected"),
+    [
+        # 240 weights three times, each for one multiplier. A sum passes 32 multipliers, leaves,
+        # comes back, passes 8 and leaves: 31 + 1 + 1 + 7 + 1 hops of 60 sums
+        ("weight_stationary", Hops(720, 2400, 60 * 41)),
+        # a weight and an input for each product; sums leave
+        ("output_stationary", Hops(2400, 2400, 60)),
+    ],
+)
+def test_hops_are_what_reaches_multipliers(dataflow, expected):
+    shape = Shape(1, 6, 10, 40, (1, 1), (10, 1), 3, ())
+    assert passes(shape, Array(32, 4, dataflow, "none", GATED, 1)).hops == expected
+
+
+def test_hops_of_rows_of_kernels():
+    # 2 filters of 3 x 3, 4 rows of outputs; a multiplier for each row of the kernel and the output
+    shape = Shape(2, 2, 16, 9, (3, 3), (4, 4), 1, (), plane=36, width=6)
+    array = Array(3, 4, "row_stationary", "none", GATED, 1, held_weights=6, held_sums=2)
+    # 18 weights for 4 multipliers each, 6 inputs for each of 12; 32 sums pass twice and leave
+    assert passes(shape, array).hops == Hops(18 * 4, 12 * 6, 32 * 3) * 2
+
+
+def test_hops_of_sums_through_sets_of_other_channels():
+    # 4 channels, two sets of them below each other: sums come twice, past 6 multipliers each time
+    shape = Shape(1, 2, 16, 36, (3, 3), (4, 4), 1, (), plane=36, width=6)
+    array = Array(6, 4, "row_stationary", "none", GATED, 1, held_weights=6, held_sums=2)
+    found = passes(shape, array)
+    assert found.sums == 32
+    # of 32 sums: 5 past others, out, back in, 5 past others and out
+    assert found.hops == Hops(72 * 4, 4 * 12 * 6, 32 * (5 + 1 + 1 + 5 + 1))
+
+
 def test_wide_sets_are_cut_and_lie_below_each_other():
     assert strip_rows(EYERISS, 5, 27) == 27
     assert strip_rows(EYERISS, 5, 100) == 28
@@ -131,7 +164,8 @@ def test_columns_wait_for_the_filter_with_most_weights():
     found = skipping("weight_stationary", (17, 0, 8, 1, 9, 1))
     assert found.cycles == (3 + 2) * 10
     assert found.macs == found.inputs == 36 * 10
-    assert found.weights == 36
+    assert found.weights == found.hops.weights == 36
+    assert found.hops.inputs == 36 * 10
     assert found.imbalance == (3 + 2) * 4 / (3 + 0 + 1 + 1 + 2 + 1)
     # one weight at a time, 10 places in 2 turns of 8 rows
     assert skipping("output_stationary", (17, 0, 8, 1, 9, 1)).cycles == (17 + 9) * 2

@@ -215,6 +215,15 @@ def test_a_memory_leaks_what_the_table_or_the_file_says(tmp_path):
     assert load(tmp_path, small).machine().memories[0].leakage == Range(1, 2, 3)
 
 
+def test_hops_are_counted_only_where_the_array_states_them(tmp_path):
+    assert load(tmp_path, SMALL).machine().array.hop == Range(0, 0, 0)
+    stated = 'hop = { low = 1, nominal = 2, high = 3, unit = "fJ/bit", source = "measured" }'
+    hardware = load(tmp_path, f"{SMALL}{stated}\n")
+    assert hardware.machine().array.hop.nominal == pytest.approx(0.002)
+    assert "hop" in {each.name for each in hardware.assumptions()}
+    assert 16 * load_hardware("eyeriss-like").machine().array.hop.nominal == 4
+
+
 def test_an_array_waits_for_nothing_where_its_weights_come_meanwhile(tmp_path):
     array = load(tmp_path, SMALL).machine().array
     assert (array.sum_bits, array.load_width) == (32, 0)
@@ -337,7 +346,7 @@ BAD = {
     "a memory called as DRAM": (
         [('"SRAM"', '"DRAM"')],
         "'{}', memories[0].name: The name 'DRAM' is taken. Choose another than those of other "
-        "memories and DRAM, DRAM rows, registers, compute, decode.",
+        "memories and DRAM, DRAM rows, registers, hops, compute, decode.",
     ),
     "an energy of one direction": (
         [("[array]", f"read = {ENERGY}\n[array]")],

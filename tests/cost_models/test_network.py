@@ -137,6 +137,21 @@ def test_what_stays_on_chip_opens_no_rows(machine):
     assert pool == {"outputs", "standby"}
 
 
+def test_hops_take_energy_where_the_array_states_it(machine):
+    program, plain = one_dense(), machine()
+    wired = replace(plain, array=replace(plain.array, hop=GIVEN(2)))
+    blob = write_blob(program, Storage("dense"))
+    before, after = (network_cost(program, blob, each).layers[0] for each in (plain, wired))
+    assert after.transfers == (
+        *before.transfers,
+        Transfer("hops", "weights", 240 * 8, 0, GIVEN(2 * 240 * 8)),
+        Transfer("hops", "inputs", 240 * 8, 0, GIVEN(2 * 240 * 8)),
+        # 6 sums of 32 bits: 31 + 1 + 1 + 7 + 1 hops
+        Transfer("hops", "sums", 6 * 41 * 32, 0, GIVEN(2 * 6 * 41 * 32)),
+    )
+    assert after.cycles == before.cycles
+
+
 def test_sums_are_as_wide_as_the_array_has_them(machine):
     program, plain = one_dense(), machine()
     narrow = replace(plain, array=replace(plain.array, sum_bits=16))
