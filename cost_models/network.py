@@ -31,6 +31,7 @@ from .cost import (
 from .layers import Layer, layers_of
 from .loops import Loops
 from .machine import SUM_BITS, Machine, Memory
+from .masks import kept_bits
 from .placement import Placement, placed
 from .range import Range
 from .rows import Blocks
@@ -146,8 +147,8 @@ class _Costing:
     def _width(self) -> int:
         """Bits of a weight on chip: where zeros are skipped, with its place in the filter."""
         assert self.layer.weights is not None
-        place = (self.layer.reduction - 1).bit_length() if self._skips else 0
-        return self._bits(self.layer.weights) + place
+        bits = self._bits(self.layer.weights)
+        return kept_bits(self.layer, bits) if self._skips else bits
 
     def _whole(self, slot: int) -> int:
         type_ = self.program.slots[slot].type

@@ -9,12 +9,14 @@ from intaglio.backends.blob_writer import write_blob
 from intaglio.backends.choose_formats import Storage
 from intaglio.backends.cost import network_cost, packed_constants
 from intaglio.cost_models.cost import Arithmetic, Transfer
+from intaglio.cost_models.layers import layers_of
+from intaglio.cost_models.masks import present_in
 from intaglio.cost_models.range import Range
 from intaglio.cost_models.rows import Pages
 from intaglio.errors import UsageError
 from intaglio.ir.graph import Builder, Value
 from intaglio.ir.numeric import TERNARY, int_type
-from intaglio.ir.ops_linear import Conv, Dense
+from intaglio.ir.ops_linear import Conv, Dense, GatherConv
 from intaglio.ir.ops_pool import MaxPool
 from intaglio.ir.tensor import BATCH, Tensor, TensorType
 from intaglio.passes.schedule import schedule
@@ -230,6 +232,50 @@ def test_a_skipped_product_takes_nothing_but_the_place_of_the_others(cost):
         "multiply", present, GIVEN(0.64) * present, 240 - present
     )
     assert layer.cycles["compute"] == 1
+
+
+def one_in_eight(*present):
+    """A dense layer of 8 filters and 400 inputs, ones where ``present`` says."""
+    codes = np.zeros((8, 400), np.int8)
+    codes[present] = 1
+    b = Builder("net")
+    x = b.input(Value("x", TensorType((BATCH, 400), INT8)))
+    return schedule(b.build((b.node("y", Dense(), x, b.constant("w", Tensor(codes, INT8))),)))
+
+
+def test_skipped_weights_leave_their_room_to_others(cost):
+    # 400 of 3,200 weights, 8 + 9 bits each, beside inputs of 8 bits: 8,192 bits
+    spread = cost(one_in_eight(slice(None), slice(0, 50)), kilobytes=1, zero_skip="skip")
+    alone = cost(one_in_eight(0), kilobytes=1, zero_skip="skip")
+    dense = cost(one_in_eight(0), kilobytes=1)
+    # 4 filters have 200 of them: 3400 bits; all 8 have 6,800, too much beside 3,200 of inputs
+    assert spread.layers[0].remark == "tiles n=1, p=1, q=1, m=4, c=400 in order smc"
+    # in one filter: 200 in half of the channels
+    assert alone.layers[0].remark == "tiles n=1, p=1, q=1, m=8, c=200 in order smc"
+    # 3,200 of inputs and 8 bits of every weight
+    assert dense.layers[0].remark == "tiles n=1, p=1, q=1, m=1, c=400 in order smc"
+
+
+def test_weights_of_a_list_lie_in_the_channels_that_it_names():
+    b = Builder("net")
+    x = b.input(Value("x", TensorType((BATCH, 3, 4, 4), INT8)))
+    # places 0 and 4 of channels 0 and 2; nothing of channel 1
+    columns = b.constant("columns", Tensor(np.array([0, 2, 12, 14], np.int32), int_type(32)))
+    w = b.constant("w", Tensor(np.array([[1, 0, 1, 0], [0, 1, 0, 0]], np.int8), INT8))
+    program = schedule(b.build((b.node("y", GatherConv((2, 3)), x, w, columns),)))
+    (layer,) = layers_of(program)
+    assert present_in(program, layer).tolist() == [[[2, 0], [0, 1]]]
+
+
+def test_weights_of_groups_are_counted_by_channel():
+    codes = np.zeros((4, 2, 3, 3), np.int8)
+    codes[0, 0], codes[3, 1, 1] = 1, 1
+    b = Builder("net")
+    x = b.input(Value("x", TensorType((BATCH, 4, 8, 8), INT8)))
+    w = b.constant("w", Tensor(codes, INT8))
+    program = schedule(b.build((b.node("y", Conv(groups=2), x, w),)))
+    (layer,) = layers_of(program)
+    assert present_in(program, layer).tolist() == [[[9, 0], [0, 0]], [[0, 0], [0, 3]]]
 
 
 def half_weights():
