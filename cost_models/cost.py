@@ -12,9 +12,12 @@ from .range import Range
 
 WEIGHTS, INDICES, PARAMETERS = "weights", "indices", "parameters"
 INPUTS, OUTPUTS, SUMS = "inputs", "outputs", "sums"
-OPERANDS = (WEIGHTS, INDICES, PARAMETERS, INPUTS, OUTPUTS, SUMS)
+STANDBY = "standby"
+ROWS = "DRAM rows"
+"""The memory of what DRAM takes besides: the rest of its bursts, rows opened and kept open."""
+OPERANDS = (WEIGHTS, INDICES, PARAMETERS, INPUTS, OUTPUTS, SUMS, STANDBY)
 """What moves: values and places of weights, other constants, activations read and written,
-unfinished sums."""
+unfinished sums. Nothing moves on standby: energy is drawn as time passes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,6 @@ from ..ir.tensor import TensorType
 from .loops import Loops
 
 Linear = Conv | GatherConv | Dense
-SUM_BITS = 32
-"""Bits of unfinished sums: the type of every accumulator of a program."""
 
 
 @dataclass(frozen=True, slots=True)
