@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -41,11 +40,8 @@ class Arena:
             place = layout.places[slot]
             whole = self._whole(place)
             (whole.view(np.uint8) if place.flipped else whole).fill(value)
-
-    @cached_property
-    def _stored(self) -> dict[int, Array]:
-        """Every activation without its border, in storage order."""
-        return {slot: self._inside(place) for slot, place in self._layout.places.items()}
+        self._stored = {slot: self._inside(place) for slot, place in layout.places.items()}
+        self._logical = {slot: from_storage(array) for slot, array in self._stored.items()}
 
     def stored(self, slot: int) -> Array:
         """An activation in storage order as it lies, for as many samples as there are."""
@@ -53,14 +49,14 @@ class Arena:
 
     def write(self, slot: int, codes: Array) -> None:
         """Codes of an activation, in logical order."""
-        target = from_storage(self.stored(slot))
+        target = self._logical[slot][: self.samples]
         target[...] = codes
         if self._layout.places[slot].flipped:
             np.bitwise_xor(target.view(np.uint8), FLIP, out=target.view(np.uint8))
 
     def read(self, slot: int, out: Array) -> None:
         """Copy the codes of an activation, in logical order, to ``out``."""
-        out[...] = from_storage(self.stored(slot))
+        out[...] = self._logical[slot][: self.samples]
         if self._layout.places[slot].flipped:
             np.bitwise_xor(out.view(np.uint8), FLIP, out=out.view(np.uint8))
 

@@ -7,7 +7,8 @@ touch lies as they like: within a border, signed codes 128 higher.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, groupby
 from typing import TYPE_CHECKING
@@ -17,10 +18,11 @@ import numpy as np
 from ..ir.layout import to_storage
 from ..ir.numeric import Array
 from ..ir.op import Op
+from ..ir.ops_pointwise import Add
 from ..ir.program import ALIGNMENT, Program, Step
 from ..ir.tensor import TensorType
 from ..kernels.isa import Isa
-from ..kernels.job import Border, Job, Maker
+from ..kernels.job import Added, Border, Job, Maker
 from ..kernels.kernel import Kernel, Operands
 from ..kernels.place import Place
 from ..kernels.routines import Routines, routines
@@ -80,11 +82,15 @@ class RoutineCalls:
 
 
 class Plan:
-    """Calls in order, and where activations lie, for up to ``samples`` at once. Immutable."""
+    """Calls in order, and where activations lie, for up to ``samples`` at once. Immutable.
 
-    def __init__(self, program: Program, isa: Isa) -> None:
+    Slots that are ``kept`` can be read afterwards; others may never be stored.
+    """
+
+    def __init__(self, program: Program, isa: Isa, kept: Collection[int]) -> None:
         tier = routines(isa)
         parts = [part for step in program.steps for part in _parts(program, step, tier)]
+        parts = list(_joined(parts, tier, kept))
         types = {slot: program.slots[slot].type for slot in program.inputs}
         types |= {part.output: part.job.result for part in parts}
         borders = _borders(parts)
@@ -143,6 +149,41 @@ def _known(program: Program, index: int) -> Array:
 def _maker(job: Job, tier: Routines | None) -> Maker | None:
     makers = tier.makers.get(type(job.op), ()) if tier else ()
     return next((maker for maker in makers if maker.accepts(job)), None)
+
+
+def _joined(parts: Sequence[Part], tier: Routines | None, kept: Collection[int]) -> Iterator[Part]:
+    """The parts, each add together with the part before it that makes what it alone reads.
+
+    That part waits for the add: nothing is overwritten meanwhile.
+    """
+    readers = Counter(slot for part in parts for slot in part.sources)
+    alone = {part.output: part for part in parts if readers[part.output] == 1}
+    free = {slot: part for slot, part in alone.items() if slot not in kept and part.maker}
+    joined: dict[int, Part] = {}
+    taken: set[int] = set()
+    for part in parts if tier else ():
+        if not isinstance(part.job.op, Add):
+            continue
+        for index in (1, 0):
+            found = free.get(part.sources[index])
+            both = found and found.output not in taken and _join(found, part, index, tier)
+            if found and both:
+                joined[part.output] = both
+                taken.add(found.output)
+                break
+    for part in parts:
+        if part.output not in taken:
+            yield joined.get(part.output, part)
+
+
+def _join(first: Part, add: Part, index: int, tier: Routines | None) -> Part | None:
+    """One part instead of two; ``first`` makes operand ``index`` of the add."""
+    if first.job.added is not None:
+        return None
+    job = replace(first.job, result=add.job.result, added=Added(add.job, index))
+    maker = _maker(job, tier)
+    sources = (*first.sources, add.sources[1 - index])
+    return Part(job, sources, add.output, maker) if maker else None
 
 
 def _borders(parts: Iterable[Part]) -> dict[int, Border]:

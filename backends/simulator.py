@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -12,7 +13,6 @@ from ..errors import DataError, VerifyError
 from ..ir.numeric import Array, NumericType
 from ..ir.ops_quant import Requantize
 from ..ir.program import Program, Slot
-from ..ir.tensor import TensorType
 from ..kernels.isa import Isa, chosen
 from .arena import Arena
 from .blob_check import check
@@ -87,51 +87,59 @@ class Simulator:
         check(program, VerifyError)
         self.program = program
         self.isa = isa or chosen()
-        self._plan = Plan(program, self.isa)
+        self._plan = Plan(program, self.isa, program.outputs)
         self._idle: list[Arena] = []
 
     def run(
-        self, inputs: Mapping[str, Array], progress: Progress | None = None
+        self, inputs: Mapping[str, Array], progress: Progress | None = None, threads: int = 1
     ) -> dict[str, Array]:
         """The outputs by name, in logical order ``(n, c, h, w)``, for inputs by name.
 
-        ``progress(done, total)`` is called after each chunk of samples. Raises DataError.
+        ``progress(done, total)`` is called after each chunk of samples. ``threads`` share the
+        samples; results are the same for any number. Raises DataError.
         """
-        return self._run(inputs, self.program.outputs, progress)
-
-    def trace(
-        self, inputs: Mapping[str, Array], progress: Progress | None = None
-    ) -> dict[str, Array]:
-        """Like ``run``, for every activation of the program in the order of execution."""
-        targets = [step.output for step in self.program.steps]
-        return self._run(inputs, [*self.program.inputs, *targets], progress)
-
-    def _run(
-        self, inputs: Mapping[str, Array], wanted: Sequence[int], progress: Progress | None
-    ) -> dict[str, Array]:
         total = check_inputs(self.program, inputs)
-        slots = self.program.slots
-        results = {index: _empty(slots[index].type, total) for index in wanted}
-        given = {index: inputs[slots[index].name] for index in self.program.inputs}
-        with self._arena() as arena:
-            for first in range(0, total, self._plan.samples):
-                part = slice(first, min(first + self._plan.samples, total))
-                self._run_part(arena, part, given, results)
-                if progress is not None:
-                    progress(part.stop, total)
-        return {slots[index].name: array for index, array in results.items()}
+        results = _empty(self.program, self.program.outputs, total)
+        given = {index: inputs[self.program.slots[index].name] for index in self.program.inputs}
+        parts = _parts(total, self._plan.samples, threads)
+        done = 0
+        for size in self._spread(parts, given, results, threads):
+            done += size
+            if progress is not None:
+                progress(done, total)
+        return {self.program.slots[index].name: array for index, array in results.items()}
 
-    def _run_part(
-        self, arena: Arena, part: slice, given: Mapping[int, Array], results: Mapping[int, Array]
-    ) -> None:
-        """The samples of ``part`` through the arena."""
-        arena.samples = part.stop - part.start
-        for index, codes in given.items():
-            arena.write(index, codes[part])
-        for call in self._plan.calls:
-            call.run(arena)
-        for index, result in results.items():
-            arena.read(index, result[part])
+    def trace(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Like ``run``, for every activation of the program in the order of execution."""
+        total = check_inputs(self.program, inputs)
+        wanted = [*self.program.inputs, *(step.output for step in self.program.steps)]
+        results = _empty(self.program, wanted, total)
+        given = {index: inputs[self.program.slots[index].name] for index in self.program.inputs}
+        plan = Plan(self.program, self.isa, wanted)
+        arena = plan.arena()
+        for part in _parts(total, plan.samples, 1):
+            _run_part(plan, arena, part, given, results)
+        return {self.program.slots[index].name: array for index, array in results.items()}
+
+    def _spread(
+        self,
+        parts: Sequence[slice],
+        given: Mapping[int, Array],
+        results: Mapping[int, Array],
+        threads: int,
+    ) -> Iterator[int]:
+        """Run the parts; yield the size of each once it is done."""
+
+        def run(part: slice) -> int:
+            with self._arena() as arena:
+                _run_part(self._plan, arena, part, given, results)
+            return part.stop - part.start
+
+        if threads == 1 or len(parts) == 1:
+            yield from map(run, parts)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            yield from pool.map(run, parts)
 
     @contextmanager
     def _arena(self) -> Iterator[Arena]:
@@ -144,8 +152,33 @@ class Simulator:
         self._idle.append(arena)
 
 
-def _empty(type_: TensorType, count: int) -> Array:
-    return np.empty((count, *type_.sample_shape), type_.dtype.container)
+def _parts(total: int, most: int, threads: int) -> list[slice]:
+    """Samples in parts of ``most``, or of fewer so that no thread goes without."""
+    size = max(1, min(most, -(-total // threads)))
+    return [slice(first, min(first + size, total)) for first in range(0, total, size)]
+
+
+def _run_part(
+    plan: Plan,
+    arena: Arena,
+    part: slice,
+    given: Mapping[int, Array],
+    results: Mapping[int, Array],
+) -> None:
+    """The samples of ``part`` through the arena."""
+    arena.samples = part.stop - part.start
+    for index, codes in given.items():
+        arena.write(index, codes[part])
+    for call in plan.calls:
+        call.run(arena)
+    for index, result in results.items():
+        arena.read(index, result[part])
+
+
+def _empty(program: Program, slots: Sequence[int], total: int) -> dict[int, Array]:
+    """Arrays for so many samples of activations, by slot."""
+    types = ((index, program.slots[index].type) for index in slots)
+    return {i: np.empty((total, *t.sample_shape), t.dtype.container) for i, t in types}
 
 
 class RangeEnds(NamedTuple):

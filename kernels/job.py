@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..ir.numeric import Array
 from ..ir.op import Op
@@ -17,11 +17,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
+class Added:
+    """An add whose operand ``index`` is the result of another job and need not be stored."""
+
+    job: Job
+    index: int
+
+    def ordered(self, result: Any, other: Any) -> list[Any]:
+        """What belongs to the operands of the add, in their order."""
+        return [other, result] if self.index else [result, other]
+
+
+@dataclass(frozen=True, eq=False)
 class Job:
     """An op, what its operands are, and what becomes of its result.
 
     ``constants`` are in storage order, None for activations. Without an ``epilogue`` the result is
-    stored as it is.
+    stored as it is. Its codes are ``added`` to those of one more operand, the last: then ``result``
+    is that of the add.
     """
 
     op: Op
@@ -30,12 +43,16 @@ class Job:
     result: TensorType
     epilogue: Op | None = None
     parameters: Sequence[Array] = ()
+    added: Added | None = None
 
     @property
     def active(self) -> list[TensorType]:
         """Types of the operands that are activations."""
         pairs = zip(self.types, self.constants, strict=True)
-        return [type_ for type_, constant in pairs if constant is None]
+        found = [type_ for type_, constant in pairs if constant is None]
+        if self.added is None:
+            return found
+        return [*found, self.added.job.types[1 - self.added.index]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from ..job import Job
 from ..place import Place
 from ..routine import Routine, read, routine, routine_row, sources
 from . import emit, finish
+from .codes import FLIP, aligned, is_byte, wrapped
 from .emit import CODES, I64, LANES, WORDS
 from .ending import FACTORS, weighted_sum
 from .finish import requantize
-from .linear import FLIP, aligned, is_byte, wrapped
 from .tile import unpacked
 
 
@@ -82,7 +82,7 @@ def addition(bits: str, item: int) -> Any:
 
 def accepts(job: Job) -> bool:
     """Two activations with codes of a byte, requantized with one scale for all channels."""
-    if not isinstance(job.epilogue, Requantize) or len(job.active) < 2:
+    if not isinstance(job.epilogue, Requantize) or len(job.active) < 2 or job.added:
         return False
     one = all(np.unique(each).size == 1 for each in job.parameters)
     return one and all(map(is_byte, job.types)) and _scaling(job) is not None
@@ -94,24 +94,31 @@ def _scaling(job: Job) -> finish.Scaling | None:
     return finish.scaling(LANES, first, job.epilogue.lo, job.epilogue.hi)
 
 
+def scaling_of(job: Job) -> finish.Scaling:
+    """The requantization of an add that is accepted, the same in all lanes."""
+    found = _scaling(job)
+    assert found is not None
+    return found
+
+
 def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routine:
     """The routine of an add."""
     rows, columns, channels = out.shape
-    found = _scaling(job)
-    assert found is not None
     lines = [each for p in (*operands, out) for each in (p.offset, p.sample, p.row, p.origin)]
     return routine_row(
-        addition(found.bits, out.item).address,
+        addition(scaling_of(job).bits, out.item).address,
         (*lines, rows, columns * channels, parameters_of(job, operands, out)),
     )
 
 
-def parameters_of(job: Job, operands: Sequence[Place], out: Place) -> Array:
-    """Factors and what flipped operands add, each for sixteen lanes, then the requantization."""
+def parameters_of(job: Job, operands: Sequence[Place | None], out: Place) -> Array:
+    """Factors and what flipped operands add, each for sixteen lanes, then the requantization.
+
+    An operand without a place is in registers, as it is.
+    """
     assert isinstance(job.op, Add)
-    found = _scaling(job)
-    assert found is not None
-    more = -FLIP * sum(m for m, x in zip(job.op.multipliers, operands, strict=True) if x.flipped)
+    found, pairs = scaling_of(job), zip(job.op.multipliers, operands, strict=True)
+    more = -FLIP * sum(m for m, x in pairs if x is not None and x.flipped)
     words = wrapped(np.array([*job.op.multipliers, more], np.int64))
     factors = np.repeat(words, LANES).view(np.uint8)
     scaling = finish.pack(found.moved(FLIP) if out.flipped else found)

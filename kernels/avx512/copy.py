@@ -13,8 +13,8 @@ from ..job import Job
 from ..place import Place
 from ..routine import Routine, read, routine, routine_row, sources
 from . import emit
+from .codes import FLIP
 from .emit import CODES, I8, I64, LANES
-from .linear import FLIP
 
 
 def _declare(typingctx: Any, target: Any, source: Any, size: Any, change: Any) -> Any:

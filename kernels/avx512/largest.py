@@ -16,9 +16,10 @@ from ..place import Place
 from ..routine import Routine, read, routine, routine_row
 from ..routine import sources as sources_of_kernels
 from . import emit
+from .codes import is_byte
 from .emit import CODES, I64, LANES
 from .ending import at
-from .linear import Window, is_byte, sources, targets
+from .linear import Window, sources, targets
 from .tile import unpacked
 
 
@@ -70,7 +71,7 @@ def largest() -> Any:
 
 def accepts(job: Job) -> bool:
     """Codes of a byte."""
-    return is_byte(job.types[0]) and job.epilogue is None
+    return is_byte(job.types[0]) and job.epilogue is None and job.added is None
 
 
 def borders(job: Job) -> list[Border]:

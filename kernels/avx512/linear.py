@@ -15,14 +15,12 @@ from ...ir.windows import Pads, Pair, output_hw
 from ..job import Border, Job
 from ..place import NO_BORDER, Place
 from ..routine import Routine, routine_row
-from . import finish
+from . import addition, finish
+from .codes import FLIP, aligned, is_byte, wrapped
 from .emit import LANES
-from .ending import SUMS
+from .ending import ADDED, SUMS
 from .finish import Scaling
 from .multiply import multiply
-
-FLIP = 128
-"""What is added to signed codes of a byte: the instruction multiplies unsigned with signed."""
 
 
 class Window(NamedTuple):
@@ -32,16 +30,6 @@ class Window(NamedTuple):
     strides: Pair = (1, 1)
     dilations: Pair = (1, 1)
     pads: Pads = NO_BORDER
-
-
-def is_byte(type_: TensorType) -> bool:
-    """Whether a code of the type is a byte."""
-    return type_.dtype.container.itemsize == 1
-
-
-def flips(type_: TensorType) -> bool:
-    """Whether routines want codes of the type 128 higher."""
-    return is_byte(type_) and type_.dtype.lo < 0
 
 
 def accepts(job: Job) -> bool:
@@ -58,10 +46,13 @@ def accepts(job: Job) -> bool:
 
 
 def ends(job: Job) -> bool:
-    """Whether sums are stored as they are, or requantized to what routines can."""
+    """Whether sums are stored as they are, or requantized, and added, as routines can."""
     if job.epilogue is None:
-        return True
-    return isinstance(job.epilogue, Requantize) and _scaling(job, 0) is not None
+        return job.added is None
+    channels_last = len(job.result.shape) != 3 or all(each.size == 1 for each in job.parameters)
+    if not isinstance(job.epilogue, Requantize) or not channels_last or _scaling(job, 0) is None:
+        return False
+    return job.added is None or addition.accepts(job.added.job)
 
 
 def _scaling(job: Job, flip: int) -> Scaling | None:
@@ -75,7 +66,11 @@ def _scaling(job: Job, flip: int) -> Scaling | None:
 def end_of(job: Job) -> str:
     """How sums end, in the words of ``ending``."""
     found = None if job.epilogue is None else _scaling(job, 0)
-    return SUMS if found is None else found.bits
+    if found is None:
+        return SUMS
+    if job.added is None:
+        return found.bits
+    return f"{found.bits}{ADDED}{addition.scaling_of(job.added.job).bits}"
 
 
 def channels_of(type_: TensorType) -> int:
@@ -87,7 +82,8 @@ def channels_of(type_: TensorType) -> int:
 def borders(job: Job) -> list[Border]:
     """What a conv is padded with."""
     op = job.op
-    return [Border(op.pads, op.pad_value) if isinstance(op, Conv) else Border()]
+    others = [Border()] * (len(job.active) - 1)
+    return [Border(op.pads, op.pad_value) if isinstance(op, Conv) else Border(), *others]
 
 
 def window_of(job: Job) -> Window:
@@ -101,7 +97,7 @@ def window_of(job: Job) -> Window:
 
 def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routine:
     """The routine that multiplies, adds the bias, and requantizes."""
-    (x,) = operands
+    x, *others = operands
     window, groups = window_of(job), getattr(job.op, "groups", 1)
     weight = np.asarray(job.constants[1])
     channels = len(weight) // groups
@@ -113,14 +109,14 @@ def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routi
     return routine_row(
         multiply(rows, wide, end_of(job), out.item).address,
         (
-            *(x.offset, out.offset, 0),
+            *(x.offset, out.offset, others[0].offset if others else 0),
             sources(x, window, samples, rows),
             targets(out, samples, rows),
-            0,
+            targets(others[0], samples, rows) if others else 0,
             for_samples(kinds * bias[0].nbytes, samples, rows),
             *(kinds.size, groups, x.shape[2] // groups * x.item, channels),
             *(runs, len(runs), panels.shape[3]),
-            *(panels, aligned(bias), finish_of(job, groups, wide, out.flipped)),
+            *(panels, aligned(bias), finish_of(job, groups, wide, out, others)),
         ),
     )
 
@@ -198,11 +194,6 @@ def _bias(job: Job, weight: Array, flipped: bool) -> tuple[Array, Array]:
     return wrapped(every + bias), kinds.reshape(-1)
 
 
-def wrapped(values: Array) -> Array:
-    """int32, modulo 2**32."""
-    return (values & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
-
-
 def _by_panel(values: Array, groups: int, wide: int) -> Array:
     """Values ``(k, co)`` -> ``(k, groups * panels * wide * LANES)``, zeros in unused lanes."""
     each = values.reshape(len(values), groups, -1)
@@ -210,19 +201,14 @@ def _by_panel(values: Array, groups: int, wide: int) -> Array:
     return full.reshape(len(values), -1)
 
 
-def finish_of(job: Job, groups: int, wide: int, flipped: bool) -> Array:
+def finish_of(job: Job, groups: int, wide: int, out: Place, others: Sequence[Place] = ()) -> Array:
     """Parameters of all panels."""
     if job.epilogue is None:
         return np.zeros(1, np.uint8)
-    found = _scaling(job, FLIP if flipped else 0)
+    found = _scaling(job, FLIP if out.flipped and job.added is None else 0)
     assert found is not None
-    return aligned(finish.pack(found.spread(lambda each: _by_panel(each[None], groups, wide)[0])))
-
-
-def aligned(array: Array) -> Array:
-    """A copy that begins at a multiple of 64 bytes."""
-    raw = np.zeros(array.nbytes + 64, np.uint8)
-    skip = -raw.ctypes.data % 64
-    found = raw[skip : skip + array.nbytes].view(array.dtype).reshape(array.shape)
-    found[...] = array
-    return found
+    blocks = finish.pack(found.spread(lambda each: _by_panel(each[None], groups, wide)[0]))
+    if job.added is None:
+        return aligned(blocks)
+    more = addition.parameters_of(job.added.job, job.added.ordered(None, *others), out)
+    return aligned(np.concatenate([blocks, np.tile(more, (len(blocks), 1))], axis=1))

@@ -19,8 +19,8 @@ from ...ir.ops_layout import Pad
 from ..job import Job
 from ..place import Place
 from ..routine import Routine, read, routine, routine_row, sources
+from .codes import FLIP, aligned
 from .emit import I8
-from .linear import FLIP, aligned
 
 FILLED = -1
 """What comes from nowhere: the border that a pad adds."""

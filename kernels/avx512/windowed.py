@@ -12,22 +12,14 @@ from ...ir.ops_pool import SumPool
 from ..job import Border, Job
 from ..place import Place
 from ..routine import Routine, routine_row
+from .codes import FLIP, aligned, flips, is_byte, wrapped
 from .depthwise import FOUR, depthwise
 from .emit import LANES
-from .linear import (
-    FLIP,
-    Window,
-    aligned,
-    end_of,
-    ends,
-    finish_of,
-    flips,
-    is_byte,
-    sources,
-    targets,
-    window_of,
-    wrapped,
-)
+from .linear import Window, end_of, ends, finish_of, sources, targets, window_of
+
+
+def _ends(job: Job) -> bool:
+    return job.added is None and ends(job)
 
 
 def accepts_conv(job: Job) -> bool:
@@ -44,7 +36,7 @@ def accepts_conv(job: Job) -> bool:
 
 def accepts_pool(job: Job) -> bool:
     """Codes of a byte."""
-    return is_byte(job.types[0]) and ends(job)
+    return is_byte(job.types[0]) and _ends(job)
 
 
 def pool_borders(job: Job) -> list[Border]:
@@ -85,7 +77,7 @@ def _made(
         (
             *(x.offset, out.offset, sources(x, window, samples, FOUR), targets(out, samples, FOUR)),
             *(pixels, channels, places, len(places) // FOUR),
-            *(_pack(weight), aligned(start), finish_of(job, 1, 1, out.flipped)),
+            *(_pack(weight), aligned(start), finish_of(job, 1, 1, out)),
         ),
     )
 

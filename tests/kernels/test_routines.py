@@ -127,15 +127,18 @@ def inputs_of(draw: st.DrawFn, program: Program) -> dict[str, np.ndarray]:
 @given(program=byte_programs(), data=st.data())
 def test_every_activation_equals_the_reference(tier: Isa, program: Program, data: Any) -> None:
     inputs = inputs_of(data.draw, program)
-    expected = trace_reference(program, inputs)
-    assert compare(program, Simulator(program, tier).trace(inputs), expected) > 0
+    expected, simulator = trace_reference(program, inputs), Simulator(program, tier)
+    assert compare(program, simulator.trace(inputs), expected) > 0
+    for threads in (1, 3):
+        for name, codes in simulator.run(inputs, threads=threads).items():
+            assert np.array_equal(codes, expected[name])
 
 
 @pytest.mark.parametrize("tier", FAST)
 @settings(max_examples=50)
 @given(program=byte_programs(), data=st.data())
 def test_nothing_is_written_but_activations(tier: Isa, program: Program, data: Any) -> None:
-    plan = Plan(program, tier)
+    plan = Plan(program, tier, program.outputs)
     arena = plan.arena()
     memory, inside = arena._bytes, np.zeros(plan.layout.size, bool)
     for place in plan.layout.places.values():
@@ -164,7 +167,8 @@ def test_a_network_of_bytes_is_routines_in_one_call(tier: Isa) -> None:
     scale = [Tensor(np.array([value]), INT32) for value in (1 << 20, 1 << 28, 29)]
     names = [b.constant("p", Tensor(t.array.astype(np.int32), INT32)) for t in scale]
     b.node("q", Requantize(int_type(8), -128, 127), total, *names, origin="/q")
-    calls = Plan(schedule(verify(b.build(("q",)), "integer")), tier).calls
+    program = schedule(verify(b.build(("q",)), "integer"))
+    calls = Plan(program, tier, program.outputs).calls
     assert [type(call) for call in calls] == [RoutineCalls]
     assert len(calls[0].routines) == 1
 
