@@ -161,6 +161,9 @@ def run(
     ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Every layer, not only outputs.")] = False,
     real: Annotated[bool, typer.Option("--real", help="Real values instead of codes.")] = False,
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, help="Threads that share the samples.")
+    ] = 1,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
@@ -169,7 +172,7 @@ def run(
 
     if output is not None:
         check_name(output)
-    results = execute(blob, x, limit, trace=trace)
+    results = execute(blob, x, limit, threads, trace=trace)
     if output is not None:
         save_arrays(output, {k: v.real if real else v.codes for k, v in results.items()})
     if as_json:
@@ -180,6 +183,18 @@ def run(
         show(results, real=real)
     if output is not None:
         typer.echo(f"Wrote {output}.", err=True)
+
+
+@app.command()
+@guarded
+def warmup(
+    blobs: Annotated[list[Path], typer.Argument(metavar="NET.intg...", help="Compiled networks.")],
+    limit: Limit = None,
+) -> None:
+    """Compile the kernels that blobs need, so that later processes start at once."""
+    from .commands.run import warm_up
+
+    warm_up(blobs, limit)
 
 
 @app.command()

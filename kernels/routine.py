@@ -83,8 +83,17 @@ def _declare_call(typingctx: Any, row: Any, arena: Any, samples: Any) -> Any:
 _call: Any = intrinsic(_declare_call)
 
 
-@njit("void(int64[::1], int64, int64)", nogil=True, cache=True)
-def execute(rows: Array, arena: int, samples: int) -> None:
-    """Call the routines whose rows lie at addresses ``rows``, one after the other."""
+def _execute(rows: Array, arena: int, samples: int) -> None:
     for row in rows:
         _call(row, arena, samples)
+
+
+@cache
+def executor() -> Callable[[Array, int, int], None]:
+    """What calls the routines whose rows lie at addresses ``rows``, one after the other."""
+    signature = "void(int64[::1], int64, int64)"
+    try:
+        found = njit(signature, nogil=True, cache=True)(_execute)
+    except RuntimeError:
+        found = njit(signature, nogil=True)(_execute)
+    return found

@@ -31,6 +31,6 @@ def routines(isa: Isa) -> Routines | None:
     if isa == "portable":
         return None
     from .avx512.table import COPY, MAKERS
-    from .routine import execute
+    from .routine import executor
 
-    return Routines(MAKERS, COPY, execute)
+    return Routines(MAKERS, COPY, executor())
