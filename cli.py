@@ -242,13 +242,14 @@ def cost(
         str, typer.Option(metavar="NAME|FILE.toml", help="Hardware by name or file.")
     ] = "edge-npu",
     by: Annotated[str, typer.Option(help="Rows: layer, memory or operand.")] = "layer",
+    batch: Annotated[int, typer.Option(help="Samples that run together, layer by layer.")] = 1,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """Show what a blob costs on hardware: bytes moved, energy, cycles."""
     from .commands.cost import show_cost
 
-    show_cost(blob, hardware, by, limit, as_json=as_json)
+    show_cost(blob, hardware, by, limit, batch, as_json=as_json)
 
 
 @app.command()

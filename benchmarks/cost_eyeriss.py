@@ -21,7 +21,6 @@ from intaglio.cost_models.placement import Placement
 from intaglio.cost_models.range import Range
 from intaglio.cost_models.search import Found, Room, Widths, search
 from intaglio.cost_models.tiling import Tiling, words
-from intaglio.ir.op import Work
 
 BITS = 16
 LAYERS = {
@@ -102,14 +101,12 @@ def _costs(machine: Machine, samples: int, tilings: dict[str, Tiling]) -> dict[s
         for index, slot in enumerate(made.slots)
         if slot.constant is not None
     }
-    layers, found = [], []
-    for layer in layers_of(made):
+    layers, found = layers_of(made, samples), []
+    for layer in layers:
         assert layer.loops is not None
-        loops = replace(layer.loops, n=samples)
-        layers.append(replace(layer, loops=loops, work=Work(macs=samples * layer.work.macs)))
-        tiling = tilings.get(layer.name) or _searched(loops, machine.memories[0].bits)
-        found.append(Found(tiling, words(loops, tiling), 0))
-    costs = placed_costs(made, tuple(layers), packed, machine, Placement(frozenset(), tuple(found)))
+        tiling = tilings.get(layer.name) or _searched(layer.loops, machine.memories[0].bits)
+        found.append(Found(tiling, words(layer.loops, tiling), 0))
+    costs = placed_costs(made, layers, packed, machine, Placement(frozenset(), tuple(found)))
     return {each.name: each for each in costs}
 
 

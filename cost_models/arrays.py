@@ -71,7 +71,6 @@ class Passes:
     """
 
     macs: int
-
     weights: int
     inputs: int
     sums: int

@@ -105,15 +105,16 @@ class NetworkCost:
     layers: tuple[LayerCost, ...]
     file_bytes: int
     assumptions: tuple[Assumption, ...]
+    samples: int = 1
 
     @property
     def energy(self) -> Range:
-        """[pJ] of one sample: the sum of the layers'."""
+        """[pJ] of all samples: the sum of the layers'."""
         return Range.total(layer.energy for layer in self.layers)
 
     @property
     def time(self) -> int:
-        """Cycles of one sample: layers run one after the other."""
+        """Cycles of all samples: layers run one after the other, each for all of them."""
         return sum(layer.time for layer in self.layers)
 
     def to_json(self) -> dict[str, Any]:

@@ -60,13 +60,13 @@ class Packed:
 
 
 def layer_costs(
-    program: Program, packed: Mapping[int, Packed], machine: Machine
+    program: Program, packed: Mapping[int, Packed], machine: Machine, samples: int = 1
 ) -> tuple[LayerCost, ...]:
-    """The cost of every step for one sample; ``packed`` has every constant by its slot.
+    """The cost of every step for all samples at once; ``packed`` has every constant by its slot.
 
     Raises UsageError when a layer does not fit the machine.
     """
-    layers = layers_of(program)
+    layers = layers_of(program, samples)
     stored = {slot: constant.bits for slot, constant in packed.items()}
     return placed_costs(program, layers, packed, machine, placed(program, layers, stored, machine))
 
@@ -152,7 +152,7 @@ class _Costing:
 
     def _whole(self, slot: int) -> int:
         type_ = self.program.slots[slot].type
-        return type_.elements * type_.dtype.bits
+        return self.layer.samples * type_.elements * type_.dtype.bits
 
     def _passes(self) -> Passes | None:
         layer, loops = self.layer, self.layer.loops

@@ -84,9 +84,9 @@ class _Plan:
         return all(self.held(index, resident) <= room for index in range(len(self.layers)))
 
     def bits(self, slot: int) -> int:
-        """Bits of an activation, element by element."""
+        """Bits of an activation, element by element, of all samples."""
         type_ = self.program.slots[slot].type
-        return type_.elements * type_.dtype.bits
+        return self.layers[0].samples * type_.elements * type_.dtype.bits
 
     def tiling(self, index: int, resident: frozenset[int]) -> Found | None:
         """The best tiling of a layer beside what stays; None when none fits, or without loops."""

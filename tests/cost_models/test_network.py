@@ -77,6 +77,42 @@ def test_a_dense_layer_counted_by_hand(cost):
     assert layer.utilisation == 240 / (2 * 32 * 32)
 
 
+def test_a_batch_takes_its_weights_once_and_the_rest_for_each_sample(machine):
+    program = one_dense()
+    blob = write_blob(program, Storage("dense"))
+    found = network_cost(program, blob, machine(), samples=3)
+    (layer,) = found.layers
+    assert (found.samples, layer.macs, layer.macs_done) == (3, 720, 720)
+    assert layer.transfers == (
+        Transfer("DRAM", "weights", 1920, 0, GIVEN(19200)),
+        Transfer("DRAM", "inputs", 960, 0, GIVEN(9600)),
+        Transfer("DRAM", "outputs", 0, 576, GIVEN(11520)),
+        Transfer("SRAM", "weights", 1920, 1920, GIVEN(5760)),
+        Transfer("SRAM", "inputs", 960, 960, GIVEN(2880)),
+        Transfer("SRAM", "outputs", 576, 576, GIVEN(1728)),
+        Transfer("SRAM", "sums", 576, 576, GIVEN(1728)),
+        Transfer("registers", "sums", 720 * 48, 720 * 32, GIVEN(0.01 * 720 * 80)),
+    )
+    assert layer.arithmetic[0] == Arithmetic("multiply", 720, GIVEN(0.64 * 720))
+    # 2 passes of 3 samples; 3456 bits over a bus of 64
+    assert layer.cycles == {"compute": 6, "decode": 0, "DRAM": 54, "SRAM": 2}
+    # before: 1920 bits of weights and 960 of inputs
+    assert layer.start == 45
+
+
+def test_activations_of_a_batch_stay_on_chip_together(machine):
+    program = two_convs()
+    blob = write_blob(program, Storage("dense"))
+    conv, pool = network_cost(program, blob, machine(kilobytes=2), samples=2).layers
+    # 8 x 8 x 8 sums of 32 bits, 2 KiB of a sample: there is no room for two
+    (written,) = [t for t in conv.transfers if (t.memory, t.operand) == ("DRAM", "outputs")]
+    (read,) = [t for t in pool.transfers if (t.memory, t.operand) == ("DRAM", "inputs")]
+    assert written.writes == read.reads == 2 * 512 * 32
+    assert pool.arithmetic == (Arithmetic("compare", 2 * 128 * 3, GIVEN(0.032) * (2 * 128 * 3)),)
+    conv, pool = network_cost(program, blob, machine(), samples=2).layers
+    assert not [t for t in pool.transfers if (t.memory, t.operand) == ("DRAM", "inputs")]
+
+
 def test_an_array_waits_for_the_weights_of_its_passes(machine):
     program, plain = one_dense(), machine()
     blob = write_blob(program, Storage("dense"))
