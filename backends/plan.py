@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 WORKING_BYTES = 2 << 20
 """Samples are processed in chunks whose activations fill about so much: they stay in the cache."""
-SLACK = 64
+SLACK = 128
 """Bytes after every place: whole vectors are read, though what lies there counts for nothing."""
 
 

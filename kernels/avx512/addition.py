@@ -19,9 +19,10 @@ from ..place import Place
 from ..routine import Routine, read, routine, routine_row, sources
 from . import emit, finish
 from .codes import FLIP, aligned, is_byte, wrapped
-from .emit import CODES, I64, LANES, WORDS
-from .ending import FACTORS, weighted_sum
-from .finish import requantize
+from .emit import BYTES, CODES, I64, LANES, WORDS
+from .ending import FACTORS, packed, weighted_sum
+from .finish import Requantize as Stage
+from .finish import clipped
 from .tile import unpacked
 
 
@@ -35,22 +36,35 @@ def _declare(typingctx: Any, bits: Any, item: Any, operands: Any) -> Any:
 
     def emit_run(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         ((x, y, out, count, parameters),) = unpacked(builder, signature.args[2:], args[2:])
-        again = requantize(kind_of_bits, builder, emit.plus(builder, parameters, FACTORS))
-        kind = ir.VectorType(ir.IntType(8 * size), LANES)
+        again = Stage.at(kind_of_bits, builder, emit.plus(builder, parameters, FACTORS))
+        limits = again.limits(BYTES if size == 1 else WORDS)
 
-        def step(index: Any, values: list[Any]) -> list[Any]:
-            done = builder.shl(index, I64(4))
+        def codes_of(done: Any) -> Any:
             left, right = (
                 builder.zext(emit.load(builder, emit.plus(builder, each, done), CODES), WORDS)
                 for each in (x, y)
             )
-            codes = again(weighted_sum(builder, parameters, left, right))
-            codes = codes if codes.type == kind else builder.trunc(codes, kind)
-            target = emit.plus(builder, out, builder.mul(done, I64(size)))
-            emit.store_lanes(builder, codes, target, builder.sub(count, done))
+            return again.codes(weighted_sum(builder, parameters, left, right))
+
+        def step(index: Any, values: list[Any]) -> list[Any]:
+            first = builder.mul(index, I64(4 * LANES))
+            places = [emit.plus(builder, first, LANES * i) for i in range(4)]
+            codes = list(map(codes_of, places))
+            if size == 1:
+                four = clipped(builder, packed(builder, codes), *limits, signed=False)
+                emit.store_lanes(
+                    builder, four, emit.plus(builder, out, first), builder.sub(count, first)
+                )
+                return []
+            for place, each in zip(places, codes, strict=True):
+                found = clipped(builder, each, *limits, signed=True)
+                kind = ir.VectorType(ir.IntType(8 * size), LANES)
+                found = found if size == 4 else builder.trunc(found, kind)
+                target = emit.plus(builder, out, builder.mul(place, I64(size)))
+                emit.store_lanes(builder, found, target, builder.sub(count, place))
             return []
 
-        turns = builder.ashr(emit.plus(builder, count, LANES - 1), I64(4))
+        turns = builder.ashr(emit.plus(builder, count, 4 * LANES - 1), I64(6))
         emit.loop(builder, turns, [], step)
         return context.get_dummy_value()
 
@@ -111,15 +125,19 @@ def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routi
     )
 
 
-def parameters_of(job: Job, operands: Sequence[Place | None], out: Place) -> Array:
+def parameters_of(
+    job: Job, operands: Sequence[Place | None], out: Place, order: Sequence[int] = (0, 1)
+) -> Array:
     """Factors and what flipped operands add, each for sixteen lanes, then the requantization.
 
-    An operand without a place is in registers, as it is.
+    An operand without a place is in registers, as it is. Factors are in the given ``order``.
     """
     assert isinstance(job.op, Add)
     found, pairs = scaling_of(job), zip(job.op.multipliers, operands, strict=True)
     more = -FLIP * sum(m for m, x in pairs if x is not None and x.flipped)
-    words = wrapped(np.array([*job.op.multipliers, more], np.int64))
+    first, second = (job.op.multipliers[index] for index in order)
+    words = wrapped(np.array([first, second, more], np.int64))
     factors = np.repeat(words, LANES).view(np.uint8)
-    scaling = finish.pack(found.moved(FLIP) if out.flipped else found)
+    moved = found.moved(FLIP) if out.flipped else found
+    scaling = finish.pack(moved, bytes_=out.item == 1)
     return aligned(np.concatenate([factors, scaling.reshape(-1)]))

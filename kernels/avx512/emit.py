@@ -14,7 +14,6 @@ BYTES = ir.VectorType(I8, 64)
 WORDS = ir.VectorType(I32, LANES)
 LONGS = ir.VectorType(I64, 8)
 CODES = ir.VectorType(I8, LANES)
-MASK = ir.VectorType(ir.IntType(1), LANES)
 
 
 def load(builder: Any, address: Any, type_: Any) -> Any:
@@ -30,32 +29,27 @@ def store(builder: Any, value: Any, address: Any) -> None:
 
 
 def store_lanes(builder: Any, value: Any, address: Any, lanes: Any) -> None:
-    """Store the first ``lanes`` of 16 elements; all of them without a mask, which costs time."""
-    whole = builder.icmp_signed(">=", lanes, I64(LANES))
+    """Store the first ``lanes`` elements; all of them without a mask, which costs time."""
+    count = value.type.count
+    whole = builder.icmp_signed(">=", lanes, I64(count))
     with builder.if_else(whole, likely=True) as (all_of_them, some):
         with all_of_them:
             store(builder, value, address)
-        with some:
-            _store_masked(builder, value, address, lane_mask(builder, lanes))
+        with some, builder.if_then(builder.icmp_signed(">", lanes, I64(0))):
+            _store_masked(builder, value, address, lane_mask(builder, lanes, count))
 
 
-def lane_mask(builder: Any, lanes: Any) -> Any:
-    """True in the first ``lanes``, of which there are fewer than 16."""
-    bits = builder.sub(builder.shl(I32(1), builder.trunc(lanes, I32)), I32(1))
-    return builder.bitcast(builder.trunc(bits, I16), MASK)
+def lane_mask(builder: Any, lanes: Any, count: int) -> Any:
+    """True in the first ``lanes`` of ``count``, of which there are fewer."""
+    bits = builder.sub(builder.shl(I64(1), lanes), I64(1))
+    narrow = bits if count == 64 else builder.trunc(bits, ir.IntType(count))
+    return builder.bitcast(narrow, ir.VectorType(ir.IntType(1), count))
 
 
 def _store_masked(builder: Any, value: Any, address: Any, mask: Any) -> None:
     pointer = builder.inttoptr(address, value.type.as_pointer())
-    name = f"llvm.masked.store.v{LANES}i{value.type.element.width}.p0"
+    name = f"llvm.masked.store.v{value.type.count}i{value.type.element.width}.p0"
     call(builder, name, ir.VoidType(), value, pointer, I32(1), mask)
-
-
-def load_masked(builder: Any, address: Any, mask: Any) -> Any:
-    """Sixteen codes of a byte, 0 where the mask is false; nothing is read there."""
-    pointer = builder.inttoptr(address, CODES.as_pointer())
-    name = f"llvm.masked.load.v{LANES}i8.p0"
-    return call(builder, name, CODES, pointer, I32(1), mask, ir.Constant(CODES, [0] * LANES))
 
 
 def call(builder: Any, name: str, result: Any, *args: Any) -> Any:
@@ -71,6 +65,12 @@ def splat(builder: Any, value: Any, type_: Any) -> Any:
     first = builder.insert_element(undefined, value, I32(0))
     zeros = ir.Constant(ir.VectorType(I32, type_.count), [0] * type_.count)
     return builder.shuffle_vector(first, undefined, zeros)
+
+
+def shuffled(builder: Any, left: Any, right: Any, order: Sequence[int]) -> Any:
+    """The elements of two vectors that ``order`` counts."""
+    lanes = list(order)
+    return builder.shuffle_vector(left, right, ir.Constant(ir.VectorType(I32, len(lanes)), lanes))
 
 
 def constant(value: int, type_: Any) -> Any:

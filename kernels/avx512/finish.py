@@ -2,9 +2,12 @@
 
 ``(sum * multiplier + addend) >> shift`` needs 64 bits, of even lanes and of odd ones apart. Where
 the multiplier can be scaled up until the shift is 32 or more, only the upper halves count: they fit
-together into one vector, and what is left of the shift is done there (``>>`` rounds down at both
-times, so that two shifts are one). Else, with codes of more than half the sums, all 64 bits are
-shifted and clipped.
+together into one vector, and what is left of the shift, if anything is, is done there (``>>``
+rounds down at both times, so that two shifts are one). Else, with codes of more than half the sums,
+all 64 bits are shifted and clipped.
+
+Codes of bytes are clipped at the end, when four vectors are packed into one: packing saturates, and
+the limits lie within what it saturates to.
 """
 
 from __future__ import annotations
@@ -21,10 +24,21 @@ from . import emit
 from .emit import LANES, LONGS, WORDS
 
 HALF = 32
-UPPER, FULL = "upper", "full"
-"""Which bits count."""
-BLOCKS = {UPPER: 6 * 64, FULL: 7 * 64}
-"""Bytes of the parameters of sixteen channels."""
+TOP, UPPER, FULL = "top", "upper", "full"
+"""Which bits count: the upper half as it is, what a shift leaves of it, or all."""
+KINDS = {
+    TOP: (WORDS, LONGS, LONGS),
+    UPPER: (WORDS, LONGS, LONGS, WORDS),
+    FULL: (WORDS, LONGS, LONGS, LONGS, LONGS, LONGS, LONGS),
+}
+"""Vectors of parameters: multiplier, addends of even and odd lanes, shifts, limits."""
+MOST_SHIFT = 53
+"""What flipped codes add must fit as well."""
+
+
+def block_of(bits: str) -> int:
+    """Bytes of the parameters of sixteen channels, the limits of codes at the end."""
+    return 64 * (len(KINDS[bits]) + 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +72,11 @@ def scaling(channels: int, parameters: Sequence[Array], lo: int, hi: int) -> Sca
         np.broadcast_to(each.astype(np.int64).reshape(-1), (channels,)) for each in parameters
     )
     more = np.maximum(HALF - bits, 0)
+    if np.any(bits > MOST_SHIFT):
+        return None
     if _fits(factor, offset, more):
-        return Scaling(factor << more, offset << more, bits + more, lo, hi, UPPER)
+        kind = TOP if np.all(bits <= HALF) else UPPER
+        return Scaling(factor << more, offset << more, bits + more, lo, hi, kind)
     if _fits(factor, offset, np.zeros_like(more)):
         return Scaling(factor, offset, bits, lo, hi, FULL)
     return None
@@ -72,82 +89,70 @@ def _fits(factor: Array, offset: Array, more: Array) -> bool:
     )
 
 
-def pack(scaling: Scaling) -> Array:
-    """Bytes ``(panels, BLOCKS[bits])`` of all channels; unused lanes of the last panel give any."""
+def pack(scaling: Scaling, *, bytes_: bool) -> Array:
+    """Bytes ``(panels, block)`` of all channels; unused lanes of the last panel give any code.
+
+    The limits are bytes or int32.
+    """
     missing = -len(scaling.multiplier) % LANES
 
     def panels(values: Array, type_: type[np.generic]) -> Array:
         return np.pad(values, (0, missing)).astype(type_).reshape(-1, LANES)
 
-    addend, full = panels(scaling.addend, np.int64), scaling.bits == FULL
-    wide = np.int64 if full else np.int32
-    shift = panels(scaling.shift if full else scaling.shift - HALF, wide)
-    ends = [
-        np.full((len(shift), 8 if full else LANES), end, wide) for end in (scaling.lo, scaling.hi)
-    ]
-    parts = [
-        panels(scaling.multiplier, np.int32),
-        *(np.ascontiguousarray(addend[:, odd::2]) for odd in (0, 1)),
-        *([np.ascontiguousarray(shift[:, odd::2]) for odd in (0, 1)] if full else [shift]),
-        *ends,
-    ]
+    def halves(values: Array) -> list[Array]:
+        return [np.ascontiguousarray(panels(values, np.int64)[:, odd::2]) for odd in (0, 1)]
+
+    count = -(-len(scaling.multiplier) // LANES)
+    ends = (scaling.lo, scaling.hi)
+    parts = [panels(scaling.multiplier, np.int32), *halves(scaling.addend)]
+    if scaling.bits == UPPER:
+        parts.append(panels(scaling.shift - HALF, np.int32))
+    if scaling.bits == FULL:
+        parts += [*halves(scaling.shift), *(np.full((count, 8), end, np.int64) for end in ends)]
+    limits = (np.array(end, np.int64).astype(np.uint8 if bytes_ else np.int32) for end in ends)
+    parts += [np.full((count, 64 // each.itemsize), each) for each in limits]
     return np.concatenate([part.view(np.uint8) for part in parts], axis=1)
 
 
-def requantize(bits: str, builder: Any, address: Any) -> Requantize:
-    """The requantization with the parameters at ``address``, which are loaded here."""
-    count = 7 if bits == FULL else 6
-    types = [WORDS, LONGS, LONGS, *[LONGS if bits == FULL else WORDS] * (count - 3)]
-    places = (emit.plus(builder, address, 64 * index) for index in range(count))
-    loaded = [emit.load(builder, *each) for each in zip(places, types, strict=True)]
-    return (_Full if bits == FULL else _Upper)(builder, *loaded)
-
-
-Requantize = Callable[[Any], Any]
-"""Codes of sixteen sums, as int32."""
-
-
 @dataclass(frozen=True, slots=True)
-class _Upper:
+class Requantize:
+    """The requantization with the parameters at ``address``, which are loaded once."""
+
     builder: Any
-    multiplier: Any
-    even: Any
-    odd: Any
-    shift: Any
-    lo: Any
-    hi: Any
+    bits: str
+    parameters: Sequence[Any]
+    address: Any
 
-    def __call__(self, sums: Any) -> Any:
-        builder = self.builder
-        even, odd = products(builder, sums, self.multiplier)
-        totals = (builder.add(even, self.even), builder.add(odd, self.odd))
-        upper = [lane + 1 if lane % 2 == 0 else lane + LANES for lane in range(LANES)]
-        codes = builder.ashr(merged(builder, totals, upper), self.shift)
-        return clipped(builder, codes, self.lo, self.hi)
+    @classmethod
+    def at(cls, bits: str, builder: Any, address: Any) -> Requantize:
+        """Load the parameters."""
+        places = (emit.plus(builder, address, 64 * i) for i in range(len(KINDS[bits])))
+        loaded = [emit.load(builder, *each) for each in zip(places, KINDS[bits], strict=True)]
+        return cls(builder, bits, loaded, address)
 
+    def codes(self, sums: Any) -> Any:
+        """Codes of sixteen sums, as int32, before they are clipped."""
+        builder, (multiplier, even, odd, *more) = self.builder, self.parameters
+        products = zip(_products(builder, sums, multiplier), (even, odd), strict=True)
+        totals = [builder.add(*each) for each in products]
+        if self.bits == FULL:
+            shifted = [builder.ashr(t, s) for t, s in zip(totals, more[:2], strict=True)]
+            clips = [clipped(builder, each, *more[2:], signed=True) for each in shifted]
+            return _merged(
+                builder, clips, [i if i % 2 == 0 else i - 1 + LANES for i in range(LANES)]
+            )
+        upper = [i + 1 if i % 2 == 0 else i + LANES for i in range(LANES)]
+        found = _merged(builder, totals, upper)
+        return builder.ashr(found, more[0]) if more else found
 
-@dataclass(frozen=True, slots=True)
-class _Full:
-    builder: Any
-    multiplier: Any
-    even: Any
-    odd: Any
-    even_shift: Any
-    odd_shift: Any
-    lo: Any
-    hi: Any
-
-    def __call__(self, sums: Any) -> Any:
-        builder = self.builder
-        even, odd = products(builder, sums, self.multiplier)
-        even = builder.ashr(builder.add(even, self.even), self.even_shift)
-        odd = builder.ashr(builder.add(odd, self.odd), self.odd_shift)
-        codes = [clipped(builder, each, self.lo, self.hi) for each in (even, odd)]
-        lower = [lane if lane % 2 == 0 else lane - 1 + LANES for lane in range(LANES)]
-        return merged(builder, codes, lower)
+    def limits(self, type_: Any) -> list[Any]:
+        """The least and the greatest code."""
+        first = 64 * len(KINDS[self.bits])
+        places = (emit.plus(self.builder, self.address, first + 64 * i) for i in range(2))
+        return [emit.load(self.builder, place, type_) for place in places]
 
 
-def products(builder: Any, sums: Any, multiplier: Any) -> tuple[Any, Any]:
+def _products(builder: Any, sums: Any, multiplier: Any) -> tuple[Any, Any]:
     """Of even and of odd lanes, 64 bits: one instruction each once LLVM sees what was widened."""
     up = emit.constant(HALF, LONGS)
     low = [builder.bitcast(each, LONGS) for each in (sums, multiplier)]
@@ -159,14 +164,14 @@ def products(builder: Any, sums: Any, multiplier: Any) -> tuple[Any, Any]:
     return product(*low), product(*high)
 
 
-def merged(builder: Any, halves: Sequence[Any], lanes: list[int]) -> Any:
+def _merged(builder: Any, halves: Sequence[Any], lanes: list[int]) -> Any:
     """Those of the 32 words of two vectors that ``lanes`` says."""
     words = [builder.bitcast(each, WORDS) for each in halves]
     return builder.shuffle_vector(*words, ir.Constant(WORDS, lanes))
 
 
-def clipped(builder: Any, values: Any, lo: Any, hi: Any) -> Any:
+def clipped(builder: Any, values: Any, lo: Any, hi: Any, *, signed: bool) -> Any:
     """``min(max(values, lo), hi)``."""
-    kind = f"v{values.type.count}i{values.type.element.width}"
-    least = emit.call(builder, f"llvm.smax.{kind}", values.type, values, lo)
-    return emit.call(builder, f"llvm.smin.{kind}", values.type, least, hi)
+    kind, sign = f"v{values.type.count}i{values.type.element.width}", "s" if signed else "u"
+    least = emit.call(builder, f"llvm.{sign}max.{kind}", values.type, values, lo)
+    return emit.call(builder, f"llvm.{sign}min.{kind}", values.type, least, hi)

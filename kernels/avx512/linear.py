@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -106,6 +106,10 @@ def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routi
     panels = _pack(panels, groups, wide)
     bias, kinds = _bias(job, weight, x.flipped)
     bias = _by_panel(bias, groups, wide)
+
+    def spread(values: Array) -> Array:
+        return _by_panel(values[None], groups, wide)[0]
+
     return routine_row(
         multiply(rows, wide, end_of(job), out.item).address,
         (
@@ -116,7 +120,7 @@ def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routi
             for_samples(kinds * bias[0].nbytes, samples, rows),
             *(kinds.size, groups, x.shape[2] // groups * x.item, channels),
             *(runs, len(runs), panels.shape[3]),
-            *(panels, aligned(bias), finish_of(job, groups, wide, out, others)),
+            *(panels, aligned(bias), finish_of(job, spread, out, others)),
         ),
     )
 
@@ -127,18 +131,20 @@ def _output(x: Place, window: Window) -> Pair:
     return output_hw(type_, window.kernel, window.strides, window.dilations, window.pads)
 
 
-def sources(x: Place, window: Window, samples: int, more: int) -> Array:
-    """Where patches of all samples begin, then ``more`` times the last."""
+def sources(x: Place, window: Window, samples: int, more: int, every: int = 1) -> Array:
+    """Where one in ``every`` patches of all samples begins, then ``more`` times the last."""
     (down, across), (top, left, _, _) = window.strides, window.pads
     rows, columns = _output(x, window)
     first = x.origin - top * x.row - left * x.pixel
-    return _table(samples, x.sample, first, (rows, down * x.row), (columns, across * x.pixel), more)
+    along = (columns // every, every * across * x.pixel)
+    return _table(samples, x.sample, first, (rows, down * x.row), along, more)
 
 
-def targets(out: Place, samples: int, more: int) -> Array:
-    """Where pixels of all samples begin, then ``more`` times the last."""
+def targets(out: Place, samples: int, more: int, every: int = 1) -> Array:
+    """Where one in ``every`` pixels of all samples begins, then ``more`` times the last."""
     rows, columns, _ = out.shape
-    return _table(samples, out.sample, out.origin, (rows, out.row), (columns, out.pixel), more)
+    along = (columns // every, every * out.pixel)
+    return _table(samples, out.sample, out.origin, (rows, out.row), along, more)
 
 
 def _table(samples: int, apart: int, first: int, rows: Pair, columns: Pair, more: int) -> Array:
@@ -201,14 +207,17 @@ def _by_panel(values: Array, groups: int, wide: int) -> Array:
     return full.reshape(len(values), -1)
 
 
-def finish_of(job: Job, groups: int, wide: int, out: Place, others: Sequence[Place] = ()) -> Array:
-    """Parameters of all panels."""
+def finish_of(
+    job: Job, spread: Callable[[Array], Array], out: Place, others: Sequence[Place] = ()
+) -> Array:
+    """Parameters of all panels, with channels as ``spread`` orders them."""
     if job.epilogue is None:
         return np.zeros(1, np.uint8)
     found = _scaling(job, FLIP if out.flipped and job.added is None else 0)
     assert found is not None
-    blocks = finish.pack(found.spread(lambda each: _by_panel(each[None], groups, wide)[0]))
+    blocks = finish.pack(found.spread(spread), bytes_=out.item == 1 and job.added is None)
     if job.added is None:
         return aligned(blocks)
-    more = addition.parameters_of(job.added.job, job.added.ordered(None, *others), out)
+    add, index = job.added.job, job.added.index
+    more = addition.parameters_of(add, job.added.ordered(None, *others), out, (index, 1 - index))
     return aligned(np.concatenate([blocks, np.tile(more, (len(blocks), 1))], axis=1))

@@ -81,8 +81,7 @@ class _Tile:
             return emit.loop(builder, words, sums, lambda i, s: self._step(i, s, places, panel))
 
         sums = emit.loop(builder, run_count, self._first(), run)
-        for n in range(wide):
-            self.ending.store(n, sums[n::wide])
+        self.ending.store([sums[row * wide :][:wide] for row in range(self.rows)])
 
     def _first(self) -> list[Any]:
         """What sums begin with."""

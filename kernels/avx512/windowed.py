@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import lcm
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..job import Border, Job
 from ..place import Place
 from ..routine import Routine, routine_row
 from .codes import FLIP, aligned, flips, is_byte, wrapped
-from .depthwise import FOUR, depthwise
+from .depthwise import AT_ONCE, BLOCK, FOUR, depthwise
 from .emit import LANES
 from .linear import Window, end_of, ends, finish_of, sources, targets, window_of
 
@@ -66,32 +67,42 @@ def make_pool(job: Job, operands: Sequence[Place], out: Place, samples: int) -> 
 def _made(
     job: Job, x: Place, out: Place, samples: int, window: Window, weight: Array, bias: Array | None
 ) -> Routine:
-    channels = len(weight)
-    start = np.zeros(channels, np.int64) if bias is None else bias.astype(np.int64)
+    start = np.zeros(len(weight), np.int64) if bias is None else bias.astype(np.int64)
     if flips(job.types[0]):
         start = start - FLIP * weight.astype(np.int64).sum(axis=1)
-    start = np.pad(wrapped(start), (0, -channels % LANES))
-    places, pixels = _places(x, window), out.shape[0] * out.shape[1]
+    rows, columns, channels = out.shape
+    pixels = columns if window.strides[1] == 1 else 1
+    own = _blocks(channels, pixels)
+    places = _places(x, window)
     return routine_row(
         depthwise(end_of(job), out.item).address,
         (
-            *(x.offset, out.offset, sources(x, window, samples, FOUR), targets(out, samples, FOUR)),
-            *(pixels, channels, places, len(places) // FOUR),
-            *(_pack(weight), aligned(start), finish_of(job, 1, 1, out)),
+            *(x.offset, out.offset),
+            sources(x, window, samples, AT_ONCE, pixels),
+            targets(out, samples, AT_ONCE, pixels),
+            *(rows * columns // pixels, pixels * channels, places, len(places) // FOUR),
+            *(_pack(weight[own]), aligned(wrapped(start)[own])),
+            *(finish_of(job, lambda each: each[own].reshape(-1), out), len(own)),
         ),
     )
+
+
+def _blocks(channels: int, pixels: int) -> Array:
+    """Channels ``(blocks, 4, 16)`` of the elements of blocks, woven, until they come again."""
+    count = min(lcm(channels, BLOCK), -(-channels * pixels // BLOCK) * BLOCK) // BLOCK
+    every = np.arange(count * BLOCK) % channels
+    return every.reshape(count, 4, 4, 4).transpose(0, 2, 1, 3).reshape(count, 4, LANES)
 
 
 def _places(x: Place, window: Window) -> Array:
     """Where the places of a kernel lie, filled up with the first: their weights are 0."""
     (kh, kw), (down, across) = window.kernel, window.dilations
     found = np.add.outer(np.arange(kh) * down * x.row, np.arange(kw) * across * x.pixel).reshape(-1)
-    return np.pad(found, (0, -found.size % FOUR))
+    return np.pad(found, (0, -found.size % FOUR), mode="edge")
 
 
 def _pack(weight: Array) -> Array:
-    """Weights ``(c, k)`` -> int8 ``(panels, steps, LANES, FOUR)``."""
-    channels, taps = weight.shape
-    full = np.pad(weight, ((0, -channels % LANES), (0, -taps % FOUR)))
-    split = full.reshape(-1, LANES, full.shape[1] // FOUR, FOUR)
-    return aligned(split.transpose(0, 2, 1, 3).astype(np.int8))
+    """Weights ``(blocks, 4, 16, k)`` -> int8 ``(blocks, steps, 4, 16, FOUR)``."""
+    full = np.pad(weight, ((0, 0), (0, 0), (0, 0), (0, -weight.shape[3] % FOUR)))
+    split = full.reshape(*full.shape[:3], full.shape[3] // FOUR, FOUR)
+    return aligned(split.transpose(0, 3, 1, 2, 4).astype(np.int8))

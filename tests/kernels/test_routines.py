@@ -20,8 +20,9 @@ from intaglio.backends.reference import check, compare, trace_reference
 from intaglio.backends.simulator import Simulator
 from intaglio.errors import UsageError, VerifyError
 from intaglio.ir.graph import Builder, Value
-from intaglio.ir.numeric import INT32, int_type
+from intaglio.ir.numeric import INT32, NumericType, int_type
 from intaglio.ir.ops_linear import Conv, Dense
+from intaglio.ir.ops_pointwise import Add
 from intaglio.ir.ops_quant import Requantize
 from intaglio.ir.program import Program
 from intaglio.ir.tensor import BATCH, Tensor, TensorType
@@ -114,6 +115,44 @@ def _coded(draw: st.DrawFn, b: Builder, total: str) -> str:
     )
     names = [b.constant("p", Tensor(v.astype(t.container), t)) for v, t in parameters]
     return b.node("requantize", Requantize(dtype, low, high), total, *names, origin="/requantize")
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("tier", TIERS)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_an_add_after_a_conv_is_exact_whichever_operand_it_is(
+    tier: Isa, index: int, data: Any
+) -> None:
+    """They are one routine where nothing else reads the conv."""
+    draw, b = data.draw, Builder("network")
+    shape = (BATCH, draw(st.integers(1, 40)), draw(st.integers(1, 6)), draw(st.integers(1, 6)))
+    x = b.input(Value("x", TensorType(shape, draw(st.sampled_from(BYTES))), "x"))
+    dtype, channels = b.type_of(x).dtype, draw(st.integers(1, 40))
+    codes = []
+    for name in ("a", "b"):
+        weight = Tensor(draw(int_tensors(int_type(8), (channels, shape[1], 1, 1))), int_type(8))
+        total = b.node(name, Conv(), x, b.constant("w", weight), origin=f"/{name}")
+        codes.append(_scaled(draw, b, total, draw(st.sampled_from(BYTES))))
+    kept = codes[1 - index]
+    factors = draw(st.integers(-300, 300)), draw(st.integers(-300, 300))
+    total = b.node("add", Add(factors), *codes, origin="/add")
+    sums = _scaled(draw, b, total, dtype)
+    program = schedule(verify(b.build((sums, kept)), "integer"))
+    inputs = inputs_of(draw, program)
+    expected = trace_reference(program, inputs)
+    for name, found in Simulator(program, tier).run(inputs).items():
+        assert np.array_equal(found, expected[name])
+
+
+def _scaled(draw: st.DrawFn, b: Builder, total: str, dtype: NumericType) -> str:
+    """Requantized to about the whole range of a type."""
+    factor, shift = draw(st.integers(1, 2**20)), draw(st.integers(16, 40))
+    addend = draw(st.integers(0, 200)) << shift
+    values = ((factor, int_type(32)), (addend, int_type(60)), (shift, int_type(6, signed=False)))
+    names = [b.constant("p", Tensor(np.array([v], t.container), t)) for v, t in values]
+    op = Requantize(dtype, dtype.lo, dtype.hi)
+    return b.node("requantize", op, total, *names, origin="/requantize")
 
 
 def inputs_of(draw: st.DrawFn, program: Program) -> dict[str, np.ndarray]:
