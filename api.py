@@ -271,21 +271,33 @@ class Network:
         return {self.inputs[0].name: array}
 
     def run(
-        self, inputs: Inputs, progress: Callable[[int, int], None] | None = None
+        self,
+        inputs: Inputs,
+        progress: Callable[[int, int], None] | None = None,
+        threads: int = 1,
     ) -> Output | dict[str, Output]:
         """Codes of the output, or of each output by name; any batch, bit for bit the reference.
 
-        Raises DataError when an input does not fit.
+        ``threads`` share the samples; results are the same for any number. Raises DataError when an
+        input does not fit.
         """
-        found = self.simulate(self.encode(inputs), progress)
+        found = self.simulate(self.encode(inputs), progress, threads)
         outputs = {slot.name: Output(found[slot.name], slot.encoding) for slot in self.outputs}
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     def simulate(
-        self, codes: Mapping[str, Array], progress: Callable[[int, int], None] | None = None
+        self,
+        codes: Mapping[str, Array],
+        progress: Callable[[int, int], None] | None = None,
+        threads: int = 1,
     ) -> dict[str, Array]:
         """Codes of the outputs by name, for codes of the inputs by name: ``run`` without reals."""
-        return self._simulator.run(codes, progress)
+        return self._simulator.run(codes, progress, threads)
+
+    @property
+    def isa(self) -> str:
+        """The tier of kernels that runs it: the machine's fastest, or what INTAGLIO_ISA says."""
+        return self._simulator.isa
 
     def trace(self, inputs: Inputs) -> dict[str, Output]:
         """Every layer's codes by name."""

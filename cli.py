@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import options
+from .commands import options, sweep_options
 from .commands.guard import DIFFERENT, guarded
 
 app = typer.Typer(
@@ -161,6 +161,9 @@ def run(
     ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Every layer, not only outputs.")] = False,
     real: Annotated[bool, typer.Option("--real", help="Real values instead of codes.")] = False,
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, help="Threads that share the samples.")
+    ] = 1,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
@@ -169,7 +172,7 @@ def run(
 
     if output is not None:
         check_name(output)
-    results = execute(blob, x, limit, trace=trace)
+    results = execute(blob, x, limit, threads, trace=trace)
     if output is not None:
         save_arrays(output, {k: v.real if real else v.codes for k, v in results.items()})
     if as_json:
@@ -180,6 +183,18 @@ def run(
         show(results, real=real)
     if output is not None:
         typer.echo(f"Wrote {output}.", err=True)
+
+
+@app.command()
+@guarded
+def warmup(
+    blobs: Annotated[list[Path], typer.Argument(metavar="NET.intg...", help="Compiled networks.")],
+    limit: Limit = None,
+) -> None:
+    """Compile the kernels that blobs need, so that later processes start at once."""
+    from .commands.run import warm_up
+
+    warm_up(blobs, limit)
 
 
 @app.command()
@@ -227,13 +242,14 @@ def cost(
         str, typer.Option(metavar="NAME|FILE.toml", help="Hardware by name or file.")
     ] = "edge-npu",
     by: Annotated[str, typer.Option(help="Rows: layer, memory or operand.")] = "layer",
+    batch: Annotated[int, typer.Option(help="Samples that run together, layer by layer.")] = 1,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """Show what a blob costs on hardware: bytes moved, energy, cycles."""
     from .commands.cost import show_cost
 
-    show_cost(blob, hardware, by, limit, as_json=as_json)
+    show_cost(blob, hardware, by, limit, batch, as_json=as_json)
 
 
 @app.command()
@@ -261,6 +277,9 @@ def compare(
 
     conditions = Conditions(data, within, unequal)
     compare_blobs(blobs, hardware, conditions, Files(html, markdown, csv), as_json=as_json)
+
+
+app.command()(guarded(sweep_options.sweep))
 
 
 @app.command()

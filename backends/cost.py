@@ -15,16 +15,24 @@ from .storage import stored_constants
 
 
 def network_cost(
-    program: Program, blob: bytes, machine: Machine, assumptions: Sequence[Assumption] = ()
+    program: Program,
+    blob: bytes,
+    machine: Machine,
+    assumptions: Sequence[Assumption] = (),
+    samples: int = 1,
 ) -> NetworkCost:
-    """The cost of one sample; ``blob`` is the program's. Raises UsageError when it does not fit."""
+    """The cost of samples that run together, layer by layer; ``blob`` is the program's.
+
+    Raises UsageError when a layer does not fit.
+    """
     return NetworkCost(
         network=program.name,
         hardware=machine.name,
         clock_mhz=machine.clock_mhz,
-        layers=layer_costs(program, packed_constants(program, blob), machine),
+        layers=layer_costs(program, packed_constants(program, blob), machine, samples),
         file_bytes=len(blob),
         assumptions=tuple(assumptions),
+        samples=samples,
     )
 
 

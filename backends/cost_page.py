@@ -8,12 +8,13 @@ from importlib.resources import files
 from typing import Any
 
 from ..cost_models.comparison import HOLDS, Compared, check_comparable, verdicts
+from .cost_figures import Figure
 from .cost_plots import Curves, figures
 from .cost_rows import layer_table, tables
 from .cost_text import energy_unit, lead, percent, sentence, shown, spread
 from .page import Card
 
-TEMPLATE = "cost.html.j2"
+TEMPLATE, PARTS = "cost.html.j2", "parts.html.j2"
 
 
 def render(
@@ -24,31 +25,49 @@ def render(
     ``curves``: by name of a structured network, the non-structured rate that is as small, as
     ``(bits, rate)``. Without them the page has no figure of break-even.
     """
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
     check_comparable(compared)
-    source = files(__package__).joinpath("templates", TEMPLATE).read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     unit = energy_unit(compared)
-    shown_tables = {each.title: each for each in tables(compared)}
     drawn = figures(compared, curves or {})
-    return environment.from_string(source).render(
+    return from_template(
+        TEMPLATE,
+        drawn,
         title=title,
         hardware=compared[0].cost.hardware,
         clock=f"{compared[0].cost.clock_mhz:g} MHz",
         lead=lead(compared),
         cards=cards(compared),
         sentences=[sentence(each, unit) for each in verdicts(compared)],
-        tables=shown_tables,
+        tables={each.title: each for each in tables(compared)},
         layers=[layer_table(each, unit) for each in compared],
+    )
+
+
+def from_template(name: str, drawn: Sequence[Figure], **values: Any) -> str:
+    """A page with figures, the styles and scripts of all such pages in it; text is escaped."""
+    from jinja2 import DictLoader, Environment, StrictUndefined
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    texts = {each: _text(each) for each in (name, PARTS)}
+    environment = Environment(
+        loader=DictLoader(texts),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name).render(
         figures=drawn,
         specs=Markup(inlined({each.key: each.spec for each in drawn})),
+        style=Markup(_text("cost.css")),
+        script=Markup(_text("cost.js")),
         plotly=Markup(get_plotlyjs()),
+        **values,
     )
+
+
+def _text(name: str) -> str:
+    return files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def cards(compared: Sequence[Compared]) -> list[Card]:

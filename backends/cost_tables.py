@@ -32,13 +32,14 @@ def markdown(compared: Sequence[Compared]) -> str:
     check_comparable(compared)
     unit = energy_unit(compared)
     parts = [f"# Costs on {_plain(compared[0].cost.hardware)}\n\n{_plain(lead(compared))}\n"]
-    parts += [_markdown(table, "##") for table in tables(compared)]
+    parts += [markdown_table(table, "##") for table in tables(compared)]
     parts.append("## Layers\n")
-    parts += [_markdown(layer_table(each, unit), "###") for each in compared]
+    parts += [markdown_table(layer_table(each, unit), "###") for each in compared]
     return "\n".join(parts)
 
 
-def _markdown(table: Table, level: str) -> str:
+def markdown_table(table: Table, level: str) -> str:
+    """A table under a heading; whatever Markdown would read as its own is escaped."""
     rule = ("---:" if side == "r" else "---" for side in table.align)
     rows = (table.columns, tuple(rule), *(tuple(map(_plain, row)) for row in table.rows))
     lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import DataError, VerifyError
-from ..ir.layout import from_storage, storage_shape, to_storage
 from ..ir.numeric import Array, NumericType
-from ..ir.op import Op
 from ..ir.ops_quant import Requantize
-from ..ir.program import ALIGNMENT, Program, Slot, Step
-from ..ir.tensor import TensorType
-from ..kernels.kernel import Kernel, Operands
-from ..kernels.table import kernel_for
+from ..ir.program import Program, Slot
+from ..kernels.isa import Isa, chosen
+from .arena import Arena
 from .blob_check import check
+from .plan import WORKING_BYTES, Plan
+
+__all__ = ["WORKING_BYTES", "Progress", "RangeEnds", "Simulator", "check_inputs", "range_ends"]
 
 Progress = Callable[[int, int], None]
-WORKING_BYTES = 2 << 20
-"""Samples are processed in chunks whose activations fill about so much: they stay in the cache."""
 
 
 def check_inputs(program: Program, inputs: Mapping[str, Array]) -> int:
@@ -76,146 +75,110 @@ def _values(dtype: NumericType) -> str:
     return "only -1 and 1" if dtype.kind == "bipolar" else f"{dtype.lo}..{dtype.hi}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One kernel with its packed operands; each None among them is the next of ``sources``."""
-
-    kernel: Kernel
-    op: Op
-    operands: Operands
-    sources: tuple[int, ...]
-    target: int
-
-    def run(self, arrays: Mapping[int, Array]) -> None:
-        active = iter(self.sources)
-        operands = [arrays[next(active)] if x is None else x for x in self.operands]
-        self.kernel.run(self.op, operands, arrays[self.target])
-
-
 class Simulator:
     """Runs ``program``. Immutable: several threads may use one simulator at once.
 
-    Raises VerifyError for a program that breaks a rule: kernels trust types, offsets and tables.
+    ``isa`` is the tier of kernels, the fastest one of this machine unless INTAGLIO_ISA says
+    otherwise. Raises VerifyError for a program that breaks a rule: kernels trust types, offsets and
+    tables; and UsageError for a tier that this machine does not run.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, isa: Isa | None = None) -> None:
         check(program, VerifyError)
         self.program = program
-        self._accumulators = dict(_accumulators(program))
-        self._types = dict(enumerate(slot.type for slot in program.slots)) | self._accumulators
-        self._calls = tuple(call for step in program.steps for call in self._compile(step))
-        self._scratch_bytes = max(map(_size_bytes, self._accumulators.values()), default=0)
-        self._chunk = max(1, WORKING_BYTES // max(1, program.arena_bytes + self._scratch_bytes))
+        self.isa = isa or chosen()
+        self._plan = Plan(program, self.isa, program.outputs)
+        self._idle: list[Arena] = []
 
     def run(
-        self, inputs: Mapping[str, Array], progress: Progress | None = None
+        self, inputs: Mapping[str, Array], progress: Progress | None = None, threads: int = 1
     ) -> dict[str, Array]:
         """The outputs by name, in logical order ``(n, c, h, w)``, for inputs by name.
 
-        ``progress(done, total)`` is called after each chunk of samples. Raises DataError.
+        ``progress(done, total)`` is called after each chunk of samples. ``threads`` share the
+        samples; results are the same for any number. Raises DataError.
         """
-        return self._run(inputs, self.program.outputs, progress)
-
-    def trace(
-        self, inputs: Mapping[str, Array], progress: Progress | None = None
-    ) -> dict[str, Array]:
-        """Like ``run``, for every activation of the program in the order of execution."""
-        targets = [step.output for step in self.program.steps]
-        return self._run(inputs, [*self.program.inputs, *targets], progress)
-
-    def _run(
-        self, inputs: Mapping[str, Array], wanted: Sequence[int], progress: Progress | None
-    ) -> dict[str, Array]:
         total = check_inputs(self.program, inputs)
-        results = {index: _empty(self._types[index], total) for index in wanted}
-        arrays = self._arrays(min(self._chunk, total))
-        for first in range(0, total, self._chunk):
-            last = min(first + self._chunk, total)
-            part = {index: array[: last - first] for index, array in arrays.items()}
-            self._load(part, inputs, slice(first, last))
-            for index in self._execute(part):
-                if index in results:
-                    results[index][first:last] = from_storage(part[index])
+        results = _empty(self.program, self.program.outputs, total)
+        given = {index: inputs[self.program.slots[index].name] for index in self.program.inputs}
+        parts = _parts(total, self._plan.samples, threads)
+        done = 0
+        for size in self._spread(parts, given, results, threads):
+            done += size
             if progress is not None:
-                progress(last, total)
+                progress(done, total)
         return {self.program.slots[index].name: array for index, array in results.items()}
 
-    def _load(
-        self, arrays: Mapping[int, Array], inputs: Mapping[str, Array], samples: slice
-    ) -> None:
-        for index in self.program.inputs:
-            from_storage(arrays[index])[...] = inputs[self.program.slots[index].name][samples]
+    def trace(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Like ``run``, for every activation of the program in the order of execution."""
+        total = check_inputs(self.program, inputs)
+        wanted = [*self.program.inputs, *(step.output for step in self.program.steps)]
+        results = _empty(self.program, wanted, total)
+        given = {index: inputs[self.program.slots[index].name] for index in self.program.inputs}
+        plan = Plan(self.program, self.isa, wanted)
+        arena = plan.arena()
+        for part in _parts(total, plan.samples, 1):
+            _run_part(plan, arena, part, given, results)
+        return {self.program.slots[index].name: array for index, array in results.items()}
 
-    def _execute(self, arrays: Mapping[int, Array]) -> Iterator[int]:
-        """Yield the slot of each activation once it is there; later ones may overwrite it."""
-        yield from self.program.inputs
-        for call in self._calls:
-            call.run(arrays)
-            yield call.target
+    def _spread(
+        self,
+        parts: Sequence[slice],
+        given: Mapping[int, Array],
+        results: Mapping[int, Array],
+        threads: int,
+    ) -> Iterator[int]:
+        """Run the parts; yield the size of each once it is done."""
 
-    def _arrays(self, count: int) -> dict[int, Array]:
-        """Arrays for ``count`` samples over a new arena, by slot; accumulators share scratch.
+        def run(part: slice) -> int:
+            with self._arena() as arena:
+                _run_part(self._plan, arena, part, given, results)
+            return part.stop - part.start
 
-        A slot at byte ``o`` of a sample's arena begins at byte ``count * o`` of this one.
-        """
-        arena = _aligned(self.program.arena_bytes * count)
-        scratch = _aligned(self._scratch_bytes * count)
-        found = {
-            index: _view(arena[slot.offset * count :], slot.type, count)
-            for index, slot in enumerate(self.program.slots)
-            if slot.constant is None
-        }
-        for index, type_ in self._accumulators.items():
-            found[index] = _view(scratch, type_, count)
-        return found
-
-    def _compile(self, step: Step) -> Iterator[_Call]:
-        if step.epilogue is None:
-            yield self._call(step.op, step.inputs, step.output)
+        if threads == 1 or len(parts) == 1:
+            yield from map(run, parts)
             return
-        accumulator = ~step.output
-        yield self._call(step.op, step.inputs, accumulator)
-        yield self._call(step.epilogue, (accumulator, *step.parameters), step.output)
+        with ThreadPoolExecutor(threads) as pool:
+            yield from pool.map(run, parts)
 
-    def _call(self, op: Op, inputs: tuple[int, ...], target: int) -> _Call:
-        types = [self._types[index] for index in inputs]
-        kernel = kernel_for(op, types)
-        constants = [self._constant(index) for index in inputs]
-        sources = tuple(i for i, c in zip(inputs, constants, strict=True) if c is None)
-        return _Call(kernel, op, kernel.prepare(op, constants), sources, target)
-
-    def _constant(self, index: int) -> Array | None:
-        constant = self.program.slots[index].constant if index >= 0 else None
-        return None if constant is None else to_storage(constant.array)
+    @contextmanager
+    def _arena(self) -> Iterator[Arena]:
+        """Memory that nobody uses: of a run that is over, or new."""
+        try:
+            arena = self._idle.pop()
+        except IndexError:
+            arena = self._plan.arena()
+        yield arena
+        self._idle.append(arena)
 
 
-def _accumulators(program: Program) -> Iterator[tuple[int, TensorType]]:
-    """The type between op and epilogue of each fused step, under ``~output``."""
-    for step in program.steps:
-        if step.epilogue is not None:
-            types = (program.slots[index].type for index in step.inputs)
-            yield ~step.output, step.op.infer(*types)
+def _parts(total: int, most: int, threads: int) -> list[slice]:
+    """Samples in parts of ``most``, or of fewer so that no thread goes without."""
+    size = max(1, min(most, -(-total // threads)))
+    return [slice(first, min(first + size, total)) for first in range(0, total, size)]
 
 
-def _size_bytes(type_: TensorType) -> int:
-    return type_.elements * type_.dtype.container.itemsize
+def _run_part(
+    plan: Plan,
+    arena: Arena,
+    part: slice,
+    given: Mapping[int, Array],
+    results: Mapping[int, Array],
+) -> None:
+    """The samples of ``part`` through the arena."""
+    arena.samples = part.stop - part.start
+    for index, codes in given.items():
+        arena.write(index, codes[part])
+    for call in plan.calls:
+        call.run(arena)
+    for index, result in results.items():
+        arena.read(index, result[part])
 
 
-def _empty(type_: TensorType, count: int) -> Array:
-    return np.empty((count, *type_.sample_shape), type_.dtype.container)
-
-
-def _aligned(size: int) -> Array:
-    """``size`` bytes that begin at a multiple of ALIGNMENT."""
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    skip = -raw.ctypes.data % ALIGNMENT
-    return raw[skip : skip + size]
-
-
-def _view(buffer: Array, type_: TensorType, count: int) -> Array:
-    """The first bytes of ``buffer`` as an array of ``count`` samples in storage order."""
-    (_, *shape) = storage_shape(type_.shape)
-    return buffer[: count * _size_bytes(type_)].view(type_.dtype.container).reshape(count, *shape)
+def _empty(program: Program, slots: Sequence[int], total: int) -> dict[int, Array]:
+    """Arrays for so many samples of activations, by slot."""
+    types = ((index, program.slots[index].type) for index in slots)
+    return {i: np.empty((total, *t.sample_shape), t.dtype.container) for i, t in types}
 
 
 class RangeEnds(NamedTuple):

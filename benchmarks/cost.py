@@ -16,26 +16,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import cost_eyeriss as eyeriss
 from cost_networks import alexnet, eyeriss_alexnet, program, resnet18, resnet50
 from foundation import run_tests
 from report import ROOT, Figure, main
 from rich.console import Console
 from rich.table import Table
 
-from intaglio.cost_models.arrays import Shape, passes
 from intaglio.cost_models.cost import LayerCost
 from intaglio.cost_models.hardware import load_hardware
 from intaglio.cost_models.loop_nest import counted
 from intaglio.cost_models.loops import Loops
-from intaglio.cost_models.machine import Array
 from intaglio.cost_models.network import Packed, layer_costs
-from intaglio.cost_models.range import Range
 from intaglio.cost_models.search import Room, Widths, search
 from intaglio.cost_models.tiling import ORDERS, Tiling, compulsory, words
 
 COUNT = 5_000
 EYERISS_BITS = 54 * 1024 * 16
-GIVEN = Range.exact
 NN_DATAFLOW = {"conv3": 2_526_720, "conv4": 1_959_936, "conv5": 1_306_624}
 """DRAM words of nn_dataflow 2.1 and of Timeloop (Sparseloop, table 7), 4 samples, 16 bits."""
 ZIGZAG_WORDS = {
@@ -55,14 +52,6 @@ ZIGZAG_ALEXNET = {
     "fc6": 3318.6,
     "fc7": 1474.3,
     "fc8": 360.2,
-}
-EYERISS = {
-    # milliseconds and milliwatts of the chip (Chen, Krishna, Emer, Sze, JSSC 2017, table V)
-    "conv1": (16.5, 332),
-    "conv2": (39.2, 288),
-    "conv3": (21.8, 266),
-    "conv4": (16.0, 235),
-    "conv5": (10.0, 236),
 }
 REPEATS = 5
 
@@ -145,7 +134,7 @@ def costs(name: str, layers: dict[str, Loops]) -> tuple[LayerCost, ...]:
 
 
 def line_2() -> list[Figure]:
-    """Energies with ZigZag's constants beside its own, and Eyeriss' times beside the chip's."""
+    """Energies with ZigZag's constants beside its own, and Eyeriss beside the chip."""
     figures = []
     for name, layers in (("ResNet-18", resnet18()), ("AlexNet", alexnet())):
         found = costs(name, layers)
@@ -158,20 +147,7 @@ def line_2() -> list[Figure]:
             ours = [each.energy.nominal for each in found]
             same = _order(ours) == _order(list(ZIGZAG_ALEXNET.values()))
             figures.append(Figure("AlexNet: layers in ZigZag's order of energy", same, "", "==", 1))
-    times = []
-    array = Array(12, 14, "row_stationary", "none", GIVEN(0), 1, held_weights=192, held_sums=16)
-    for name, (parts, loops) in eyeriss_alexnet().items():
-        kernel, out = (loops.r, loops.s), (loops.p, loops.q)
-        reduction = loops.c * loops.r * loops.s
-        shape = Shape(parts, loops.m, loops.n * loops.p * loops.q, reduction, kernel, out, 1, ())
-        times.append(passes(shape, array).cycles / 200e3)
-        off = times[-1] / EYERISS[name][0] - 1
-        figures.append(Figure(f"Eyeriss {name}: time", times[-1], "ms"))
-        figures.append(Figure(f"Eyeriss {name}: off the chip's, least", off, "", ">=", -0.25))
-        figures.append(Figure(f"Eyeriss {name}: off the chip's, most", off, "", "<=", 0.10))
-    order = _order(times) == _order([time for time, _ in EYERISS.values()])
-    figures.append(Figure("Eyeriss: layers in the chip's order of time", order, "", "==", 1))
-    return figures
+    return figures + eyeriss.figures()
 
 
 def _of(layer: LayerCost, memory: str) -> float:

@@ -89,19 +89,20 @@ def eyeriss_alexnet() -> dict[str, tuple[int, Loops]]:
     }
 
 
-def program(name: str, layers: Layers) -> Program:
-    """The layers side by side, each with an input of its own, int8, outputs of 8 bits."""
+def program(name: str, layers: Layers, bits: int = 8) -> Program:
+    """The layers side by side, each with an input of its own; all codes have ``bits``."""
+    type_ = int_type(bits)
     rng, b, outputs = np.random.default_rng(0), Builder(name), []
     for label, loops in layers.items():
         channels = loops.groups * loops.c
-        image = TensorType((BATCH, channels, loops.height, loops.width), int_type(8))
+        image = TensorType((BATCH, channels, loops.height, loops.width), type_)
         x = b.input(Value(f"{label}.x", image, label))
         shape = (loops.groups * loops.m, loops.c, loops.r, loops.s)
-        weight = Tensor(rng.integers(-127, 128, shape, np.int8), int_type(8))
+        weight = Tensor(rng.integers(-127, 128, shape, f"int{bits}"), type_)
         after = _after(loops)
         op = Conv(loops.stride, (*loops.pad, *after), loops.dilation, loops.groups)
         outputs.append(b.node(label, op, x, b.constant(f"{label}.w", weight), origin=label))
-    return _narrow(schedule(b.build(tuple(outputs))))
+    return _narrow(schedule(b.build(tuple(outputs))), bits)
 
 
 def _after(loops: Loops) -> tuple[int, int]:
@@ -111,9 +112,9 @@ def _after(loops: Loops) -> tuple[int, int]:
     return max(rows, 0), max(columns, 0)
 
 
-def _narrow(found: Program) -> Program:
-    """The program as if its sums were written as 8 bits; it cannot be executed."""
+def _narrow(found: Program, bits: int) -> Program:
+    """The program as if its sums were written as ``bits``; it cannot be executed."""
     slots = list(found.slots)
     for index in found.outputs:
-        slots[index] = replace(slots[index], type=slots[index].type.with_dtype(int_type(8)))
+        slots[index] = replace(slots[index], type=slots[index].type.with_dtype(int_type(bits)))
     return replace(found, slots=tuple(slots))

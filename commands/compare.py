@@ -53,13 +53,13 @@ def compare(
 ) -> None:
     """Print what the blobs cost, and write reports; raises UsageError when that would be unfair."""
     found = compare_blobs(paths, hardware, conditions)
-    _write(found, files)
+    write(found, files)
     if as_json:
         from ..backends.cost_tables import to_json
 
         say_json(to_json(found))
         return
-    _show(found)
+    show(found)
     for path in filter(None, (files.html, files.markdown, files.csv)):
         note(f"Wrote {path}.")
 
@@ -180,7 +180,8 @@ def curves(found: Sequence[Compared]) -> dict[str, list[tuple[float, float]]]:
     }
 
 
-def _write(found: Sequence[Compared], files: Files) -> None:
+def write(found: Sequence[Compared], files: Files) -> None:
+    """Write the reports that are wanted."""
     from ..backends.cost_page import render
     from ..backends.cost_tables import csv, markdown
 
@@ -206,7 +207,8 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
-def _show(found: Sequence[Compared]) -> None:
+def show(found: Sequence[Compared]) -> None:
+    """Print a row for each network, and the verdict of each pair."""
     table(COLUMNS, [_row(each) for each in found])
     rows: list[tuple[str, object]] = [("hardware", found[0].cost.hardware)]
     for each in verdicts(found):

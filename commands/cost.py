@@ -19,12 +19,20 @@ MICRO = 1e6
 """pJ in a uJ."""
 
 
-def show_cost(path: Path, hardware: str, by: str, limit: int | None, *, as_json: bool) -> None:
-    """Print the cost of a blob; raises UsageError for unknown hardware or another ``by``."""
+def show_cost(
+    path: Path, hardware: str, by: str, limit: int | None, batch: int = 1, *, as_json: bool
+) -> None:
+    """Print the cost of a blob; raises UsageError for unknown hardware or another ``by``.
+
+    ``batch`` samples run together: rows, DRAM and JSON count them all; energy and time of a sample.
+    """
     if by not in BY:
         raise UsageError(f"There is no cost by '{by}'.", fix=f"Choose {', '.join(BY)}.")
+    if batch < 1:
+        raise UsageError(f"A batch of {batch} samples was asked for.", fix="Ask for at least 1.")
     network, found = api.load(path, limit), load_hardware(hardware)
-    cost = network_cost(network.program, network.blob, found.machine(), found.assumptions())
+    machine, assumptions = found.machine(), found.assumptions()
+    cost = network_cost(network.program, network.blob, machine, assumptions, batch)
     if as_json:
         say_json(cost.to_json())
         return
@@ -97,15 +105,17 @@ def _by_part(cost: NetworkCost, name: str, part: Callable[[Transfer], str]) -> N
 
 
 def _totals(cost: NetworkCost) -> None:
-    energy, seconds = cost.energy, cost.time / (cost.clock_mhz * 1e6)
+    energy, cycles = cost.energy * (1 / cost.samples), cost.time / cost.samples
+    batch = [("batch", f"{cost.samples:,} samples: rows above and DRAM have all")]
     facts(
         [
             ("network", cost.network),
             ("hardware", f"{cost.hardware}, {cost.clock_mhz:g} MHz"),
             ("file", f"{cost.file_bytes:,} bytes"),
+            *(batch if cost.samples > 1 else []),
             ("DRAM", f"{sum(layer.bits('DRAM') for layer in cost.layers) / 8:,.0f} bytes"),
             ("energy", _energy(energy)),
-            ("time", f"{cost.time:,} cycles, {1e3 * seconds:.3f} ms a sample"),
+            ("time", f"{cycles:,.0f} cycles, {cycles / (1e3 * cost.clock_mhz):.3f} ms a sample"),
         ]
     )
 

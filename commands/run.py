@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,16 @@ def check_name(path: Path) -> None:
         )
 
 
-def execute(blob: Path, x: Path, limit: int | None, *, trace: bool) -> dict[str, api.Output]:
+def execute(
+    blob: Path, x: Path, limit: int | None, threads: int, *, trace: bool
+) -> dict[str, api.Output]:
     """The outputs of a blob file, or every layer, for the arrays of a file."""
     network = api.load(blob, limit)
     arrays = files.read_arrays(x)
     if trace:
         return network.trace(arrays)
     with Bars() as bars:
-        found = network.run(arrays, lambda done, total: bars("Run", done, total))
+        found = network.run(arrays, lambda done, total: bars("Run", done, total), threads)
     return {network.outputs[0].name: found} if isinstance(found, api.Output) else found
 
 
@@ -102,6 +105,18 @@ def _to_json(result: api.Output, real: bool) -> dict[str, Any]:
         **(encoding.to_json() if encoding else {"scale": None, "zero_point": None}),
         **({"real": result.real} if real else {"codes": result.codes}),
     }
+
+
+def warm_up(blobs: Sequence[Path], limit: int | None) -> None:
+    """Compile the kernels that blobs need, and keep them for later processes."""
+    for path in blobs:
+        started = time.perf_counter()
+        network = api.load(path, limit)
+        with Bars() as bars:
+            bars("Compile kernels", 0, 1)
+            network.simulate(network.encode(random_codes(network, 1, 0)))
+            bars("Compile kernels", 1, 1)
+        say(f"{path}: kernels '{network.isa}', {time.perf_counter() - started:.1f} s")
 
 
 def check(

@@ -22,7 +22,10 @@ class Shape:
 
     ``kernel`` and ``out`` are rows and columns of the kernel and of the output; ``visits`` is how
     often all weights come to the memory, once for each tile of places. ``present`` are the weights
-    of each filter, group after group, that are not zero.
+    of each filter, group after group, that are not zero. ``tile`` has so many rows of the output,
+    filters and channels: all of them where it is None. ``plane`` are inputs of a channel that are
+    read strip by strip of rows, overlaps twice: as many as ``places`` where it is 0. ``width`` are
+    columns of it that a row of the output needs: as many as the output's where it is 0.
     """
 
     groups: int
@@ -33,11 +36,30 @@ class Shape:
     out: tuple[int, int]
     visits: int
     present: tuple[int, ...]
+    tile: tuple[int, int, int] | None = None
+    plane: int = 0
+    width: int = 0
 
     @property
     def macs(self) -> int:
         """Products, zeros among them."""
         return self.groups * self.m * self.places * self.reduction
+
+
+@dataclass(frozen=True, slots=True)
+class Hops:
+    """Elements that reach a multiplier, each counted there; sums that go to the memory as well.
+
+    What many multipliers read together is one element of the memory and one hop for each (Chen,
+    Emer, Sze, "Eyeriss", ISCA 2016). ``*`` repeats.
+    """
+
+    weights: int
+    inputs: int
+    sums: int
+
+    def __mul__(self, times: int) -> Hops:
+        return Hops(self.weights * times, self.inputs * times, self.sums * times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +71,12 @@ class Passes:
     """
 
     macs: int
-
     weights: int
     inputs: int
     sums: int
     cycles: int
     utilisation: float
+    hops: Hops
     imbalance: float = 1.0
 
 
@@ -83,13 +105,16 @@ def _skipping(shape: Shape, array: Array, dense: Passes) -> Passes:
     equal = loads.sum() / array.columns
     whole = shape.groups * ceil(shape.reduction / at_once) * ceil(shape.m / array.columns)
     macs, cycles = shape.places * sum(shape.present), dense.cycles * int(slowest) // whole
+    weights = dense.weights * sum(shape.present) // (shape.groups * shape.m * shape.reduction)
+    taken = weights if array.dataflow == "weight_stationary" else macs
     return Passes(
         macs=macs,
-        weights=dense.weights * sum(shape.present) // (shape.groups * shape.m * shape.reduction),
+        weights=weights,
         inputs=macs,
         sums=dense.sums,
         cycles=cycles,
         utilisation=macs / (cycles * array.rows * array.columns) if cycles else 1.0,
+        hops=Hops(taken, macs, dense.hops.sums),
         imbalance=float(slowest / equal) if equal else 1.0,
     )
 
@@ -101,20 +126,24 @@ def _weight_stationary(shape: Shape, array: Array) -> Passes:
     """
     deep, wide = ceil(shape.reduction / array.rows), ceil(shape.m / array.columns)
     together = ceil(shape.reduction / (array.rows * array.held_weights))
-    outputs = shape.places * shape.m
+    outputs, weights = shape.places * shape.m, shape.m * shape.reduction * shape.visits
+    sums, whole = outputs * (together - 1), (together - 1) * array.rows
+    along = whole + min(array.rows, shape.reduction - whole * array.held_weights)
     return _counted(
         shape,
         array,
-        weights=shape.m * shape.reduction * shape.visits,
+        weights=weights,
         inputs=shape.places * shape.reduction * wide,
-        sums=outputs * (together - 1),
+        sums=sums,
         cycles=deep * wide * shape.places,
+        hops=Hops(weights, outputs * shape.reduction, outputs * (along - together + 1) + 2 * sums),
     )
 
 
 def _output_stationary(shape: Shape, array: Array) -> Passes:
     """Rows hold places of the output, columns filters; sums stay until they are finished."""
     tall, wide = ceil(shape.places / array.rows), ceil(shape.m / array.columns)
+    outputs = shape.places * shape.m
     return _counted(
         shape,
         array,
@@ -122,6 +151,7 @@ def _output_stationary(shape: Shape, array: Array) -> Passes:
         inputs=shape.places * shape.reduction * wide,
         sums=0,
         cycles=tall * wide * shape.reduction,
+        hops=Hops(outputs * shape.reduction, outputs * shape.reduction, outputs),
     )
 
 
@@ -129,36 +159,95 @@ def _row_stationary(shape: Shape, array: Array) -> Passes:
     """A multiplier holds rows of kernels and makes a row of outputs.
 
     Rows of a kernel lie below each other, rows of the output beside each other: as many sets of
-    them as fit work at a time, each on other channels of the same sums. A multiplier keeps as many
-    filters as it has sums, and as many of their channels as it has room for weights (Chen, Krishna,
-    Emer, Sze, "Eyeriss", JSSC 2017). What is higher or wider than the array is folded.
+    them as fit work at a time. A multiplier keeps as many filters as it has sums, and as many of
+    their channels as it has room for weights; other sets have other filters, of the same inputs,
+    or other channels, of the same sums (Chen, Krishna, Emer, Sze, "Eyeriss", JSSC 2017). What is
+    higher than the array is folded; every strip of rows of the output takes the weights and its
+    inputs anew.
     """
     (rows, columns), (out_rows, out_columns) = shape.kernel, shape.out
-    sets = (array.rows // min(rows, array.rows)) * (array.columns // min(out_rows, array.columns))
-    across = ceil(out_rows / array.columns)
     planes = ceil(shape.reduction / (rows * columns))
-    filters = min(array.held_sums, shape.m)
-    channels = max(array.held_weights // (filters * columns), 1)
+    tall, *_ = tile = shape.tile or (out_rows, shape.m, planes)
+    strip = strip_rows(array, rows, tall)
+    below = array.rows // min(rows, array.rows) // ceil(strip / array.columns)
+    sets = below * (array.columns // min(tall, array.columns))
+    strips = _rounds(out_rows, tall, strip)
     images = shape.places // (out_rows * out_columns)
-    turns = ceil(planes * shape.m / sets) * images * ceil(rows / array.rows) * across
+    turns = ceil(planes * shape.m / sets) * images * ceil(rows / array.rows) * strips
+    split = _least(shape, array, tile, planes, sets)
+    outputs, all_weights = shape.places * shape.m, shape.m * shape.reduction
+    again = ceil(out_rows / tall)
+    width = images * rows * out_rows * (shape.width or out_columns)
+    through = outputs * split.visits * (rows * split.deep - 1) + 2 * split.sums + outputs
     return _counted(
         shape,
         array,
-        weights=shape.m * shape.reduction * shape.visits * across,
-        inputs=shape.places * planes * ceil(shape.m / filters),
-        sums=shape.places * shape.m * (ceil(planes / (channels * sets)) - 1),
+        weights=all_weights * strips * shape.visits // again,
+        inputs=split.inputs,
+        sums=split.sums,
         cycles=turns * out_columns * columns,
+        hops=Hops(
+            all_weights * out_rows * shape.visits // again,
+            width * planes * _rounds(shape.m, tile[1], min(array.held_sums, tile[1])),
+            through,
+        ),
     )
 
 
+def strip_rows(array: Array, kernel_rows: int, tall: int) -> int:
+    """Rows of the output at a time, of ``tall``: wide sets are cut and lie below each other."""
+    below = array.rows // min(kernel_rows, array.rows)
+    return min(tall, array.columns * min(ceil(tall / array.columns), below))
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """``deep`` sets have other channels of the same sums, which come ``visits`` times."""
+
+    deep: int
+    visits: int
+    inputs: int
+    sums: int
+
+
+def _least(
+    shape: Shape, array: Array, tile: tuple[int, int, int], planes: int, sets: int
+) -> _Split:
+    """Inputs read and unfinished sums written, with the sets split so that this is least."""
+    _, most_filters, most_channels = tile
+    filters = min(array.held_sums, most_filters)
+    room = max(array.held_weights // (filters * shape.kernel[1]), 1)
+    found = []
+    for deep in range(1, min(sets, most_channels) + 1):
+        channels = deep * min(room, most_channels // deep)
+        turns = _rounds(shape.m, most_filters, filters * (sets // deep))
+        visits = _rounds(planes, most_channels, channels)
+        inputs = (shape.plane or shape.places) * planes * turns
+        sums = shape.places * shape.m * (visits - 1)
+        found.append(_Split(deep, visits, inputs, sums))
+    return min(found, key=lambda each: each.inputs + 2 * each.sums)
+
+
+def _rounds(extent: int, tile: int, step: int) -> int:
+    """How many steps an extent takes that is cut into tiles first."""
+    whole, rest = divmod(extent, tile)
+    return whole * ceil(tile / step) + ceil(rest / step)
+
+
 def _counted(
-    shape: Shape, array: Array, weights: int, inputs: int, sums: int, cycles: int
+    shape: Shape, array: Array, weights: int, inputs: int, sums: int, cycles: int, hops: Hops
 ) -> Passes:
     """The counts of one group, for all groups."""
     groups, multipliers = shape.groups, array.rows * array.columns
     share = shape.macs / (groups * cycles * multipliers)
     return Passes(
-        shape.macs, weights * groups, inputs * groups, sums * groups, cycles * groups, share
+        shape.macs,
+        weights * groups,
+        inputs * groups,
+        sums * groups,
+        cycles * groups,
+        share,
+        hops * groups,
     )
 
 

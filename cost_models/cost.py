@@ -12,9 +12,12 @@ from .range import Range
 
 WEIGHTS, INDICES, PARAMETERS = "weights", "indices", "parameters"
 INPUTS, OUTPUTS, SUMS = "inputs", "outputs", "sums"
-OPERANDS = (WEIGHTS, INDICES, PARAMETERS, INPUTS, OUTPUTS, SUMS)
+STANDBY = "standby"
+ROWS = "DRAM rows"
+"""The memory of what DRAM takes besides: the rest of its bursts, rows opened and kept open."""
+OPERANDS = (WEIGHTS, INDICES, PARAMETERS, INPUTS, OUTPUTS, SUMS, STANDBY)
 """What moves: values and places of weights, other constants, activations read and written,
-unfinished sums."""
+unfinished sums. Nothing moves on standby: energy is drawn as time passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +105,16 @@ class NetworkCost:
     layers: tuple[LayerCost, ...]
     file_bytes: int
     assumptions: tuple[Assumption, ...]
+    samples: int = 1
 
     @property
     def energy(self) -> Range:
-        """[pJ] of one sample: the sum of the layers'."""
+        """[pJ] of all samples: the sum of the layers'."""
         return Range.total(layer.energy for layer in self.layers)
 
     @property
     def time(self) -> int:
-        """Cycles of one sample: layers run one after the other."""
+        """Cycles of all samples: layers run one after the other, each for all of them."""
         return sum(layer.time for layer in self.layers)
 
     def to_json(self) -> dict[str, Any]:

@@ -9,17 +9,16 @@ from typing import Annotated, Self, get_args
 from pydantic import Field, model_validator
 
 from ..errors import UsageError
-from .cost import Assumption
-from .machine import Array, Machine, Memory
+from .cost import ROWS, Assumption
+from .machine import NOTHING, Array, Machine, Memory
 from .parts import Dram, Multipliers, OnChip, Operand
-from .prices import DRAM, beside, constants, states_energy
+from .prices import DRAM, beside, constants, pages, states_energy
 from .quantity import Quantity, Strict, refusal
 from .range import Range
 from .reading import names_in, read_toml
 from .technology import Technology, scaled
 
-NOTHING = Range.exact(0.0)
-TAKEN = (DRAM, "registers", "compute", "decode")
+TAKEN = (DRAM, ROWS, "registers", "hops", "compute", "decode")
 """Names of the report: what moves beside multipliers, and what a layer may wait for."""
 
 
@@ -80,7 +79,16 @@ class Hardware(Strict):
         return Machine(
             name=self.name,
             clock_mhz=self.clock_mhz,
-            dram=Memory(DRAM, energy(f"{DRAM} read"), energy(f"{DRAM} write"), width, width),
+            dram=Memory(
+                DRAM,
+                energy(f"{DRAM} read"),
+                energy(f"{DRAM} write"),
+                width,
+                width,
+                leakage=energy(f"{DRAM} background"),
+                pages=pages(self.dram, _process(self)),
+                activation=energy(f"{DRAM} activation"),
+            ),
             memories=tuple(
                 Memory(
                     each.name,
@@ -91,6 +99,7 @@ class Hardware(Strict):
                     8 * each.bytes,
                     frozenset(each.holds),
                     each.double_buffer,
+                    energy(f"{each.name} leakage"),
                 )
                 for each in self.memories
             ),
@@ -103,6 +112,9 @@ class Hardware(Strict):
                 array.entries_per_cycle,
                 array.held_weights,
                 array.held_sums,
+                array.sum_bits,
+                array.load_bits_per_cycle or 0,
+                energy("hop"),
             ),
             multiply=_product(energy("product"), array.product_bits if array.product else 1),
             add=lambda bits: energy("adder") * bits,
@@ -124,10 +136,20 @@ class Hardware(Strict):
 
     def assumptions(self) -> tuple[Assumption, ...]:
         """Every constant in use, with its source."""
-        return tuple(
+        listed = [
             Assumption(name, each.range, each.unit, each.source)
             for name, each in self._constants().items()
-        )
+        ]
+        process = _process(self)
+        found = pages(self.dram, process)
+        if process and found:
+            source = f"technology '{process.name}', dram.{self.dram.kind}"
+            sizes = {"burst": found.burst // 8, "row": found.row // 8}
+            listed += [
+                Assumption(f"{DRAM} {name}", Range.exact(size), "bytes", source)
+                for name, size in sizes.items()
+            ]
+        return tuple(listed)
 
     def _constants(self) -> dict[str, Quantity]:
         return constants(self.dram, self.memories, self.array, _process(self))

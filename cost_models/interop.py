@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ir.program import Program
-from .layers import SUM_BITS, Layer, layers_of
+from .layers import Layer, layers_of
 from .loops import Loops
-from .machine import Machine
+from .machine import SUM_BITS, Machine
 from .network import REGISTERS
 
 EQUATION = "O[b][g][k][oy][ox]+=W[g][k][c][fy][fx]*I[b][g][c][iy][ix]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,13 +13,11 @@ from ..ir.tensor import TensorType
 from .loops import Loops
 
 Linear = Conv | GatherConv | Dense
-SUM_BITS = 32
-"""Bits of unfinished sums: the type of every accumulator of a program."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One step: what it reads and writes, indices of slots, and what it computes for a sample.
+    """One step: what it reads and writes, indices of slots, and computes for ``samples`` at once.
 
     ``loops`` is None where nothing is multiplied with constants. ``reduction`` products make one
     sum: fewer than the loops say where a list leaves out places of the kernel. ``constants`` are
@@ -35,6 +33,7 @@ class Layer:
     output: int
     constants: tuple[int, ...]
     work: Work
+    samples: int = 1
 
     @property
     def macs(self) -> int:
@@ -42,9 +41,14 @@ class Layer:
         return self.loops.outputs * self.reduction if self.loops else 0
 
 
-def layers_of(program: Program) -> tuple[Layer, ...]:
-    """Every step of a program, in order."""
-    return tuple(_layer(program, step) for step in program.steps)
+def layers_of(program: Program, samples: int = 1) -> tuple[Layer, ...]:
+    """Every step of a program, in order, each for all samples before the next."""
+    return tuple(_repeated(_layer(program, step), samples) for step in program.steps)
+
+
+def _repeated(layer: Layer, samples: int) -> Layer:
+    loops = replace(layer.loops, n=samples * layer.loops.n) if layer.loops else None
+    return replace(layer, loops=loops, work=layer.work * samples, samples=samples)
 
 
 def _layer(program: Program, step: Step) -> Layer:

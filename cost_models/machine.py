@@ -10,15 +10,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .range import Range
+from .rows import Pages
 
 Dataflow = Literal["weight_stationary", "output_stationary", "row_stationary"]
 ZeroSkip = Literal["none", "gate", "skip"]
+NOTHING = Range.exact(0.0)
+SUM_BITS = 32
+"""Bits of unfinished sums: the type of every accumulator of a program."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
     """A memory: what a bit costs [pJ/bit], bits per cycle each way, and what it holds.
 
+    ``leakage`` [mW] is drawn all the time. DRAM may have ``pages``: then whole bursts of it move,
+    and each row that is opened takes ``activation`` [pJ].
     ``bits`` is its size; of a double-buffered memory half of it holds the tiles that are used.
     DRAM has no size and holds everything.
     """
@@ -31,6 +37,9 @@ class Memory:
     bits: int = 0
     holds: frozenset[str] = frozenset(("weights", "inputs", "outputs"))
     double_buffer: bool = False
+    leakage: Range = NOTHING
+    pages: Pages | None = None
+    activation: Range = NOTHING
 
     @property
     def room(self) -> int:
@@ -43,7 +52,10 @@ class Array:
     """Multipliers in rows and columns.
 
     ``zero_skip``: what a weight of zero costs: a product (none), ``gated`` of its energy (gate), or
-    neither energy nor a cycle (skip). ``entries`` places of weights are decoded in a cycle.
+    neither energy nor a cycle (skip). ``entries`` places of weights are decoded in a cycle. Sums
+    have ``sum_bits`` while they are unfinished. Over ``load_width`` bits a cycle the weights of a
+    pass come before it begins; 0 where they come while the pass before works. A bit that reaches a
+    multiplier takes ``hop`` [pJ].
     """
 
     rows: int
@@ -54,6 +66,9 @@ class Array:
     entries: int
     held_weights: int = 1
     held_sums: int = 1
+    sum_bits: int = SUM_BITS
+    load_width: int = 0
+    hop: Range = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

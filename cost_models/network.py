@@ -13,27 +13,33 @@ from math import ceil
 import numpy as np
 
 from ..ir.program import Program
-from .arrays import Passes, Shape, passes
+from .arrays import Passes, Shape, passes, strip_rows
+from .bursts import in_rows, tiled_blocks, whole_blocks
 from .cost import (
     INDICES,
     INPUTS,
     OUTPUTS,
     PARAMETERS,
+    ROWS,
+    STANDBY,
     SUMS,
     WEIGHTS,
     Arithmetic,
     LayerCost,
     Transfer,
 )
-from .layers import SUM_BITS, Layer, layers_of
-from .machine import Machine, Memory
+from .layers import Layer, layers_of
+from .loops import Loops
+from .machine import SUM_BITS, Machine, Memory
+from .masks import kept_bits
 from .placement import Placement, placed
 from .range import Range
+from .rows import Blocks
 from .search import Found
-from .tiling import tiles
+from .tiling import Tiling, tiles, touched
 from .time import cycles
 
-REGISTERS = "registers"
+REGISTERS, HOPS = "registers", "hops"
 SIGNS = ("bipolar", "ternary")
 
 
@@ -54,15 +60,25 @@ class Packed:
 
 
 def layer_costs(
-    program: Program, packed: Mapping[int, Packed], machine: Machine
+    program: Program, packed: Mapping[int, Packed], machine: Machine, samples: int = 1
 ) -> tuple[LayerCost, ...]:
-    """The cost of every step for one sample; ``packed`` has every constant by its slot.
+    """The cost of every step for all samples at once; ``packed`` has every constant by its slot.
 
     Raises UsageError when a layer does not fit the machine.
     """
-    layers = layers_of(program)
+    layers = layers_of(program, samples)
     stored = {slot: constant.bits for slot, constant in packed.items()}
-    placement = placed(program, layers, stored, machine)
+    return placed_costs(program, layers, packed, machine, placed(program, layers, stored, machine))
+
+
+def placed_costs(
+    program: Program,
+    layers: tuple[Layer, ...],
+    packed: Mapping[int, Packed],
+    machine: Machine,
+    placement: Placement,
+) -> tuple[LayerCost, ...]:
+    """The cost of layers that are cut as ``placement`` says."""
     return tuple(
         _Costing(program, packed, machine, layer, placement, found).cost()
         for layer, found in zip(layers, placement.tilings, strict=True)
@@ -83,23 +99,43 @@ class _Costing:
     def cost(self) -> LayerCost:
         """Everything about the layer."""
         work = self._passes()
-        transfers = tuple(each for each in self._transfers(work) if each.reads or each.writes)
+        moved = self._transfers(work)
+        transfers = [each for each in moved if each.reads or each.writes or each.energy.high]
         arithmetic = tuple(each for each in self._arithmetic(work) if each.count or each.skipped)
         constant = self.packed.get(self.layer.weights) if self.layer.weights is not None else None
+        waits, start = self._cycles(work, transfers), self._start()
+        transfers += self._standby(waits, start)
         return LayerCost(
             name=self.layer.name,
             op=self.layer.op,
             macs=self.layer.macs,
             macs_done=self._done(work),
             weight_bytes=constant.bits // 8 if constant else 0,
-            transfers=transfers,
+            transfers=tuple(transfers),
             arithmetic=arithmetic,
-            cycles=cycles(self.machine, self.layer, work, transfers, self._decoded()),
+            cycles=waits,
             utilisation=work.utilisation if work else 1.0,
             imbalance=work.imbalance if work else 1.0,
-            start=self._start(),
+            start=start,
             remark=self._remark(),
         )
+
+    def _cycles(self, work: Passes | None, transfers: list[Transfer]) -> dict[str, int]:
+        return cycles(
+            self.machine, self.layer, work, transfers, self._decoded(), self._loaded(work)
+        )
+
+    def _standby(self, waits: dict[str, int], start: int) -> list[Transfer]:
+        """What memories draw as long as the layer takes, and DRAM while it moves: rows are open."""
+        dram, whole = self.machine.dram, start + max(waits.values())
+        listed = [(ROWS, dram.leakage, waits[dram.name])]
+        listed += [(each.name, each.leakage, whole) for each in self.machine.memories]
+        each = 1e3 / self.machine.clock_mhz  # [ns] of a cycle, in which a mW takes a pJ
+        return [
+            Transfer(name, STANDBY, 0, 0, power * (cycles * each))
+            for name, power, cycles in listed
+            if power.high and cycles
+        ]
 
     def _bits(self, slot: int) -> int:
         return self.program.slots[slot].type.dtype.bits
@@ -111,12 +147,12 @@ class _Costing:
     def _width(self) -> int:
         """Bits of a weight on chip: where zeros are skipped, with its place in the filter."""
         assert self.layer.weights is not None
-        place = (self.layer.reduction - 1).bit_length() if self._skips else 0
-        return self._bits(self.layer.weights) + place
+        bits = self._bits(self.layer.weights)
+        return kept_bits(self.layer, bits) if self._skips else bits
 
     def _whole(self, slot: int) -> int:
         type_ = self.program.slots[slot].type
-        return type_.elements * type_.dtype.bits
+        return self.layer.samples * type_.elements * type_.dtype.bits
 
     def _passes(self) -> Passes | None:
         layer, loops = self.layer, self.layer.loops
@@ -126,8 +162,30 @@ class _Costing:
         visits = self.found.tiling.trips(loops)["s"]
         kernel, out = (loops.r, loops.s), (loops.p, loops.q)
         present = self._present()
-        shape = Shape(loops.groups, loops.m, places, layer.reduction, kernel, out, visits, present)
+        shape = Shape(
+            loops.groups,
+            loops.m,
+            places,
+            layer.reduction,
+            kernel,
+            out,
+            visits,
+            present,
+            (self.found.tiling.p, self.found.tiling.m, self.found.tiling.c),
+            self._plane(loops, self.found.tiling),
+            int(touched(loops, 1, self.found.tiling.q).sum()),
+        )
         return passes(shape, self.machine.array)
+
+    def _plane(self, loops: Loops, tiling: Tiling) -> int:
+        """Inputs of a channel that a row-stationary array reads, strip by strip of rows."""
+        strip = strip_rows(self.machine.array, loops.r, tiling.p)
+        rows, columns = touched(loops, 0, strip).sum(), touched(loops, 1, tiling.q).sum()
+        return loops.n * int(rows) * int(columns)
+
+    def _loaded(self, work: Passes | None) -> int:
+        """Bits of weights that multipliers take before they begin, in all passes."""
+        return work.weights * self._width() if work and self.machine.array.load_width else 0
 
     def _present(self) -> tuple[int, ...]:
         """Weights of each filter that are not zero."""
@@ -149,13 +207,38 @@ class _Costing:
 
     def _transfers(self, work: Passes | None) -> list[Transfer]:
         moved = self._outside()
+        moved += in_rows(self.machine.dram, moved, self._blocks())
         if work is None:
             return moved + self._plain()
-        return moved + self._tiled(work) + [self._registers(self._done(work))]
+        registers = self._registers(self._done(work))
+        return [*moved, *self._tiled(work), registers, *self._hops(work)]
+
+    def _blocks(self) -> dict[str, Blocks]:
+        """Bursts and rows of DRAM by operand, one way; none where DRAM has no pages."""
+        pages, layer, resident = self.machine.dram.pages, self.layer, self.placement.resident
+        if pages is None:
+            return {}
+        away = [slot for slot in layer.inputs if slot not in resident]
+        out = [layer.output] if layer.output not in resident else []
+        stored = (self.packed[slot].bits for slot in layer.constants)
+        found = {PARAMETERS: whole_blocks(stored, pages)}
+        if self.found is None or layer.weights is None or layer.loops is None:
+            return found | {
+                INPUTS: whole_blocks(map(self._whole, away), pages),
+                OUTPUTS: whole_blocks(map(self._whole, out), pages),
+            }
+        bits = {
+            WEIGHTS: [self.packed[layer.weights].bits],
+            INPUTS: [self._bits(slot) for slot in away],
+            OUTPUTS: [self._bits(slot) for slot in out],
+            SUMS: [self.machine.array.sum_bits],
+        }
+        return found | tiled_blocks(layer.loops, self.found, bits, pages)
 
     def _outside(self) -> list[Transfer]:
         """Between DRAM and chip."""
-        dram, found, layer = self.machine.dram, self.found, self.layer
+        machine, found, layer = self.machine, self.found, self.layer
+        dram = machine.dram
         away = [slot for slot in layer.inputs if slot not in self.placement.resident]
         out_away = layer.output not in self.placement.resident
         parameters = sum(self.packed[slot].bits for slot in layer.constants)
@@ -167,7 +250,7 @@ class _Costing:
         weights, loads = self.packed[layer.weights], found.words.weight_loads
         inputs = sum(found.words.inputs * self._bits(slot) for slot in away)
         outputs = found.words.outputs * self._bits(layer.output) * out_away
-        sums = found.words.sums_written * SUM_BITS
+        sums = found.words.sums_written * machine.array.sum_bits
         return [
             _transfer(dram, WEIGHTS, loads * (weights.values + weights.others)),
             _transfer(dram, INDICES, loads * weights.indices),
@@ -194,7 +277,8 @@ class _Costing:
         assert found is not None
         x, out, width = layer.inputs[0], self._bits(layer.output), self._width()
         filled = found.words.inputs * self._bits(x) * (x not in self.placement.resident)
-        sums, spilled = work.sums * SUM_BITS, found.words.sums_written * SUM_BITS
+        wide = machine.array.sum_bits
+        sums, spilled = work.sums * wide, found.words.sums_written * wide
         left = found.words.outputs * out * (layer.output not in self.placement.resident)
         filters = layer.loops.groups * layer.loops.m
         held = width * (sum(self._present()) if self._skips else filters * layer.reduction)
@@ -214,9 +298,22 @@ class _Costing:
         """Beside each multiplier: a weight and an input read, a sum read and written."""
         assert self.layer.weights is not None
         operands = self._bits(self.layer.weights) + self._bits(self.layer.inputs[0])
-        reads, writes = done * (operands + SUM_BITS), done * SUM_BITS
+        sums = self.machine.array.sum_bits
+        reads, writes = done * (operands + sums), done * sums
         energy = self.machine.register(1) * (reads + writes)
         return Transfer(REGISTERS, SUMS, reads, writes, energy)
+
+    def _hops(self, work: Passes) -> list[Transfer]:
+        """The ways to the multipliers, and of sums between them and back."""
+        array, hops = self.machine.array, work.hops
+        if not array.hop.high:
+            return []
+        bits = {
+            WEIGHTS: hops.weights * self._width(),
+            INPUTS: hops.inputs * self._bits(self.layer.inputs[0]),
+            SUMS: hops.sums * array.sum_bits,
+        }
+        return [Transfer(HOPS, name, each, 0, array.hop * each) for name, each in bits.items()]
 
     def _decoded(self) -> tuple[int, int]:
         """Places and symbols of weights that are decoded, every time that they are loaded."""
@@ -235,7 +332,9 @@ class _Costing:
             product = Range.exact(0) if type_.kind in SIGNS else machine.multiply(*widths)
             gated = machine.array.gated if machine.array.zero_skip == "gate" else Range.exact(0)
             found.append(_gated("multiply", done, layer.macs - done, product, gated))
-            found.append(_gated("add", done, layer.macs - done, machine.add(SUM_BITS), gated))
+            found.append(
+                _gated("add", done, layer.macs - done, machine.add(machine.array.sum_bits), gated)
+            )
         rest = layer.work
         scaled = rest.macs - layer.macs + rest.multiplies
         found.append(_counted("rescale", scaled, machine.multiply(SUM_BITS, SUM_BITS)))

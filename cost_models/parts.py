@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from .machine import Dataflow, ZeroSkip
-from .quantity import Operation, PerBit, Share, Strict, Traffic
+from .machine import SUM_BITS, Dataflow, ZeroSkip
+from .quantity import Operation, PerBit, Power, Share, Strict, Traffic, refusal
 
 Count = Annotated[int, Field(gt=0)]
 Operand = Literal["weights", "inputs", "outputs"]
@@ -23,7 +23,10 @@ class Dram(Strict):
 
 
 class OnChip(Strict):
-    """A memory on chip, or with energies of its own; an SRAM of the table, or, small, registers."""
+    """A memory on chip, or with energies of its own; an SRAM of the table, or, small, registers.
+
+    An SRAM of the table has a ``leakage`` of its own; without one, none is counted.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     bytes: Count
@@ -34,10 +37,13 @@ class OnChip(Strict):
     double_buffer: bool = False
     read: Traffic | None = None
     write: Traffic | None = None
+    leakage: Power | None = None
 
 
 class Multipliers(Strict):
     """The array; docs/cost_models.md has its dataflows. ``product`` and so on replace a technology.
+
+    ``hop`` is counted only where it is stated: no two arrays are wired alike.
 
     ``product`` is of ``product_bits`` by ``product_bits``, others take their share of bits.
     """
@@ -49,6 +55,8 @@ class Multipliers(Strict):
     entries_per_cycle: Count = 1
     held_weights: Count = 1
     held_sums: Count = 1
+    sum_bits: Count = SUM_BITS
+    load_bits_per_cycle: Count | None = None
     product: Operation | None = None
     product_bits: Count = 8
     adder: PerBit | None = None
@@ -56,3 +64,14 @@ class Multipliers(Strict):
     place: Operation | None = None
     symbol: Operation | None = None
     gated: Share | None = None
+    hop: PerBit | None = None
+
+    @model_validator(mode="after")
+    def _weights_wait(self) -> Self:
+        if self.load_bits_per_cycle and self.dataflow == "output_stationary":
+            raise refusal(
+                "the weights of an output-stationary array come while it works",
+                "Leave it out, or choose another dataflow.",
+                "load_bits_per_cycle",
+            )
+        return self

@@ -8,8 +8,9 @@ from math import ceil
 
 from ..errors import UsageError
 from ..ir.program import Program
-from .layers import SUM_BITS, Layer
+from .layers import Layer
 from .machine import Machine
+from .masks import Table, kept_bits, largest_tiles, present_in
 from .search import Found, Room, Widths, search
 
 
@@ -30,7 +31,11 @@ def placed(
     are written; one that stays takes its whole size. Raises UsageError when not even the smallest
     tile of a layer fits.
     """
-    plan = _Plan(program, layers, stored, machine)
+    skips = machine.array.zero_skip == "skip"
+    largest = tuple(
+        largest_tiles(present_in(program, each)) if skips and each.loops else () for each in layers
+    )
+    plan = _Plan(program, layers, stored, machine, largest)
     resident: frozenset[int] = frozenset()
     tilings = tuple(plan.tiling(index, resident) for index in range(len(layers)))
     for number, found in enumerate(tilings):
@@ -55,6 +60,7 @@ class _Plan:
     layers: tuple[Layer, ...]
     stored: Mapping[int, int]
     machine: Machine
+    largest: tuple[Table, ...]
 
     def candidates(self) -> list[int]:
         """Activations between layers, where a memory holds what is read and what is written."""
@@ -78,9 +84,9 @@ class _Plan:
         return all(self.held(index, resident) <= room for index in range(len(self.layers)))
 
     def bits(self, slot: int) -> int:
-        """Bits of an activation, element by element."""
+        """Bits of an activation, element by element, of all samples."""
         type_ = self.program.slots[slot].type
-        return type_.elements * type_.dtype.bits
+        return self.layers[0].samples * type_.elements * type_.dtype.bits
 
     def tiling(self, index: int, resident: frozenset[int]) -> Found | None:
         """The best tiling of a layer beside what stays; None when none fits, or without loops."""
@@ -95,16 +101,18 @@ class _Plan:
             )
             for memory in self.machine.memories
         )
-        return search(layer.loops, self._widths(layer, resident), rooms)
+        return search(layer.loops, self._widths(index, resident), rooms)
 
-    def _widths(self, layer: Layer, resident: frozenset[int]) -> Widths:
-        slots = self.program.slots
+    def _widths(self, index: int, resident: frozenset[int]) -> Widths:
+        slots, layer, largest = self.program.slots, self.layers[index], self.largest[index]
         assert layer.weights is not None
         assert layer.loops is not None
         inputs = max(slots[slot].type.dtype.bits * (slot not in resident) for slot in layer.inputs)
         output = slots[layer.output].type.dtype.bits * (layer.output not in resident)
-        width = weight_width(layer, slots[layer.weights].type.dtype.bits)
-        return Widths(inputs, width, output, SUM_BITS, self.stored[layer.weights])
+        bits = slots[layer.weights].type.dtype.bits
+        width = kept_bits(layer, bits) if largest else weight_width(layer, bits)
+        stored, sums = self.stored[layer.weights], self.machine.array.sum_bits
+        return Widths(inputs, width, output, sums, stored, largest)
 
     def moved(self, tilings: tuple[Found | None, ...], resident: frozenset[int]) -> int:
         """Bits that move to and from DRAM, without constants that are read once anyway."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from ..errors import UsageError
 from .parts import Dram, Multipliers, OnChip
 from .quantity import Quantity
-from .sram import SMALLEST, access_energy, source_of
+from .rows import Pages
+from .sram import SMALLEST, access_energy, leakage, source_of
 from .technology import Technology
 
 DRAM = "DRAM"
@@ -32,7 +33,8 @@ def states_energy(dram: Dram, memories: Sequence[OnChip], array: Multipliers) ->
     """Whether any part states an energy of its own."""
     stores: tuple[Dram | OnChip, ...] = (dram, *memories)
     moved = any(each.read or each.write for each in stores)
-    return moved or any(getattr(array, name) for name in ARRAY)
+    leaks = any(memory.leakage for memory in memories)
+    return moved or leaks or any(getattr(array, name) for name in (*ARRAY, "hop"))
 
 
 def _array(array: Multipliers, process: Technology | None) -> dict[str, Quantity]:
@@ -45,7 +47,8 @@ def _array(array: Multipliers, process: Technology | None) -> dict[str, Quantity
     for name in ("product", "registers", *(["gated"] if gates else [])):
         if name not in found:
             raise _unpriced(f"array.{name}")
-    return {name: each for name, each in found.items() if gates or name != "gated"}
+    stated = {"hop": array.hop} if array.hop else {}
+    return {name: each for name, each in found.items() if gates or name != "gated"} | stated
 
 
 def _dram(dram: Dram, process: Technology | None) -> dict[str, Quantity]:
@@ -66,17 +69,19 @@ def _dram(dram: Dram, process: Technology | None) -> dict[str, Quantity]:
             fix=f"Use {', '.join(process.drams)}, or state read and write instead.",
         )
     kind = process.dram(dram.kind)
-    return _both(DRAM, "dram", kind.read, kind.write)
+    rows = {f"{DRAM} activation": kind.activation, f"{DRAM} background": kind.background}
+    return _both(DRAM, "dram", kind.read, kind.write) | rows
 
 
 def _on_chip(memory: OnChip, key: str, process: Technology | None) -> dict[str, Quantity]:
+    stated = {f"{memory.name} leakage": memory.leakage} if memory.leakage else {}
     if memory.read or memory.write:
-        return _both(memory.name, key, memory.read, memory.write)
+        return _both(memory.name, key, memory.read, memory.write) | stated
     if not process:
         raise _unpriced(f"{key}.read")
     if memory.bytes < SMALLEST:
         file = process.file(memory.bytes)
-        return _both(memory.name, key, file, file)
+        return _both(memory.name, key, file, file) | stated
     cell, node = process.sram_cell, process.node
     try:
         words = access_energy(memory.bytes, memory.word_bits, cell, node)
@@ -86,7 +91,9 @@ def _on_chip(memory: OnChip, key: str, process: Technology | None) -> dict[str, 
         Quantity.of(each * (1 / memory.word_bits), "pJ/bit", source_of(cell, node))
         for each in words
     )
-    return _both(memory.name, key, read, write)
+    leak = leakage(memory.bytes, memory.word_bits, cell, node)
+    listed = {f"{memory.name} leakage": Quantity.of(leak, "mW", source_of(cell, node))}
+    return _both(memory.name, key, read, write) | listed | stated
 
 
 def _both(
@@ -101,6 +108,14 @@ def _both(
             fix="State both, or neither.",
         )
     return {f"{name} read": read, f"{name} write": write}
+
+
+def pages(dram: Dram, process: Technology | None) -> Pages | None:
+    """Bursts and rows of a kind of DRAM; None where it states energies of its own."""
+    if process is None or dram.read:
+        return None
+    kind = process.dram(dram.kind)
+    return Pages(8 * kind.burst_bytes, 8 * kind.row_bytes)
 
 
 def _unpriced(key: str) -> UsageError:

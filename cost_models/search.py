@@ -20,6 +20,8 @@ class Widths:
 
     An operand of 0 bits stays on chip: it moves nothing, and its place is no longer this layer's.
     ``weights`` on chip may have part of a bit, where not every place of the loops has a weight.
+    ``largest`` are the weights that the fullest tile has on chip, by ``sizes`` of c, then of m;
+    every tile has all of its places where it is empty.
     """
 
     inputs: int
@@ -27,6 +29,7 @@ class Widths:
     outputs: int
     sums: int
     stored_weights: int
+    largest: tuple[tuple[int, ...], ...] = ()
 
     def moved(self, found: Words) -> int:
         """Bits between DRAM and chip."""
@@ -61,9 +64,10 @@ class Found:
 def search(loops: Loops, widths: Widths, rooms: tuple[Room, ...]) -> Found | None:
     """The tiling of fewest bits whose tiles fit into all ``rooms``; None when none fits.
 
-    Every number of trips of every loop is looked at, with the smallest tile that has it, in every
-    order: no other tiling moves less. Of those that move the same the first is taken: that with
-    the largest tiles of samples, then of rows, columns, output and input channels.
+    Every number of trips of every loop is looked at in every order, with the smallest tile that
+    has it, and with larger tiles of rows and columns that read fewer inputs: no other tiling moves
+    less, nor with ``largest`` any of these tiles. Of those that move the same the first is taken:
+    that with the largest tiles of samples, then of rows, columns, output and input channels.
     """
     candidates = [found for c in sizes(loops.c) if (found := _best(loops, widths, rooms, c))]
     if not candidates:
@@ -115,12 +119,19 @@ def _places(loops: Loops) -> _Places:
 
 
 def _axis(loops: Loops, axis: int) -> Array:
-    """``(k, 4)`` of each tile of rows or columns: its size, trips, greatest and all inputs read."""
-    found = []
-    for size in sizes((loops.p, loops.q)[axis]):
+    """``(k, 4)`` of each tile of rows or columns: its size, trips, greatest and all inputs read.
+
+    A larger tile of as many trips reads less where a cut falls into a border or between the
+    places of a dilated kernel.
+    """
+    found: list[tuple[int, int, int, int]] = []
+    for size in range(1, (loops.p, loops.q)[axis] + 1):
         read = touched(loops, axis, size)
-        found.append((size, len(read), int(read.max()), int(read.sum())))
-    return np.array(found, np.int64)
+        trips, most, total = len(read), int(read.max()), int(read.sum())
+        same = (other for other in found if other[1] == trips)
+        if not any(other[2] <= most and other[3] <= total for other in same):
+            found.append((size, trips, most, total))
+    return np.array(found[::-1], np.int64)
 
 
 def _best(
@@ -132,15 +143,7 @@ def _best(
     """
     places = _places(loops)
     c_trips = -(-loops.c // c)
-    # Sums that wait for more input channels are wide as long as they are here.
-    out_bits = widths.sums if c_trips > 1 else widths.outputs
-    most = np.full(len(places.n), loops.m)
-    for room in rooms:
-        left = room.bits - room.inputs * places.inputs * (c * widths.inputs)
-        weights = room.weights * c * loops.r * loops.s * widths.weights
-        each = weights + room.outputs * places.outputs * out_bits
-        fit = np.where(each > 0, left // np.maximum(each, 1), loops.m)
-        most = np.minimum(most, np.where(left >= 0, fit, 0))
+    most = (_most_present if widths.largest else _most)(loops, widths, rooms, c)
     fits = most >= 1
     if not fits.any():
         return None
@@ -151,6 +154,36 @@ def _best(
     m = -(-loops.m // int(m_trips[index]))
     tile = (int(places.n[index]), int(places.p[index]), int(places.q[index]))
     return int(moved[order, index]), Tiling(*tile, m, c, ORDERS[order])
+
+
+def _most(loops: Loops, widths: Widths, rooms: tuple[Room, ...], c: int) -> Array:
+    """Output channels whose tiles fit, for every place; 0 where none does."""
+    places = _places(loops)
+    most = np.full(len(places.n), loops.m)
+    for room in rooms:
+        left = room.bits - room.inputs * places.inputs * (c * widths.inputs)
+        weights = room.weights * c * loops.r * loops.s * widths.weights
+        each = weights + room.outputs * places.outputs * _out_bits(loops, widths, c)
+        fit = np.where(each > 0, left // np.maximum(each, 1), loops.m)
+        most = np.minimum(most, np.where(left >= 0, fit, 0))
+    return most
+
+
+def _most_present(loops: Loops, widths: Widths, rooms: tuple[Room, ...], c: int) -> Array:
+    """The same with weights that are counted in the tiles: a larger tile may have no more."""
+    places, ms = _places(loops), np.array(sizes(loops.m))
+    weights = np.array(widths.largest[sizes(loops.c).index(c)]) * widths.weights
+    fits = np.ones((len(places.n), len(ms)), np.bool_)
+    for room in rooms:
+        left = room.bits - room.inputs * places.inputs * (c * widths.inputs)
+        outputs = room.outputs * places.outputs * _out_bits(loops, widths, c)
+        fits &= room.weights * weights + outputs[:, None] * ms <= left[:, None]
+    return np.where(fits.any(axis=1), ms[fits.argmax(axis=1)], 0)
+
+
+def _out_bits(loops: Loops, widths: Widths, c: int) -> int:
+    """Sums that wait for more input channels are wide as long as they are here."""
+    return widths.sums if c < loops.c else widths.outputs
 
 
 def _moved(

@@ -1,4 +1,4 @@
-"""Energy of an access to an SRAM: a table of CACTI 7, interpolated."""
+"""Energy of an access to an SRAM, and its leakage: a table of CACTI 7, interpolated."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ SPREAD = 2.5
 """What CACTI's choices of banks and objectives, and other tools, differ by."""
 SMALLEST = 1024
 """Bytes at which the table begins; smaller memories are register files."""
-Table = dict[tuple[int, int], tuple[float, float]]
-"""[pJ] of reading and writing a word, by bits of the word and bytes."""
+Point = tuple[float, float, float]
+Table = dict[tuple[int, int], Point]
+"""[pJ] of reading and writing a word, leakage [mW], by bits of the word and bytes."""
 
 
 def access_energy(bytes_: int, word_bits: int, cell: str, node: float) -> tuple[Range, Range]:
@@ -25,11 +26,22 @@ def access_energy(bytes_: int, word_bits: int, cell: str, node: float) -> tuple[
     Between its points the logarithm of the energy is linear in those of bytes and word, and of
     nodes. SRAM is taken not to get better below the least node of the table.
     """
+    read, write, _ = _between_nodes(bytes_, word_bits, cell, node)
+    return _spread(read), _spread(write)
+
+
+def leakage(bytes_: int, word_bits: int, cell: str, node: float) -> Range:
+    """[mW] of the whole memory, found as the energies are."""
+    return _spread(_between_nodes(bytes_, word_bits, cell, node)[2])
+
+
+def _between_nodes(bytes_: int, word_bits: int, cell: str, node: float) -> Point:
     tables = _tables(cell)
     before, after = _nodes(tables, cell, node)
     low, high = (_in(tables[each], bytes_, word_bits, cell, each) for each in (before, after))
     part = _part(before, after, min(max(node, before), after))
-    return _spread(_mixed(low[0], high[0], part)), _spread(_mixed(low[1], high[1], part))
+    read, write, leak = (_mixed(*ends, part) for ends in zip(low, high, strict=True))
+    return read, write, leak
 
 
 def source_of(cell: str, node: float) -> str:
@@ -59,8 +71,8 @@ def _nodes(tables: dict[int, Table], cell: str, node: float) -> tuple[int, int]:
     return _around(known, max(node, known[0]))
 
 
-def _in(table: Table, bytes_: int, word_bits: int, cell: str, node: int) -> tuple[float, float]:
-    """[pJ] of reading and writing at a node of the table."""
+def _in(table: Table, bytes_: int, word_bits: int, cell: str, node: int) -> Point:
+    """What the table says at one of its nodes."""
     words = sorted({word for word, _ in table})
     if not words[0] <= word_bits <= words[-1]:
         raise UsageError(
@@ -78,15 +90,15 @@ def _in(table: Table, bytes_: int, word_bits: int, cell: str, node: int) -> tupl
         )
     s0, s1 = _around(sizes, bytes_)
     across, along = _part(w0, w1, word_bits), _part(s0, s1, bytes_)
-    read, write = (
+    read, write, leak = (
         _mixed(
             _mixed(table[w0, s0][index], table[w0, s1][index], along),
             _mixed(table[w1, s0][index], table[w1, s1][index], along),
             across,
         )
-        for index in (0, 1)
+        for index in (0, 1, 2)
     )
-    return read, write
+    return read, write, leak
 
 
 @cache
@@ -96,8 +108,8 @@ def _tables(cell: str) -> dict[int, Table]:
     found: dict[str, dict[int, Table]] = defaultdict(lambda: defaultdict(dict))
     for row in csv.DictReader(text.splitlines()):
         key = int(row["word_bits"]), int(row["bytes"])
-        energies = float(row["read_pj"]), float(row["write_pj"])
-        found[row["cell"]][int(row["node"])][key] = energies
+        point = float(row["read_pj"]), float(row["write_pj"]), float(row["leak_mw"])
+        found[row["cell"]][int(row["node"])][key] = point
     if cell not in found:
         raise UsageError(
             f"There is no table of SRAM cells '{cell}'.",

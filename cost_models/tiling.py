@@ -107,14 +107,19 @@ def touched(loops: Loops, axis: int, size: int) -> np.ndarray[tuple[int], np.dty
 
     Where the stride is greater than the kernel there are some between that nobody reads.
     """
+    return seen(loops, axis, size).sum(axis=1, dtype=np.int64)
+
+
+def seen(loops: Loops, axis: int, size: int) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    """``(tiles, extent)`` whether a tile of outputs reads a row or, axis 1, a column of x."""
     outputs, kernel, extent = _axis(loops, axis)
     places = np.arange(outputs) * loops.stride[axis] - loops.pad[axis]
     read = places[:, None] + np.arange(kernel) * loops.dilation[axis]
     inside = (read >= 0) & (read < extent)
     tile = np.broadcast_to((np.arange(outputs) // size)[:, None], read.shape)
-    seen = np.zeros((ceil(outputs / size), extent), np.bool_)
-    seen[tile[inside], read[inside]] = True
-    return seen.sum(axis=1, dtype=np.int64)
+    found = np.zeros((ceil(outputs / size), extent), np.bool_)
+    found[tile[inside], read[inside]] = True
+    return found
 
 
 def compulsory(loops: Loops) -> Words:

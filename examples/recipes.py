@@ -185,7 +185,7 @@ RESNETS = {
 }
 """ResNet-20 pruned. Columns at rate 1.66 leave half of the weights: filters that none of them
 reads go as well."""
-RESNET_EPOCHS = {8: 1, 4: 4, 2: 12}
+RESNET_EPOCHS = {4: 4, 2: 12}
 
 
 def _recipes() -> Iterator[tuple[str, str]]:
@@ -207,6 +207,7 @@ def _recipes() -> Iterator[tuple[str, str]]:
     yield "resnet20-dense", recipe(*INTEGERS)
     for name, pruned in RESNETS.items():
         epochs = {**RESNET_EPOCHS, 4: 2} if name == "structured-2x" else RESNET_EPOCHS
+        yield f"resnet20-{name}-w8", recipe(pruned, *INTEGERS)
         for bits, each in epochs.items():
             label = f"resnet20-{name}" if bits == 4 else f"resnet20-{name}-w{bits}"
             yield label, recipe(pruned, resnet_rounded(bits, each), *INTEGERS[1:])
@@ -221,7 +222,9 @@ def _lenets_by_bits() -> Iterator[tuple[str, str]]:
     yield "lenet-n-of-m-16x", recipe(lenet_n_of_m(), *INTEGERS)
     for bits in (4, 2):
         yield f"lenet-dense-w{bits}", recipe(lenet_levels(bits), *INTEGERS)
+    yield "lenet-71x-w1", recipe(lenet_admm(71), lenet_levels(1), *INTEGERS)
     pruned = {
+        "structured-25x": recipe(lenet_structured(25), "purify"),
         "structured-60x": recipe(lenet_structured(60), "purify"),
         "n-of-m-16x": lenet_n_of_m(),
         "admm-120x": lenet_admm(120),

@@ -106,11 +106,16 @@ class NumericType:
             return array.dtype.kind == "f"
         if array.dtype.kind not in "iu":
             return False
-        if array.size == 0:
+        if array.size == 0 or self._fills(array.dtype):
             return True
         if self.kind == "bipolar" and np.count_nonzero(array) < array.size:
             return False
         return self.lo <= int(array.min()) and int(array.max()) <= self.hi
+
+    def _fills(self, container: np.dtype[Any]) -> bool:
+        """Whether every integer that the container holds is a value of this type."""
+        signed = {"int": "i", "uint": "u"}.get(self.kind)
+        return container.kind == signed and 8 * container.itemsize == self.bits
 
 
 FLOAT32 = NumericType("float", 32)

@@ -14,7 +14,7 @@ from .tensor import TensorType
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Arithmetic of one sample, counted abstractly; ``+`` adds."""
+    """Arithmetic of one sample, counted abstractly; ``+`` adds, ``*`` repeats."""
 
     macs: int = 0
     adds: int = 0
@@ -24,6 +24,9 @@ class Work:
 
     def __add__(self, other: Work) -> Work:
         return Work(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def __mul__(self, times: int) -> Work:
+        return Work(*(getattr(self, f.name) * times for f in fields(self)))
 
 
 class Op(ABC):

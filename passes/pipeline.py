@@ -93,6 +93,11 @@ class Pipeline:
                 f"A recipe holds only [[pass]] tables; this one has {sorted(table)}.",
                 fix='Write [[pass]] and name = "quantize" below it.',
             )
+        return cls.from_entries(entries)
+
+    @classmethod
+    def from_entries(cls, entries: Sequence[Any]) -> Pipeline:
+        """A recipe whose ``[[pass]]`` tables have been read already; raises UsageError."""
         return cls(tuple(map(_read_entry, entries)))
 
     def __str__(self) -> str:

@@ -23,7 +23,7 @@ from intaglio.errors import UsageError
 
 SIGNS = len(SYMBOLS)
 CURVES = {"structured 16x": [(1, 40.0), (2, 30.0), (4, 24.5), (8, math.inf)]}
-TEMPLATE = files("intaglio.backends").joinpath("templates", "cost.html.j2").read_text("utf-8")
+STYLE = files("intaglio.backends").joinpath("templates", "cost.css").read_text("utf-8")
 
 
 class Reader(HTMLParser):
@@ -320,7 +320,7 @@ def linear(colour: str) -> np.ndarray:
 def palettes() -> list[dict[str, str]]:
     return [
         dict(re.findall(r"--([\w-]+): (#\w{6})", block))
-        for block in re.findall(r":root \{(.*?)\}", TEMPLATE, re.DOTALL)
+        for block in re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
     ]
 
 

@@ -56,3 +56,34 @@ def test_what_cannot_be_shown_is_said(call, blob):
     assert (found.code, found.err) == (
         2, "There is no cost by 'colour'. Choose layer, memory, operand.\n"
     )  # fmt: skip
+
+
+def test_a_batch_takes_its_weights_once(call, blob):
+    one, four = (call("cost", blob, "--batch", n, "--json").json for n in ("1", "4"))
+    assert (one["samples"], four["samples"]) == (1, 4)
+    assert [moved(four, name) for name in ("weights", "inputs", "outputs")] == [
+        moved(one, "weights"), 4 * moved(one, "inputs"), 4 * moved(one, "outputs")
+    ]  # fmt: skip
+    found = call("cost", blob, "--batch", "4").out
+    assert "batch     4 samples: rows above and DRAM have all" in found
+    energy, cycles = four["totals"]["energy"]["nominal"] / 4e6, four["totals"]["cycles"] / 4
+    assert f"energy    {energy:.3g} uJ a sample" in found
+    assert f"time      {cycles:,.0f} cycles, {cycles / 500e3:.3f} ms a sample" in found
+    assert energy < one["totals"]["energy"]["nominal"] / 1e6
+
+
+def moved(cost, operand):
+    """Bits of an operand to and from DRAM."""
+    return sum(
+        transfer["reads"] + transfer["writes"]
+        for layer in cost["layers"]
+        for transfer in layer["transfers"]
+        if (transfer["memory"], transfer["operand"]) == ("DRAM", operand)
+    )
+
+
+def test_a_batch_of_nothing_is_refused(call, blob):
+    found = call("cost", blob, "--batch", "0")
+    assert (found.code, found.err) == (
+        2, "A batch of 0 samples was asked for. Ask for at least 1.\n"
+    )  # fmt: skip

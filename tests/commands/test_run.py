@@ -42,6 +42,18 @@ def test_run_takes_codes_as_they_are(made: Path, here: Path, call: Call) -> None
     assert found == intaglio.load(made / "w4.intg").run(codes).codes.tolist()
 
 
+def test_threads_share_the_samples_and_change_nothing(made: Path, here: Path, call: Call) -> None:
+    alone = call("run", made / "w4.intg", made / "x.npy", "--json").json
+    assert call("run", made / "w4.intg", made / "x.npy", "--json", "--threads", "3").json == alone
+
+
+def test_warmup_compiles_what_blobs_need(made: Path, here: Path, call: Call) -> None:
+    found = call("warmup", made / "w4.intg", made / "w4.intg")
+    pattern = re.escape(str(made / "w4.intg")) + r": kernels '(portable|avx512)', \d+\.\d s\n"
+    assert found.code == 0
+    assert re.fullmatch(pattern * 2, found.out)
+
+
 def test_run_with_trace_writes_every_layer(made: Path, here: Path, call: Call) -> None:
     assert call("run", made / "w4.intg", made / "x.npy", "--trace", "-o", "all.npz").code == 0
     expected = intaglio.load(made / "w4.intg").trace(np.load(made / "x.npy"))

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from intaglio.cost_models.cost import Assumption
 from intaglio.cost_models.hardware import hardware_names, load_hardware
 from intaglio.cost_models.range import Range
+from intaglio.cost_models.rows import Pages
 from intaglio.cost_models.sram import access_energy
 from intaglio.errors import UsageError
 
@@ -114,9 +116,10 @@ def test_energies_of_its_own_take_the_place_of_the_technologys(tmp_path):
     assert machine.add(10).nominal == machine.register(10).nominal == pytest.approx(0.02)
     assert machine.array.gated == Range(1, 2, 3)
     named = {each.name: each.source for each in hardware.assumptions()}
-    assert named.pop("DRAM read").startswith("Accelergy and Timeloop")
-    assert named.pop("DRAM write").startswith("Accelergy and Timeloop")
-    assert set(named.values()) == {"measured"}
+    assert named["DRAM read"].startswith("Accelergy and Timeloop")
+    assert named["DRAM write"].startswith("Accelergy and Timeloop")
+    own = {source for name, source in named.items() if not name.startswith("DRAM")}
+    assert own == {"measured"}
 
 
 def test_assumptions_are_the_constants_in_use_in_their_units(tmp_path):
@@ -124,7 +127,8 @@ def test_assumptions_are_the_constants_in_use_in_their_units(tmp_path):
     assert {name: each.unit for name, each in found.items()} == {
         "DRAM read": "pJ/bit", "DRAM write": "pJ/bit", "product": "fJ/bit^2", "adder": "fJ/bit",
         "registers": "fJ/bit", "place": "pJ", "symbol": "pJ", "SRAM read": "pJ/bit",
-        "SRAM write": "pJ/bit",
+        "SRAM write": "pJ/bit", "SRAM leakage": "mW", "DRAM activation": "pJ", "DRAM background": "mW",
+        "DRAM burst": "bytes", "DRAM row": "bytes",
     }  # fmt: skip
     assert found["product"].value == Range(3.03, 3.08, 12.4)
     assert found["SRAM read"].value == load(tmp_path, SMALL).memory_energy("SRAM")[0]
@@ -162,6 +166,7 @@ def test_the_arrays_that_were_published_take_what_was_published():
     eyeriss = load_hardware("eyeriss-like").machine()
     assert (eyeriss.array.rows, eyeriss.array.columns, eyeriss.clock_mhz) == (12, 14, 200)
     assert eyeriss.memories[0].bits == 108 * 8192
+    assert (eyeriss.array.sum_bits, eyeriss.array.load_width) == (16, 64)
     assert eyeriss.multiply(16, 16).nominal == 2
     assert 16 * eyeriss.dram.read.nominal == 460
     assert 16 * eyeriss.memories[0].read.nominal == 15
@@ -172,6 +177,62 @@ def test_the_arrays_that_were_published_take_what_was_published():
     assert 2048 * tpu.memories[0].write.nominal == pytest.approx(378.4)
     assert 8 * tpu.memories[1].read.nominal == pytest.approx(0.095)
     assert tpu.multiply(8, 8).nominal == pytest.approx(0.04)
+
+
+def test_a_kind_of_dram_has_bursts_and_rows_and_one_that_states_energies_has_not(tmp_path):
+    dram = load(tmp_path, SMALL).machine().dram
+    assert dram.pages == Pages(8 * 32, 8 * 2048)
+    assert dram.activation == Range(1010, 2025, 4050)
+    assert dram.leakage == Range(28, 56, 112)
+    named = {each.name: each for each in load(tmp_path, SMALL).assumptions()}
+    assert named["DRAM burst"] == Assumption(
+        "DRAM burst", Range.exact(32), "bytes", "technology '45nm', dram.lpddr4"
+    )
+    assert named["DRAM row"].value == Range.exact(2048)
+    own = SMALL.replace('kind = "lpddr4"', f"read = {ENERGY}\nwrite = {ENERGY}")
+    plain = load(tmp_path, own)
+    assert plain.machine().dram.pages is None
+    assert plain.machine().dram.leakage == plain.machine().dram.activation == Range(0, 0, 0)
+    assert {each.name for each in plain.assumptions() if each.name.startswith("DRAM")} == {
+        "DRAM read", "DRAM write"
+    }  # fmt: skip
+
+
+def test_a_memory_leaks_what_the_table_or_the_file_says(tmp_path):
+    # CACTI, 32 KiB in words of 64 bits at 45 nm
+    leaks = load(tmp_path, SMALL).machine().memories[0].leakage
+    assert (leaks.low, leaks.nominal, leaks.high) == pytest.approx(
+        (0.000916 / 2.5, 0.000916, 0.000916 * 2.5), rel=0.01
+    )
+    stated = 'leakage = { low = 1, nominal = 2, high = 3, unit = "mW", source = "measured" }'
+    text = SMALL.replace("[array]", f"{stated}\n\n[array]")
+    assert load(tmp_path, text).machine().memories[0].leakage == Range(1, 2, 3)
+    own = text.replace("[array]", f"read = {ENERGY}\nwrite = {ENERGY}\n\n[array]")
+    assert load(tmp_path, own).machine().memories[0].leakage == Range(1, 2, 3)
+    plain = own.replace(stated, "")
+    assert load(tmp_path, plain).machine().memories[0].leakage == Range(0, 0, 0)
+    small = text.replace("bytes = 32768", "bytes = 32")
+    assert load(tmp_path, small).machine().memories[0].leakage == Range(1, 2, 3)
+
+
+def test_hops_are_counted_only_where_the_array_states_them(tmp_path):
+    assert load(tmp_path, SMALL).machine().array.hop == Range(0, 0, 0)
+    stated = 'hop = { low = 1, nominal = 2, high = 3, unit = "fJ/bit", source = "measured" }'
+    hardware = load(tmp_path, f"{SMALL}{stated}\n")
+    assert hardware.machine().array.hop.nominal == pytest.approx(0.002)
+    assert "hop" in {each.name for each in hardware.assumptions()}
+    assert 16 * load_hardware("eyeriss-like").machine().array.hop.nominal == 4
+
+
+def test_an_array_waits_for_nothing_where_its_weights_come_meanwhile(tmp_path):
+    array = load(tmp_path, SMALL).machine().array
+    assert (array.sum_bits, array.load_width) == (32, 0)
+    with pytest.raises(UsageError) as error:
+        load(tmp_path, f"{SMALL}load_bits_per_cycle = 64\n")
+    assert str(error.value) == (
+        f"'{tmp_path / 'mine.toml'}', array.load_bits_per_cycle: The weights of an "
+        "output-stationary array come while it works. Leave it out, or choose another dataflow."
+    )
 
 
 def test_the_file_of_the_page_is_hardware(tmp_path):
@@ -285,7 +346,7 @@ BAD = {
     "a memory called as DRAM": (
         [('"SRAM"', '"DRAM"')],
         "'{}', memories[0].name: The name 'DRAM' is taken. Choose another than those of other "
-        "memories and DRAM, registers, compute, decode.",
+        "memories and DRAM, DRAM rows, registers, hops, compute, decode.",
     ),
     "an energy of one direction": (
         [("[array]", f"read = {ENERGY}\n[array]")],

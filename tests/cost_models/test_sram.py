@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from intaglio.cost_models.sram import access_energy, source_of
+from intaglio.cost_models.sram import access_energy, leakage, source_of
 from intaglio.errors import UsageError
 
 # Bytes, bits, cell, node, read, write [pJ]: as CACTI 7 printed them.
@@ -44,6 +44,16 @@ def test_points_agree_with_the_published_digits(point):
     found = access_energy(bytes_, word, cell, node)
     assert found[0].nominal == pytest.approx(read, rel=0.005)
     assert found[1].nominal == pytest.approx(write, rel=0.005)
+
+
+def test_leakage_is_that_of_the_table_and_between_its_points():
+    # CACTI, 128 KiB in words of 64 bits [mW]; 28 nm lies between 22 and 32
+    at = {node: leakage(131072, 64, "itrs-lstp", node) for node in (90, 45, 32, 28, 22, 7)}
+    assert at[90].nominal == pytest.approx(0.0111535, rel=1e-12)
+    assert at[45].nominal == pytest.approx(0.00334055, rel=1e-12)
+    assert at[45].high == pytest.approx(2.5 * 0.00334055, rel=1e-12)
+    assert leakage(131072, 64, "itrs-hp", 45).nominal == pytest.approx(62.1672, rel=1e-12)
+    assert at[32].nominal < at[28].nominal < at[22].nominal == at[7].nominal
 
 
 def test_all_154_points_are_there():

@@ -2,12 +2,14 @@
 
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intaglio.cost_models.loop_nest import counted
 from intaglio.cost_models.loops import Loops
+from intaglio.cost_models.masks import largest_tiles
 from intaglio.cost_models.search import Room, Widths, search, sizes
 from intaglio.cost_models.tiling import ORDERS, Tiling, Words, compulsory, tiles, touched, words
 
@@ -85,6 +87,60 @@ def fits(loops, tiling, widths, rooms):
         <= room.bits
         for room in rooms
     )
+
+
+def test_an_uneven_cut_reads_less_between_the_places_of_a_dilated_kernel():
+    loops = Loops(1, 1, 4, 2, 4, 2, 3, 2, 8, dilation=(1, 2))
+    found = search(loops, Widths(8, 4, 0, 20, 99), (Room(256),))
+    # 3 columns read 0 to 6 and the last 3, 5, 7: 10, where two by two read 6 each
+    assert (found.tiling.p, found.tiling.q) == (2, 3)
+    assert found.words.inputs == 4 * 2 * 10
+
+
+@st.composite
+def counts(draw, loops):
+    each = st.integers(0, loops.r * loops.s)
+    size = loops.groups * loops.m * loops.c
+    listed = draw(st.lists(each, min_size=size, max_size=size))
+    return np.array(listed).reshape(loops.groups, loops.m, loops.c)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_skipped_weights_take_no_room_in_any_tile(data):
+    loops = data.draw(layers(most=4))
+    present, room = data.draw(counts(loops)), data.draw(st.integers(1, 2000))
+    found = search(loops, Widths(8, 4, 8, 20, 99, largest_tiles(present)), (Room(room),))
+    least = None
+    for cut in product(*(sizes(getattr(loops, name)) for name in "npqmc")):
+        for order in ORDERS:
+            tiling = Tiling(*cut, order)
+            if fits_present(loops, tiling, present, room):
+                moved = Widths(8, 4, 8, 20, 99).moved(words(loops, tiling))
+                least = moved if least is None else min(least, moved)
+    if found:
+        assert fits_present(loops, found.tiling, present, room)
+    # cuts of rows and columns that are not even may read less
+    assert least is None or found.bits <= least
+
+
+def fits_present(loops, tiling, present, room):
+    """Every tile of weights beside the greatest of inputs and outputs."""
+    held = tiles(loops, tiling)
+    wide = 20 if tiling.c < loops.c else 8
+    left = room - 8 * held.inputs - wide * held.outputs
+    return all(
+        4 * present[group, m : m + tiling.m, c : c + tiling.c].sum() <= left
+        for group in range(loops.groups)
+        for m in range(0, loops.m, tiling.m)
+        for c in range(0, loops.c, tiling.c)
+    )
+
+
+def test_the_fullest_tile_counts_not_the_mean():
+    present = np.array([[[9, 0, 1], [2, 0, 0]], [[0, 3, 3], [0, 3, 4]]])
+    # rows: 3, 2, 1 channels; columns: 2, 1 filters
+    assert largest_tiles(present) == ((13, 10), (11, 9), (11, 9))
 
 
 @settings(max_examples=50, deadline=None)

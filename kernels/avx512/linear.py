@@ -1,0 +1,214 @@
+"""conv and dense as products of panels: which ones, how weights are packed, where patches begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ...ir.numeric import Array
+from ...ir.ops_linear import Conv, Dense, border_sums
+from ...ir.ops_quant import Requantize
+from ...ir.tensor import TensorType
+from ...ir.windows import Pads, Pair, output_hw
+from ..job import Border, Job
+from ..place import NO_BORDER, Place
+from ..routine import Routine, routine_row
+from . import addition, finish
+from .codes import FLIP, aligned, is_byte, wrapped
+from .emit import LANES
+from .ending import ADDED, SUMS
+from .finish import Scaling
+from .multiply import multiply
+
+
+class Window(NamedTuple):
+    """How patches lie in x."""
+
+    kernel: Pair = (1, 1)
+    strides: Pair = (1, 1)
+    dilations: Pair = (1, 1)
+    pads: Pads = NO_BORDER
+
+
+def accepts(job: Job) -> bool:
+    """Codes and weights of a byte, in groups of more than one channel."""
+    x, weight = job.types[:2]
+    known = all(constant is not None for constant in job.constants[1:])
+    if not known or not is_byte(x) or not -128 <= weight.dtype.lo <= weight.dtype.hi <= 127:
+        return False
+    if isinstance(job.op, Dense):
+        return len(x.shape) < 4 and ends(job)
+    assert isinstance(job.op, Conv)
+    depthwise = job.op.groups > 1 and weight.sample_shape[1] == 1
+    return not depthwise and ends(job)
+
+
+def ends(job: Job) -> bool:
+    """Whether sums are stored as they are, or requantized, and added, as routines can."""
+    if job.epilogue is None:
+        return job.added is None
+    channels_last = len(job.result.shape) != 3 or all(each.size == 1 for each in job.parameters)
+    if not isinstance(job.epilogue, Requantize) or not channels_last or _scaling(job, 0) is None:
+        return False
+    return job.added is None or addition.accepts(job.added.job)
+
+
+def _scaling(job: Job, flip: int) -> Scaling | None:
+    """Of the epilogue, by channel."""
+    assert isinstance(job.epilogue, Requantize)
+    channels = channels_of(job.result)
+    found = finish.scaling(channels, job.parameters, job.epilogue.lo, job.epilogue.hi)
+    return found.moved(flip) if found and flip else found
+
+
+def end_of(job: Job) -> str:
+    """How sums end, in the words of ``ending``."""
+    found = None if job.epilogue is None else _scaling(job, 0)
+    if found is None:
+        return SUMS
+    if job.added is None:
+        return found.bits
+    return f"{found.bits}{ADDED}{addition.scaling_of(job.added.job).bits}"
+
+
+def channels_of(type_: TensorType) -> int:
+    """What lies innermost."""
+    sample = type_.sample_shape or (1,)
+    return sample[0] if len(sample) == 3 else sample[-1]
+
+
+def borders(job: Job) -> list[Border]:
+    """What a conv is padded with."""
+    op = job.op
+    others = [Border()] * (len(job.active) - 1)
+    return [Border(op.pads, op.pad_value) if isinstance(op, Conv) else Border(), *others]
+
+
+def window_of(job: Job) -> Window:
+    """Dense is a window of one pixel."""
+    op, weight = job.op, job.types[1]
+    if not isinstance(op, Conv):
+        return Window()
+    kh, kw = weight.sample_shape[2:]
+    return Window((kh, kw), op.strides, op.dilations, op.pads)
+
+
+def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routine:
+    """The routine that multiplies, adds the bias, and requantizes."""
+    x, *others = operands
+    window, groups = window_of(job), getattr(job.op, "groups", 1)
+    weight = np.asarray(job.constants[1])
+    channels = len(weight) // groups
+    rows, wide = (16, 1) if channels <= LANES else (8, 2)
+    runs, panels = _runs(x, window, weight.reshape(len(weight), *window.kernel, -1), groups)
+    panels = _pack(panels, groups, wide)
+    bias, kinds = _bias(job, weight, x.flipped)
+    bias = _by_panel(bias, groups, wide)
+    return routine_row(
+        multiply(rows, wide, end_of(job), out.item).address,
+        (
+            *(x.offset, out.offset, others[0].offset if others else 0),
+            sources(x, window, samples, rows),
+            targets(out, samples, rows),
+            targets(others[0], samples, rows) if others else 0,
+            for_samples(kinds * bias[0].nbytes, samples, rows),
+            *(kinds.size, groups, x.shape[2] // groups * x.item, channels),
+            *(runs, len(runs), panels.shape[3]),
+            *(panels, aligned(bias), finish_of(job, groups, wide, out, others)),
+        ),
+    )
+
+
+def _output(x: Place, window: Window) -> Pair:
+    height, width, channels = x.shape
+    type_ = TensorType(("n", channels, height, width), x.type.dtype)
+    return output_hw(type_, window.kernel, window.strides, window.dilations, window.pads)
+
+
+def sources(x: Place, window: Window, samples: int, more: int) -> Array:
+    """Where patches of all samples begin, then ``more`` times the last."""
+    (down, across), (top, left, _, _) = window.strides, window.pads
+    rows, columns = _output(x, window)
+    first = x.origin - top * x.row - left * x.pixel
+    return _table(samples, x.sample, first, (rows, down * x.row), (columns, across * x.pixel), more)
+
+
+def targets(out: Place, samples: int, more: int) -> Array:
+    """Where pixels of all samples begin, then ``more`` times the last."""
+    rows, columns, _ = out.shape
+    return _table(samples, out.sample, out.origin, (rows, out.row), (columns, out.pixel), more)
+
+
+def _table(samples: int, apart: int, first: int, rows: Pair, columns: Pair, more: int) -> Array:
+    steps = [np.arange(count) * step for count, step in ((samples, apart), rows, columns)]
+    every = first + np.add.outer(np.add.outer(steps[0], steps[1]), steps[2]).reshape(-1)
+    return np.pad(every, (0, more), mode="edge").astype(np.int32)
+
+
+def for_samples(values: Array, samples: int, more: int) -> Array:
+    """The same values for every sample, then ``more`` times the last."""
+    return np.pad(np.tile(values, samples), (0, more), mode="edge").astype(np.int32)
+
+
+def _runs(x: Place, window: Window, weight: Array, groups: int) -> tuple[Array, Array]:
+    """Where runs of neighbours begin in a patch, and weights ``(co, runs, elements)``.
+
+    Pixels of a row of the kernel are neighbours unless they are dilated or groups lie between.
+    """
+    (kh, kw), dilations = window.kernel, window.dilations
+    co, channels = len(weight), weight.shape[-1]
+    if kw == 1 or (dilations[1] == 1 and groups == 1):
+        starts = np.arange(kh) * dilations[0] * x.row
+        return starts, weight.reshape(co, kh, kw * channels)
+    down, across = np.arange(kh) * dilations[0] * x.row, np.arange(kw) * dilations[1] * x.pixel
+    return np.add.outer(down, across).reshape(-1), weight.reshape(co, kh * kw, channels)
+
+
+def _pack(weight: Array, groups: int, wide: int) -> Array:
+    """Weights ``(co, runs, k)`` -> int8 ``(groups, panels, runs, words, wide, LANES, 4)``."""
+    each = weight.reshape(groups, len(weight) // groups, *weight.shape[1:])
+    lanes = wide * LANES
+    full = np.pad(each, ((0, 0), (0, -each.shape[1] % lanes), (0, 0), (0, -each.shape[3] % 4)))
+    split = full.reshape(groups, -1, wide, LANES, full.shape[2], full.shape[3] // 4, 4)
+    return aligned(split.transpose(0, 1, 4, 5, 2, 3, 6).astype(np.int8))
+
+
+def _bias(job: Job, weight: Array, flipped: bool) -> tuple[Array, Array]:
+    """What sums begin with: int32 ``(kinds, co)``, and for every patch of a sample which it is.
+
+    Modulo 2**32: all sums fit int32 in the end. There are several kinds where the border adds.
+    """
+    bias = np.zeros(len(weight), np.int64)
+    if len(job.constants) > 2 and job.constants[2] is not None:
+        bias += job.constants[2]
+    if flipped:
+        bias -= FLIP * weight.astype(np.int64).reshape(len(weight), -1).sum(axis=1)
+    places = np.zeros((job.result.elements // len(weight), 1), np.int64)
+    if len(job.constants) > 3 and isinstance(job.op, Conv):
+        size, border = job.types[0].sample_shape[1:], np.asarray(job.constants[3])
+        places = border_sums(job.op, size, border)
+        places = places.reshape(len(weight), -1).T
+    every, kinds = np.unique(places, axis=0, return_inverse=True)
+    return wrapped(every + bias), kinds.reshape(-1)
+
+
+def _by_panel(values: Array, groups: int, wide: int) -> Array:
+    """Values ``(k, co)`` -> ``(k, groups * panels * wide * LANES)``, zeros in unused lanes."""
+    each = values.reshape(len(values), groups, -1)
+    full = np.pad(each, ((0, 0), (0, 0), (0, -each.shape[2] % (wide * LANES))))
+    return full.reshape(len(values), -1)
+
+
+def finish_of(job: Job, groups: int, wide: int, out: Place, others: Sequence[Place] = ()) -> Array:
+    """Parameters of all panels."""
+    if job.epilogue is None:
+        return np.zeros(1, np.uint8)
+    found = _scaling(job, FLIP if out.flipped and job.added is None else 0)
+    assert found is not None
+    blocks = finish.pack(found.spread(lambda each: _by_panel(each[None], groups, wide)[0]))
+    if job.added is None:
+        return aligned(blocks)
+    more = addition.parameters_of(job.added.job, job.added.ordered(None, *others), out)
+    return aligned(np.concatenate([blocks, np.tile(more, (len(blocks), 1))], axis=1))

@@ -1,0 +1,31 @@
+"""The routines of this tier by op."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...ir.op import Op
+from ...ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
+from ...ir.ops_linear import Conv, Dense
+from ...ir.ops_pointwise import Add
+from ...ir.ops_pool import MaxPool, SumPool
+from ..job import Maker
+from . import addition, copy, largest, linear, moving, windowed
+
+MAKERS: Mapping[type[Op], tuple[Maker, ...]] = {
+    Conv: (
+        Maker(linear.accepts, linear.make, linear.borders),
+        Maker(windowed.accepts_conv, windowed.make_conv, linear.borders),
+    ),
+    Dense: (Maker(linear.accepts, linear.make, linear.borders),),
+    SumPool: (Maker(windowed.accepts_pool, windowed.make_pool, windowed.pool_borders),),
+    MaxPool: (Maker(largest.accepts, largest.make, largest.borders, moves=True),),
+    Add: (Maker(addition.accepts, addition.make),),
+    **dict.fromkeys(
+        (Reshape, Transpose, Slice, Take, Pad, Concat),
+        (Maker(moving.accepts, moving.make, moves=True),),
+    ),
+}
+"""For each op, who makes its routines: the first that accepts the job."""
+
+COPY = Maker(lambda job: True, copy.make)

@@ -1,0 +1,97 @@
+"""Depthwise conv and sum_pool: one filter for every channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...ir.numeric import Array
+from ...ir.ops_pool import SumPool
+from ..job import Border, Job
+from ..place import Place
+from ..routine import Routine, routine_row
+from .codes import FLIP, aligned, flips, is_byte, wrapped
+from .depthwise import FOUR, depthwise
+from .emit import LANES
+from .linear import Window, end_of, ends, finish_of, sources, targets, window_of
+
+
+def _ends(job: Job) -> bool:
+    return job.added is None and ends(job)
+
+
+def accepts_conv(job: Job) -> bool:
+    """A group for every channel, of one filter, codes and weights of a byte."""
+    x, weight = job.types[:2]
+    known = all(constant is not None for constant in job.constants[1:]) and len(job.constants) < 4
+    if not known or not is_byte(x) or not -128 <= weight.dtype.lo <= weight.dtype.hi <= 127:
+        return False
+    channels = x.sample_shape[0]
+    return channels == getattr(job.op, "groups", 1) == len(np.asarray(job.constants[1])) and ends(
+        job
+    )
+
+
+def accepts_pool(job: Job) -> bool:
+    """Codes of a byte."""
+    return is_byte(job.types[0]) and _ends(job)
+
+
+def pool_borders(job: Job) -> list[Border]:
+    """What is added up around x."""
+    op: Any = job.op
+    return [Border(op.pads, op.pad_value)]
+
+
+def make_conv(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routine:
+    """The routine of a depthwise conv."""
+    weight = np.asarray(job.constants[1])
+    bias = job.constants[2] if len(job.constants) > 2 else None
+    return _made(
+        job, operands[0], out, samples, window_of(job), weight.reshape(len(weight), -1), bias
+    )
+
+
+def make_pool(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routine:
+    """The routine of a sum_pool: all weights are 1."""
+    op = job.op
+    assert isinstance(op, SumPool)
+    ones = np.ones((operands[0].shape[2], op.kernel[0] * op.kernel[1]), np.int8)
+    window = Window(op.kernel, op.strides, (1, 1), op.pads)
+    return _made(job, operands[0], out, samples, window, ones, None)
+
+
+def _made(
+    job: Job, x: Place, out: Place, samples: int, window: Window, weight: Array, bias: Array | None
+) -> Routine:
+    channels = len(weight)
+    start = np.zeros(channels, np.int64) if bias is None else bias.astype(np.int64)
+    if flips(job.types[0]):
+        start = start - FLIP * weight.astype(np.int64).sum(axis=1)
+    start = np.pad(wrapped(start), (0, -channels % LANES))
+    places, pixels = _places(x, window), out.shape[0] * out.shape[1]
+    return routine_row(
+        depthwise(end_of(job), out.item).address,
+        (
+            *(x.offset, out.offset, sources(x, window, samples, FOUR), targets(out, samples, FOUR)),
+            *(pixels, channels, places, len(places) // FOUR),
+            *(_pack(weight), aligned(start), finish_of(job, 1, 1, out)),
+        ),
+    )
+
+
+def _places(x: Place, window: Window) -> Array:
+    """Where the places of a kernel lie, filled up with the first: their weights are 0."""
+    (kh, kw), (down, across) = window.kernel, window.dilations
+    found = np.add.outer(np.arange(kh) * down * x.row, np.arange(kw) * across * x.pixel).reshape(-1)
+    return np.pad(found, (0, -found.size % FOUR))
+
+
+def _pack(weight: Array) -> Array:
+    """Weights ``(c, k)`` -> int8 ``(panels, steps, LANES, FOUR)``."""
+    channels, taps = weight.shape
+    full = np.pad(weight, ((0, -channels % LANES), (0, -taps % FOUR)))
+    split = full.reshape(-1, LANES, full.shape[1] // FOUR, FOUR)
+    return aligned(split.transpose(0, 2, 1, 3).astype(np.int8))
