@@ -287,16 +287,10 @@ app.command()(guarded(sweep_options.sweep))
 def export(
     blob: Blob,
     format_: Annotated[
-        str,
-        typer.Option(
-            "--format", metavar="NAME", help="npz, hex, mem, coe, c, onnx, zigzag or timeloop."
-        ),
+        str, typer.Option("--format", help="npz, hex, mem, coe, c, onnx, zigzag or timeloop.")
     ],
     output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="PATH", help="The folder to write, of onnx the file."
-        ),
+        Path, typer.Option("--output", "-o", help="The folder to write, of onnx the file.")
     ],
     data: Annotated[
         Path | None,
