@@ -287,13 +287,10 @@ app.command()(guarded(sweep_options.sweep))
 def export(
     blob: Blob,
     format_: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="npz, hex, mem, coe, c or onnx.")
+        str, typer.Option("--format", help="npz, hex, mem, coe, c, onnx, zigzag or timeloop.")
     ],
     output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="PATH", help="The folder to write, of onnx the file."
-        ),
+        Path, typer.Option("--output", "-o", help="The folder to write, of onnx the file.")
     ],
     data: Annotated[
         Path | None,
@@ -303,13 +300,17 @@ def export(
         int, typer.Option(min=0, help="Random samples of the golden vectors, without --data.")
     ] = 4,
     seed: Seed = 0,
+    hardware: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Of zigzag and timeloop: edge-npu without it."),
+    ] = None,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Write a blob for other tools: arrays or memories with golden vectors, C99, or ONNX."""
+    """Write a blob for other tools: memories with golden vectors, C99, ONNX, cost models."""
     from .commands.export import export_blob, show
 
-    exported = export_blob(blob, format_, output, data, samples, seed, limit)
+    exported = export_blob(blob, format_, output, data, samples, seed, limit, hardware)
     show(exported, as_json=as_json)
 
 

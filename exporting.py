@@ -32,6 +32,8 @@ def _c(program: Program, trace: Trace) -> Files:
     return {name: text.encode("ascii") for name, text in c_sources(program).items()}
 
 
+HARDWARE = "edge-npu"
+"""What cost models are told of, unless another is named."""
 VECTORS = ("npz", "hex", "mem", "coe")
 """Formats with golden vectors."""
 FOLDERS: dict[str, Callable[[Program, Trace], Files]] = {
@@ -39,15 +41,22 @@ FOLDERS: dict[str, Callable[[Program, Trace], Files]] = {
     "c": _c,
 }
 """Formats that are a folder of files: what makes them."""
-FORMATS = (*FOLDERS, "onnx")
+MODELS = ("zigzag", "timeloop")
+"""Formats of cost models, that describe layers and a hardware."""
+FORMATS = (*FOLDERS, "onnx", *MODELS)
 
 
 def export(
-    network: Network, format_: str, path: str | Path, inputs: Inputs | None = None
+    network: Network,
+    format_: str,
+    path: str | Path,
+    inputs: Inputs | None = None,
+    hardware: str = HARDWARE,
 ) -> tuple[str, ...]:
-    """Write ``network`` as ``npz``, ``hex``, ``mem``, ``coe`` or ``c`` (folders), or ``onnx``.
+    """Write ``network`` as ``npz``, ``hex``, ``mem``, ``coe``, ``c`` (folders), ``onnx``,
+    or its layers on ``hardware`` as ``zigzag`` or ``timeloop`` read them (folders).
 
-    A folder but that of ``c`` holds every constant, a page ``LAYOUT.md`` that says what each file
+    A folder of the first four holds every constant, a page ``LAYOUT.md`` that says what each file
     is, and golden vectors: the codes of every step for ``inputs``, as ``Network.run`` takes them.
     Whatever is written appears whole or not at all. The names of the files written.
     Raises UsageError, DataError when the inputs do not fit.
@@ -66,10 +75,23 @@ def export(
         write_whole(target, onnx_bytes(network.program))
         return (target.name,)
     check_folder(target)
+    facts = {"format": format_, "network": network.program.name}
+    if format_ in MODELS:
+        described = _model_files(network.program, format_, hardware)
+        write_folder(target, described, facts | {"hardware": hardware})
+        return tuple(described)
     trace = {} if inputs is None else {k: v.codes for k, v in network.trace(inputs).items()}
     files = FOLDERS[format_](network.program, trace)
-    write_folder(target, files, {"format": format_, "network": network.program.name})
+    write_folder(target, files, facts)
     return tuple(files)
+
+
+def _model_files(program: Program, format_: str, hardware: str) -> Files:
+    from .backends.export_model import timeloop_files, zigzag_files
+    from .cost_models.hardware import load_hardware
+
+    files = zigzag_files if format_ == "zigzag" else timeloop_files
+    return files(program, load_hardware(hardware).machine())
 
 
 def check_format(format_: str) -> None:

@@ -11,12 +11,14 @@ from ..ir.numeric import Array
 from ..ir.program import Program
 from .blob_layout import DATA
 from .storage import Report, storage_report
-from .summary import sections, weight_counts, weight_slots
+from .summary import WeightCounts, sections, weight_counts, weight_slots
 
 FEW = 0.1
 """Share of weights up to which those that are gone do not make a kind."""
 SPARSE = 0.6
 """Share of weights below which the others are pruned: rounding makes zeros as well."""
+SEEN = 4
+"""Weights for each code that a tensor must have to show which codes there are."""
 
 
 def compared(
@@ -53,8 +55,32 @@ def _bytes(report: Report, kind: str) -> int:
 
 
 def weight_bits(program: Program) -> int:
-    """Bits of the widest weights."""
-    return max((program.slots[i].type.dtype.bits for i in weight_slots(program)), default=0)
+    """Bits that tell the codes of weights apart, of the tensor with most codes.
+
+    Codes are those that occur, two at least. A zero where a weight is gone is a place and no code:
+    in a network or a tensor with many zeros, and in filters and columns that have nothing else.
+    Where every tensor is too small to show its codes, it is the bits of the widest type.
+    """
+    tensors = [constant for i in weight_slots(program) if (constant := program.slots[i].constant)]
+    pruned = _is_sparse(weight_counts(program))
+    values = [_left(tensor.array, pruned=pruned) for tensor in tensors]
+    codes = [len(np.unique(each)) for each in values]
+    if not any(each.size >= SEEN * count > 0 for each, count in zip(values, codes, strict=True)):
+        return max((tensor.dtype.bits for tensor in tensors), default=0)
+    return (max(2, *codes) - 1).bit_length()
+
+
+def _left(array: Array, *, pruned: bool) -> Array:
+    """The weights that are there, of a tensor of a network that is ``pruned`` or not."""
+    present = array != 0
+    if pruned or _is_sparse(WeightCounts(int(np.count_nonzero(present)), array.size)):
+        return array[present]
+    rows = present.reshape(len(array), -1)
+    return array.reshape(rows.shape)[rows.any(axis=1)][:, rows.any(axis=0)]
+
+
+def _is_sparse(counts: WeightCounts) -> bool:
+    return counts.nonzero < SPARSE * counts.total
 
 
 def kind_of(program: Program, most: int) -> str:
@@ -62,7 +88,7 @@ def kind_of(program: Program, most: int) -> str:
     gone, of the ``most`` that there were; else dense.
     """
     counts = weight_counts(program)
-    if counts.nonzero < SPARSE * counts.total:
+    if _is_sparse(counts):
         return N_OF_M if _in_groups(program) else NON_STRUCTURED
     return STRUCTURED if counts.nonzero < (1 - FEW) * most else DENSE
 

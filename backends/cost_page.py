@@ -8,6 +8,8 @@ from importlib.resources import files
 from typing import Any
 
 from ..cost_models.comparison import HOLDS, Compared, check_comparable, verdicts
+from ..cost_models.turning import UNKNOWN_EVEN, Even
+from .break_even_rows import even_tables
 from .cost_figures import Figure
 from .cost_plots import Curves, figures
 from .cost_rows import layer_table, tables
@@ -18,7 +20,10 @@ TEMPLATE, PARTS = "cost.html.j2", "parts.html.j2"
 
 
 def render(
-    compared: Sequence[Compared], curves: Curves | None = None, title: str = "What networks cost"
+    compared: Sequence[Compared],
+    curves: Curves | None = None,
+    title: str = "What networks cost",
+    even: Even = UNKNOWN_EVEN,
 ) -> str:
     """The page as HTML; every text in it is escaped.
 
@@ -38,6 +43,7 @@ def render(
         cards=cards(compared),
         sentences=[sentence(each, unit) for each in verdicts(compared)],
         tables={each.title: each for each in tables(compared)},
+        even=even_tables(even),
         layers=[layer_table(each, unit) for each in compared],
     )
 

@@ -20,6 +20,9 @@ from ..cost_models.comparison import (
 )
 from ..cost_models.cost import LayerCost
 from ..cost_models.range import Range
+from ..cost_models.turning import UNKNOWN_EVEN, Even
+from .break_even_rows import CSV_COLUMNS as EVEN_COLUMNS
+from .break_even_rows import even_csv, even_json, even_tables
 from .cost_rows import Table, layer_table, tables
 from .cost_text import energy_unit, lead
 
@@ -27,12 +30,12 @@ VERSION = 1
 """Of the fields that `to_json` writes."""
 
 
-def markdown(compared: Sequence[Compared]) -> str:
+def markdown(compared: Sequence[Compared], even: Even = UNKNOWN_EVEN) -> str:
     """Every table as Markdown, those of layers too; names are escaped."""
     check_comparable(compared)
     unit = energy_unit(compared)
     parts = [f"# Costs on {_plain(compared[0].cost.hardware)}\n\n{_plain(lead(compared))}\n"]
-    parts += [markdown_table(table, "##") for table in tables(compared)]
+    parts += [markdown_table(table, "##") for table in (*tables(compared), *even_tables(even))]
     parts.append("## Layers\n")
     parts += [markdown_table(layer_table(each, unit), "###") for each in compared]
     return "\n".join(parts)
@@ -58,12 +61,16 @@ CSV_COLUMNS = (
     "weight_bytes", "value_bytes", "index_bytes", "header_bytes", "other_bytes", "file_bytes",
     "energy_low_pj", "energy_pj", "energy_high_pj", "cycles", "bound", "utilisation", "imbalance",
     "model_ms", "simulator_ms", "remark",
+    *EVEN_COLUMNS,
 )  # fmt: skip
-"""``level`` is network or layer; cells that a level does not have are empty."""
+"""``level`` is network, layer, break-even or crossover; cells that it does not have are empty."""
 
 
-def csv(compared: Sequence[Compared]) -> str:
-    """One row a network and one a layer, in full precision; the heading is `CSV_COLUMNS`."""
+def csv(compared: Sequence[Compared], even: Even = UNKNOWN_EVEN) -> str:
+    """One row a network, a layer and a finding of break-even, in full precision.
+
+    The heading is `CSV_COLUMNS`.
+    """
     check_comparable(compared)
     text = io.StringIO()
     writer = comma.DictWriter(text, CSV_COLUMNS, restval="", lineterminator="\n")
@@ -72,6 +79,7 @@ def csv(compared: Sequence[Compared]) -> str:
         shared = {"network": each.name, "kind": each.kind, "bits": each.bits}
         writer.writerow(shared | _csv_network(each))
         writer.writerows(shared | _csv_layer(layer) for layer in each.cost.layers)
+    writer.writerows(even_csv(even))
     return text.getvalue()
 
 
@@ -119,7 +127,7 @@ def _csv_energy(energy: Range) -> dict[str, float]:
     }
 
 
-def to_json(compared: Sequence[Compared]) -> dict[str, Any]:
+def to_json(compared: Sequence[Compared], even: Even = UNKNOWN_EVEN) -> dict[str, Any]:
     """Everything in full precision: energies in [pJ], times in cycles and [ms]."""
     check_comparable(compared)
     first = compared[0].cost
@@ -129,6 +137,7 @@ def to_json(compared: Sequence[Compared]) -> dict[str, Any]:
         "clock_mhz": first.clock_mhz,
         "networks": [_json_network(each) for each in compared],
         "verdicts": [_json_verdict(each) for each in verdicts(compared)],
+        "break_even": even_json(even),
         "assumptions": [asdict(each) for each in all_assumptions(compared)],
     }
 

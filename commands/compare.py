@@ -11,17 +11,21 @@ from statistics import median
 import numpy as np
 
 from .. import api
+from ..backends.break_even import Candidate, break_even
+from ..backends.break_even_rows import even_tables
 from ..backends.compared import compared, weight_bits
-from ..backends.cost import network_cost
+from ..backends.cost import network_cost, packed_constants
+from ..backends.cost_rows import Table
 from ..backends.summary import weight_counts
 from ..cost_models.breakeven import required_rate
 from ..cost_models.comparison import STRUCTURED, Compared, check_comparable, verdicts
 from ..cost_models.hardware import load_hardware
+from ..cost_models.turning import UNKNOWN_EVEN, Even
 from ..datasets import read_test
 from ..errors import UsageError
 from ..files import write_whole
 from ..ir.numeric import Array
-from .terminal import Column, facts, note, say_json, table
+from .terminal import Column, facts, note, say, say_json, table
 
 BATCH, REPEATS = 64, 5
 CURVE_BITS = (1, 2, 3, 4, 6, 8)
@@ -52,14 +56,15 @@ def compare(
     paths: Sequence[Path], hardware: str, conditions: Conditions, files: Files, *, as_json: bool
 ) -> None:
     """Print what the blobs cost, and write reports; raises UsageError when that would be unfair."""
-    found = compare_blobs(paths, hardware, conditions)
-    write(found, files)
+    candidates = candidates_of(paths, hardware, conditions)
+    found, even = [each.compared for each in candidates], break_even(candidates)
+    write(found, files, even)
     if as_json:
         from ..backends.cost_tables import to_json
 
-        say_json(to_json(found))
+        say_json(to_json(found, even))
         return
-    show(found)
+    show(found, even)
     for path in filter(None, (files.html, files.markdown, files.csv)):
         note(f"Wrote {path}.")
 
@@ -68,6 +73,13 @@ def compare_blobs(
     paths: Sequence[Path], hardware: str, conditions: Conditions
 ) -> tuple[Compared, ...]:
     """The networks in the order given."""
+    return tuple(each.compared for each in candidates_of(paths, hardware, conditions))
+
+
+def candidates_of(
+    paths: Sequence[Path], hardware: str, conditions: Conditions
+) -> tuple[Candidate, ...]:
+    """The networks in the order given, with what break-even is found from."""
     networks = [api.load(path) for path in paths]
     _check_one_network(paths, networks)
     if not conditions.unequal:
@@ -82,8 +94,9 @@ def compare_blobs(
         each = compared(
             path.stem, network.program, network.blob, cost, most, accuracy, milliseconds
         )
-        found.append(each)
-    check_comparable(found)
+        constants = packed_constants(network.program, network.blob)
+        found.append(Candidate(each, network.program, constants, machine))
+    check_comparable([each.compared for each in found])
     return tuple(found)
 
 
@@ -180,17 +193,17 @@ def curves(found: Sequence[Compared]) -> dict[str, list[tuple[float, float]]]:
     }
 
 
-def write(found: Sequence[Compared], files: Files) -> None:
+def write(found: Sequence[Compared], files: Files, even: Even = UNKNOWN_EVEN) -> None:
     """Write the reports that are wanted."""
     from ..backends.cost_page import render
     from ..backends.cost_tables import csv, markdown
 
     if files.html:
-        write_whole(files.html, render(found, curves(found)).encode())
+        write_whole(files.html, render(found, curves(found), even=even).encode())
     if files.markdown:
-        write_whole(files.markdown, markdown(found).encode())
+        write_whole(files.markdown, markdown(found, even).encode())
     if files.csv:
-        write_whole(files.csv, csv(found).encode())
+        write_whole(files.csv, csv(found, even).encode())
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -207,8 +220,8 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
-def show(found: Sequence[Compared]) -> None:
-    """Print a row for each network, and the verdict of each pair."""
+def show(found: Sequence[Compared], even: Even = UNKNOWN_EVEN) -> None:
+    """Print a row for each network, the verdict of each pair, and break-even."""
     table(COLUMNS, [_row(each) for each in found])
     rows: list[tuple[str, object]] = [("hardware", found[0].cost.hardware)]
     for each in verdicts(found):
@@ -216,6 +229,16 @@ def show(found: Sequence[Compared]) -> None:
         rows.append((pair, f"{each.storage} is smaller, {each.time} faster"))
         rows.append(("", f"{each.energy} takes less energy: {each.stability} from low to high"))
     facts(rows)
+    for each_table in even_tables(even):
+        say(f"\n{each_table.title}. {each_table.remark}")
+        table(_columns(each_table), each_table.rows)
+
+
+def _columns(shown: Table) -> list[Column]:
+    """Headings with their sides; the first column may be cut to fit."""
+    rest = zip(shown.columns[1:], shown.align[1:], strict=True)
+    others: list[Column] = [(name, "right" if side == "r" else "left") for name, side in rest]
+    return [(shown.columns[0], "text"), *others]
 
 
 def _row(each: Compared) -> tuple[str, ...]:

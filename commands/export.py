@@ -30,9 +30,16 @@ def export_blob(
     samples: int,
     seed: int,
     limit: int | None,
+    hardware: str | None = None,
 ) -> Exported:
     """Write the blob's network; raises an IntaglioError and then leaves ``output`` as it was."""
     exporting.check_format(format_)
+    if hardware is not None and format_ not in exporting.MODELS:
+        raise UsageError(
+            f"The format '{format_}' describes no hardware.",
+            where="--hardware",
+            fix=f"Leave it out, or choose {', '.join(exporting.MODELS)}.",
+        )
     network = api.load(blob, limit)
     vectors = ""
     inputs: api.Inputs | None = None
@@ -48,7 +55,7 @@ def export_blob(
             where="--data",
             fix=f"Leave it out, or choose {', '.join(exporting.VECTORS)}.",
         )
-    names = exporting.export(network, format_, output, inputs)
+    names = exporting.export(network, format_, output, inputs, hardware or exporting.HARDWARE)
     paths = [output / name for name in names] if output.is_dir() else [output]
     size = sum(path.stat().st_size for path in paths)
     return Exported(format_, str(output), names, size, vectors)

@@ -14,7 +14,7 @@ from typing import Any
 from ..ir.program import Program
 from .layers import Layer, layers_of
 from .loops import Loops
-from .machine import SUM_BITS, Machine
+from .machine import SUM_BITS, Machine, Memory
 from .network import REGISTERS
 
 EQUATION = "O[b][g][k][oy][ox]+=W[g][k][c][fy][fx]*I[b][g][c][iy][ix]"
@@ -165,3 +165,37 @@ def timeloop_problem(layer: Layer) -> str:
         ],
     }
     return json.dumps({"problem": {"shape": shape, "instance": instance}}, indent=1) + "\n"
+
+
+def timeloop_architecture(machine: Machine) -> str:
+    """DRAM, the memories and the multipliers with their registers, as version 0.3 nests them.
+
+    Sizes and widths only, words of 8 bits: energies come from the estimator that Timeloop runs.
+    """
+    array = machine.array
+    last = array.rows * array.columns - 1
+    inside: dict[str, Any] = {
+        "name": f"PE[0..{last}]",
+        "local": [
+            _timeloop_part(REGISTERS, "regfile", {"depth": 1, "width": array.sum_bits}),
+            _timeloop_part("mac", "intmac", {"datawidth": 8}),
+        ],
+    }
+    memories = [_timeloop_memory(each) for each in machine.memories]
+    chip = {"name": "chip", "local": memories, "subtree": [inside]}
+    outside = {"width": machine.dram.read_width, "word-bits": 8}
+    dram = _timeloop_part(machine.dram.name, "DRAM", outside)
+    system = {"name": "system", "local": [dram], "subtree": [chip]}
+    found = {"architecture": {"version": 0.3, "subtree": [system]}}
+    return json.dumps(found, indent=1) + "\n"
+
+
+def _timeloop_memory(memory: Memory) -> dict[str, Any]:
+    """As many whole lines of its width as there is room for."""
+    width = memory.read_width
+    sizes = {"depth": memory.room // width, "width": width, "word-bits": 8}
+    return _timeloop_part(memory.name, "SRAM", sizes)
+
+
+def _timeloop_part(name: str, kind: str, attributes: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "class": kind, "attributes": attributes}

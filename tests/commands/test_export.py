@@ -1,5 +1,6 @@
 """intaglio export: files that other tools read, and what it refuses."""
 
+import json
 import lzma
 import re
 from collections.abc import Callable
@@ -11,6 +12,9 @@ import onnxruntime
 import pytest
 
 import intaglio
+from intaglio.cost_models.hardware import load_hardware
+from intaglio.cost_models.layers import layers_of
+from intaglio.ir.program import Program
 
 Call = Callable[..., Any]
 CONSTANTS = [
@@ -187,6 +191,72 @@ def test_the_guide_shows_what_the_commands_write(here: Path, call: Call) -> None
 def test_help_names_the_formats(call: Call) -> None:
     out = " ".join(call("export", "--help").out.replace("│", " ").split())
     assert "--format" in out
-    assert "npz, hex, mem, coe, c or onnx" in out
+    assert "npz, hex, mem, coe, c, onnx, zigzag or timeloop" in out
     assert "--output" in out
     assert "--data" in out
+
+
+def test_zigzag_is_three_files_of_layers_and_hardware(made: Path, here: Path, call: Call) -> None:
+    done = call("export", made / "w4.intg", "--format", "zigzag", "-o", "z", "--hardware", "mcu")
+    assert (done.code, done.err) == (0, "")
+    names = sorted(each.name for each in Path("z").iterdir())
+    assert names == ["export.json", "hardware.yaml", "mapping.yaml", "workload.yaml"]
+    machine = load_hardware("mcu").machine()
+    hardware = yaml("z/hardware.yaml")
+    assert hardware["name"] == "mcu"
+    sizes = [machine.array.columns, machine.array.rows]
+    assert hardware["operational_array"]["sizes"] == sizes
+    for memory in machine.memories:
+        assert hardware["memories"][memory.name]["size"] == memory.room
+    layers = [each for each in layers_of(program_of(made)) if each.loops is not None]
+    workload = yaml("z/workload.yaml")
+    assert [each["name"] for each in workload] == [each.name for each in layers]
+    for found, layer in zip(workload, layers, strict=True):
+        loops, extents = (
+            layer.loops,
+            dict(zip(found["loop_dims"], found["loop_sizes"], strict=True)),
+        )
+        assert loops is not None
+        assert (extents["K"], extents["C"], extents["OY"]) == (loops.m, loops.c, loops.p)
+        assert found["operand_precision"]["W"] == 4
+
+
+def test_timeloop_is_an_architecture_and_a_problem_a_layer(
+    made: Path, here: Path, call: Call
+) -> None:
+    assert call("export", made / "w4.intg", "--format", "timeloop", "-o", "t").code == 0
+    names = sorted(each.name for each in Path("t").glob("*.yaml"))
+    assert names == ["architecture.yaml", "problem_0.yaml", "problem_1.yaml"]
+    layers = [each for each in layers_of(program_of(made)) if each.loops is not None]
+    for at, layer in enumerate(layers):
+        instance, loops = yaml(f"t/problem_{at}.yaml")["problem"]["instance"], layer.loops
+        assert loops is not None
+        extents = [instance[each] for each in "NMCPQRS"]
+        assert extents == [loops.n, loops.m, loops.c, loops.p, loops.q, loops.r, loops.s]
+    machine = load_hardware("edge-npu").machine()
+    (system,) = yaml("t/architecture.yaml")["architecture"]["subtree"]
+    (chip,) = system["subtree"]
+    assert system["local"][0]["class"] == "DRAM"
+    sizes = [each["attributes"]["depth"] * each["attributes"]["width"] for each in chip["local"]]
+    assert sizes == [each.room // each.read_width * each.read_width for each in machine.memories]
+    units = machine.array.rows * machine.array.columns
+    assert chip["subtree"][0]["name"] == f"PE[0..{units - 1}]"
+
+
+def test_hardware_is_refused_where_none_is_described(made: Path, here: Path, call: Call) -> None:
+    done = call("export", made / "w4.intg", "--format", "hex", "-o", "o", "--hardware", "mcu")
+    assert (done.code, done.err) == (
+        2,
+        "--hardware: The format 'hex' describes no hardware. "
+        "Leave it out, or choose zigzag, timeloop.\n",
+    )
+    assert not Path("o").exists()
+
+
+def yaml(path: str) -> Any:
+    """What the file holds: it is written as JSON, which YAML includes."""
+    return json.loads(Path(path).read_text())
+
+
+def program_of(made: Path) -> Program:
+    return intaglio.load(made / "w4.intg").program
