@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +131,10 @@ def _swept(
     total = order.wanted.total(space)
     if found:
         note(f"{len(found)} of {total} trials are in '{folder.path}' already.")
+    work = replace(work, checkpoints=folder.checkpoints.resolve())
     with order.place.workers(work, total) as workers:
         sweep(space, chosen, found, total, workers, folder, progress)
+    folder.clear()
     return folder, found
 
 

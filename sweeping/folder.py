@@ -2,12 +2,14 @@
 
 sweep.json          what is swept: another sweep in the same folder is refused
 trials/007.json     an outcome, whole or not at all; beside it 007.intg, its blob
+checkpoints         where training is, until the sweep is over
 optuna.journal      what Optuna drew, where the space is not tried as a whole
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +45,7 @@ class Folder:
             )
         try:
             (path / "trials").mkdir(parents=True, exist_ok=True)
+            (path / "checkpoints").mkdir(exist_ok=True)
         except OSError as error:
             raise UsageError(
                 f"The folder cannot be made: {error.strerror}.",
@@ -56,6 +59,15 @@ class Folder:
     def journal(self) -> Path:
         """Optuna's file."""
         return self.path / "optuna.journal"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of training that is under way; it is there from the beginning."""
+        return self.path / "checkpoints"
+
+    def clear(self) -> None:
+        """Remove what only a sweep that is under way needs."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def blob(self, number: int) -> Path:
         """Where the network of a trial is."""
