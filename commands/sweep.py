@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import api, files
+from .. import __version__, api, files
 from ..errors import UsageError
 from ..ir.graph import Graph
 from ..ir.verify import stage_of
@@ -29,7 +29,7 @@ from ..sweeping.workers import Local, processors
 from . import learning
 from .compile import first_samples
 from .learning import LabelledData, Learning
-from .sweep_equal import Equal, show_equal
+from .sweep_equal import Equal, equal_json, show_equal
 from .sweep_show import show, write
 from .terminal import Bars, note, say_json
 
@@ -114,7 +114,8 @@ def sweep_and_show(order: Order, equal: Equal | None, *, as_json: bool) -> None:
     if as_json:
         from ..sweeping.report import to_json
 
-        say_json(to_json(space, outcomes, best))
+        near = {} if equal is None else {"equal": equal_json(space, outcomes, equal)}
+        say_json(to_json(space, outcomes, best) | near)
     else:
         show(space, outcomes, best)
     if equal is not None:
@@ -141,6 +142,7 @@ def _swept(
 def _opened(order: Order, space: Space, work: Work) -> tuple[Folder, dict[int, Outcome]]:
     """The folder and what is in it already."""
     identity = {
+        "version of intaglio": __version__,
         "space": space.digest,
         "model": _digest([files.read_bytes(order.model), order.batched, order.semantics]),
         "data": _digest([work.data, work.measure, work.training]),

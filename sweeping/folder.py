@@ -18,8 +18,6 @@ from ..errors import UsageError
 from ..files import read_bytes, write_whole
 from .trial import Outcome
 
-VERSION = 1
-
 
 @dataclass(frozen=True)
 class Folder:
@@ -33,10 +31,9 @@ class Folder:
 
         ``identity`` has digests of all that outcomes follow from, by words that an error shows.
         """
-        said = {"version": str(VERSION), **identity}
         record = path / "sweep.json"
         if record.exists():
-            _check(path, _json(record), said)
+            _check(path, _json(record), identity)
         elif path.is_dir() and any(path.iterdir()):
             raise UsageError(
                 "There is something else in it.",
@@ -52,7 +49,7 @@ class Folder:
                 where=f"'{path}'",
                 fix="Choose one that you may write to with --output.",
             ) from error
-        write_whole(record, json.dumps(said, indent=2).encode())
+        write_whole(record, json.dumps(dict(identity), indent=2).encode())
         return cls(path)
 
     @property
