@@ -127,20 +127,21 @@ def _swept(
     order: Order, space: Space, work: Work, progress: Progress
 ) -> tuple[Folder, dict[int, Outcome]]:
     """All outcomes of the folder when the sweep is over."""
-    folder, found = _opened(order, space, work)
-    chosen = batches(space, order.wanted, found, folder.journal)
-    total = order.wanted.total(space)
-    if found:
-        note(f"{len(found)} of {total} trials are in '{folder.path}' already.")
+    folder, total = _opened(order, space, work), order.wanted.total(space)
     work = replace(work, checkpoints=folder.checkpoints.resolve())
-    with order.place.workers(work, total) as workers:
-        sweep(space, chosen, found, total, workers, folder, progress)
-    folder.clear()
+    with folder.alone():
+        found = folder.outcomes()
+        if found:
+            note(f"{len(found)} of {total} trials are in '{folder.path}' already.")
+        chosen = batches(space, order.wanted, found, folder.journal)
+        with order.place.workers(work, total) as workers:
+            sweep(space, chosen, found, total, workers, folder, progress)
+        folder.clear()
     return folder, found
 
 
-def _opened(order: Order, space: Space, work: Work) -> tuple[Folder, dict[int, Outcome]]:
-    """The folder and what is in it already."""
+def _opened(order: Order, space: Space, work: Work) -> Folder:
+    """The folder, if it is one of this very sweep."""
     identity = {
         "version of intaglio": __version__,
         "space": space.digest,
@@ -150,8 +151,7 @@ def _opened(order: Order, space: Space, work: Work) -> tuple[Folder, dict[int, O
     }
     if not order.wanted.whole(space):
         identity["batch"] = str(order.wanted.batch)
-    folder = Folder.open(order.output, identity)
-    return folder, folder.outcomes()
+    return Folder.open(order.output, identity)
 
 
 def _digest(values: Any) -> str:

@@ -3,6 +3,7 @@
 sweep.json          what is swept: another sweep in the same folder is refused
 trials/007.json     an outcome, whole or not at all; beside it 007.intg, its blob
 checkpoints         where training is, until the sweep is over
+sweep.lock          locked while a process sweeps
 optuna.journal      what Optuna drew, where the space is not tried as a whole
 """
 
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +68,18 @@ class Folder:
         """Remove what only a sweep that is under way needs."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Raise UsageError while another process sweeps into the folder; a kill ends that."""
+        with (self.path / "sweep.lock").open("w") as file:
+            if not _locked(file.fileno()):
+                raise UsageError(
+                    "Another sweep is running in it.",
+                    where=f"'{self.path}'",
+                    fix="Wait for it, end it, or choose another folder with --output.",
+                )
+            yield
+
     def blob(self, number: int) -> Path:
         """Where the network of a trial is."""
         return self.path / "trials" / f"{number:03}.intg"
@@ -89,6 +103,19 @@ class Folder:
 
     def _outcome(self, number: int) -> Path:
         return self.path / "trials" / f"{number:03}.json"
+
+
+def _locked(file: int) -> bool:
+    """Whether the lock of a file is ours until the file is closed; there are none on Windows."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _check(path: Path, kept: Mapping[str, str], said: Mapping[str, str]) -> None:

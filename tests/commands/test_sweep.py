@@ -254,6 +254,16 @@ def test_families_are_compared_at_equal_accuracy(swept, here):
     assert {row["bits"] for row in data["networks"]} == {8}
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs flock")
+def test_two_sweeps_at_a_time_in_one_folder_are_refused(swept, here):
+    assert swept(SPACE, "-o", "out", "--trials", 1, "--jobs", 1).code == 0
+    with Folder(here / "out").alone():
+        assert swept(SPACE, "-o", "out", "--trials", 1).err == (
+            "'out': Another sweep is running in it. Wait for it, end it, or choose another folder "
+            "with --output.\n"
+        )
+
+
 def test_hardware_files_lie_beside_the_space_and_are_part_of_it(swept, here):
     text = files("intaglio.cost_models").joinpath("data", "hardware", "mcu.toml").read_text()
     (here / "mine.toml").write_text(text.replace('"mcu"', '"mine"'))
