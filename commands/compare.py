@@ -28,6 +28,8 @@ from ..ir.numeric import Array
 from .terminal import Column, facts, note, say, say_json, table
 
 BATCH, REPEATS = 64, 5
+MODELS = (".onnx", ".tflite")
+"""Endings of what is no blob yet."""
 CURVE_BITS = (1, 2, 3, 4, 6, 8)
 
 
@@ -80,6 +82,7 @@ def candidates_of(
     paths: Sequence[Path], hardware: str, conditions: Conditions
 ) -> tuple[Candidate, ...]:
     """The networks in the order given, with what break-even is found from."""
+    _check_blobs(paths)
     networks = [api.load(path) for path in paths]
     _check_one_network(paths, networks)
     if not conditions.unequal:
@@ -98,6 +101,17 @@ def candidates_of(
         found.append(Candidate(each, network.program, constants, machine))
     check_comparable([each.compared for each in found])
     return tuple(found)
+
+
+def _check_blobs(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.suffix.lower() in MODELS:
+            raise UsageError(
+                "It is a model, and blobs are compared.",
+                where=f"'{path}'",
+                fix="Compile it, or let 'intaglio sweep MODEL SPACE.toml --equal 1 --family "
+                "CHOICE' compile families of recipes and compare them at equal accuracy.",
+            )
 
 
 def _check_one_network(paths: Sequence[Path], networks: Sequence[api.Network]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import api, files
+from .. import __version__, api, files
 from ..errors import UsageError
 from ..ir.graph import Graph
 from ..ir.verify import stage_of
@@ -29,7 +29,7 @@ from ..sweeping.workers import Local, processors
 from . import learning
 from .compile import first_samples
 from .learning import LabelledData, Learning
-from .sweep_equal import Equal, show_equal
+from .sweep_equal import Equal, equal_json, show_equal
 from .sweep_show import show, write
 from .terminal import Bars, note, say_json
 
@@ -114,7 +114,8 @@ def sweep_and_show(order: Order, equal: Equal | None, *, as_json: bool) -> None:
     if as_json:
         from ..sweeping.report import to_json
 
-        say_json(to_json(space, outcomes, best))
+        near = {} if equal is None else {"equal": equal_json(space, outcomes, equal)}
+        say_json(to_json(space, outcomes, best) | near)
     else:
         show(space, outcomes, best)
     if equal is not None:
@@ -126,19 +127,23 @@ def _swept(
     order: Order, space: Space, work: Work, progress: Progress
 ) -> tuple[Folder, dict[int, Outcome]]:
     """All outcomes of the folder when the sweep is over."""
-    folder, found = _opened(order, space, work)
-    chosen = batches(space, order.wanted, found, folder.journal)
-    total = order.wanted.total(space)
-    if found:
-        note(f"{len(found)} of {total} trials are in '{folder.path}' already.")
-    with order.place.workers(work, total) as workers:
-        sweep(space, chosen, found, total, workers, folder, progress)
+    folder, total = _opened(order, space, work), order.wanted.total(space)
+    work = replace(work, checkpoints=folder.checkpoints.resolve())
+    with folder.alone():
+        found = folder.outcomes()
+        if found:
+            note(f"{len(found)} of {total} trials are in '{folder.path}' already.")
+        chosen = batches(space, order.wanted, found, folder.journal)
+        with order.place.workers(work, total) as workers:
+            sweep(space, chosen, found, total, workers, folder, progress)
+        folder.clear()
     return folder, found
 
 
-def _opened(order: Order, space: Space, work: Work) -> tuple[Folder, dict[int, Outcome]]:
-    """The folder and what is in it already."""
+def _opened(order: Order, space: Space, work: Work) -> Folder:
+    """The folder, if it is one of this very sweep."""
     identity = {
+        "version of intaglio": __version__,
         "space": space.digest,
         "model": _digest([files.read_bytes(order.model), order.batched, order.semantics]),
         "data": _digest([work.data, work.measure, work.training]),
@@ -146,8 +151,7 @@ def _opened(order: Order, space: Space, work: Work) -> tuple[Folder, dict[int, O
     }
     if not order.wanted.whole(space):
         identity["batch"] = str(order.wanted.batch)
-    folder = Folder.open(order.output, identity)
-    return folder, folder.outcomes()
+    return Folder.open(order.output, identity)
 
 
 def _digest(values: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .. import api
 from ..backends.compared import compared
@@ -67,6 +68,16 @@ def chosen(space: Space, outcomes: Sequence[Outcome], equal: Equal) -> dict[Grou
     order = list(space.choices[equal.family])
     groups = sorted(found, key=lambda group: (group[0], -group[1], order.index(group[2])))
     return {group: done[found[group]] for group in groups}
+
+
+def equal_json(space: Space, outcomes: Sequence[Outcome], equal: Equal) -> dict[str, Any]:
+    """Which trials are compared, as JSON values."""
+    found = chosen(space, outcomes, equal)
+    rows = [
+        {"hardware": hardware, "bits": bits, "family": family, "trial": each.number}
+        for (hardware, bits, family), each in found.items()
+    ]
+    return {"points": equal.points, "family": equal.family, "networks": rows}
 
 
 def cost_of(space: Space) -> str:

@@ -76,7 +76,7 @@ def all_table(space: Space, outcomes: Sequence[Outcome]) -> Table:
 
 
 def _align(space: Space) -> str:
-    return "r" + "l" * len(space.choices) + "r" * len(MEASURED)
+    return "l" + "l" * len(space.choices) + "r" * len(MEASURED)
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def failed_table(space: Space, outcomes: Sequence[Outcome]) -> Table:
         "Trials that gave no network or no cost.",
         ("Trial", *space.choices, "Why"),
         tuple((f"{e.number:03}", *e.choices.values(), e.error) for e in failed),
-        align="r" + "l" * len(space.choices) + "l",
+        align="l" + "l" * len(space.choices) + "l",
     )
 
 

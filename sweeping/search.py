@@ -6,7 +6,6 @@ does not follow from the number of workers, from who is done first, or from kill
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,9 +148,7 @@ class _Study:
     def _sampler(self, number: int) -> Any:
         from optuna.samplers import TPESampler
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return TPESampler(seed=self.wanted.seed * 1_000_003 + number, multivariate=True)
+        return TPESampler(seed=self.wanted.seed * 1_000_003 + number)
 
     def _open_trials(self) -> list[Any]:
         from optuna.trial import TrialState

@@ -6,7 +6,9 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import prod
+from pathlib import Path
 from typing import Any
 
 from ..backends.choose_formats import Storage
@@ -54,14 +56,8 @@ class Space:
     @property
     def digest(self) -> str:
         """SHA-256 over everything that combinations follow from."""
-        parts = (
-            self.choices,
-            self.recipe,
-            self.recipes,
-            self.storage,
-            self.hardware,
-            self.memories,
-        )
+        machines = [[repr(each), repr(each.assumptions())] for each in self._machines()]
+        parts = (self.choices, self.recipe, self.recipes, self.storage, self.memories, machines)
         text = json.dumps([*parts, self.objectives], default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -99,7 +95,7 @@ class Space:
         return texts
 
     def _hardware(self, values: Values) -> Hardware:
-        found = load_hardware(str(filled(self.hardware, values)))
+        found = self._machine(values)
         for name, given in self.memories.items():
             found = resized(found, name, filled(given, values))
         found.machine()
@@ -109,6 +105,18 @@ class Space:
                 fix="Leave energy out of the objectives, or name other hardware.",
             )
         return found
+
+    def _machine(self, values: Values) -> Hardware:
+        """The hardware by name, or of a file beside the space file or in the current folder."""
+        name = str(filled(self.hardware, values))
+        beside = Path(self.source).parent / name
+        return load_hardware(beside if beside.is_file() else name)
+
+    def _machines(self) -> Iterator[Hardware]:
+        """The hardware by any values of the choices in its name, as it is described."""
+        used = [each for each in dict.fromkeys(names_in(self.hardware)) if each in self.choices]
+        for values in product(*(self.choices[each].values() for each in used)):
+            yield self._machine(dict(zip(used, values, strict=True)))
 
     def used(self) -> Iterator[str]:
         """Every name in a text of the space, as often as it is there; raises UsageError."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from .. import api
@@ -15,6 +17,7 @@ from ..cost_models.hardware import Hardware
 from ..errors import IntaglioError
 from ..ir.graph import Graph
 from ..passes.base import Training
+from ..passes.pipeline import Pipeline, digest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +105,31 @@ class Outcome:
         return cls(**fields, compiled=Compiled(blob, samples, correct) if samples else None)
 
 
+@cache
+def trained_part(recipe: str) -> str:
+    """The passes of a recipe up to the last that trains; empty where none does."""
+    passes = Pipeline.parse(recipe).passes
+    last = max((at for at, each in enumerate(passes) if each.needs_training), default=-1)
+    return str(Pipeline(passes[: last + 1]))
+
+
 Measure = Callable[[api.Network], tuple[int, int]]
 """How many samples of the test data there are, and how many of them a network gets right."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is the same for every trial; it is sent once to each worker and called for each task."""
+    """What is the same for every trial; it is sent once to each worker and called for each task.
+
+    Where ``checkpoints`` is a folder that the worker has too, training goes on there after a kill,
+    and trials whose recipes train alike train once. No two of them may train at the same time.
+    """
 
     graph: Graph
     data: api.Data | None
     training: Training | None
     measure: Measure
+    checkpoints: Path | None = None
 
     def __call__(self, task: Task) -> Outcome:
         """The outcome; whatever goes wrong is its error, so that the sweep goes on."""
@@ -135,10 +151,16 @@ class Work:
             self.graph,
             self.data,
             recipe=task.recipe,
-            training=self.training,
+            training=self._training(task),
             storage=task.storage,
         )
         return Compiled(network.blob, *self.measure(network))
+
+    def _training(self, task: Task) -> Training | None:
+        place, part = self.checkpoints, trained_part(task.recipe)
+        if self.training is None or place is None or not part or not place.is_dir():
+            return self.training
+        return replace(self.training, folder=place / digest_of(part), resume=True)
 
 
 def _costs(blob: bytes, hardware: Hardware) -> Costs:

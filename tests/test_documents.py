@@ -10,10 +10,13 @@ import pytest
 from typer.main import get_command
 
 from intaglio.cli import app
+from intaglio.cost_models.reading import keys_of
 from intaglio.passes.pipeline import Pipeline
+from intaglio.sweeping.space_file import SpaceFile, read_space
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/training.md")
+SWEEPS = ROOT / "docs" / "sweep.md"
 GUIDE = ROOT / "docs" / "training.md"
 
 
@@ -47,6 +50,28 @@ def test_options_of_compile_exist(name):
     used = {option for line in lines for option in re.findall(r"--[a-z][a-z-]*", line)}
     assert used
     assert used <= known
+
+
+def test_the_space_of_the_document_about_sweeps_is_one(tmp_path):
+    (text,) = fenced(SWEEPS.read_text(), "toml")
+    (tmp_path / "families.toml").write_text(text)
+    space = read_space(tmp_path / "families.toml")
+    assert (space.count, space.labels(7)) == (20, {"rate": "1.3", "bits": "4", "kind": "columns"})
+    assert '"scheme": "column", "rate": 1.3' in space.planned(7).recipe
+
+
+def test_what_the_document_about_sweeps_names_exists():
+    text = SWEEPS.read_text()
+    commands = get_command(app).commands
+    known = {
+        o for name in ("sweep", "compile") for each in commands[name].params for o in each.opts
+    }
+    assert set(re.findall(r"--[a-z][a-z-]*", text)) <= known
+    assert {o for o in known if f"`{o}" in text} >= {"--trials", "--batch", "--jobs", "--cluster"}
+    keys = re.search(r"^## Keys.*?^\| `objectives`", text, re.DOTALL | re.MULTILINE)
+    assert all(key in keys[0] for key in keys_of(SpaceFile))
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (SWEEPS.parent / link).exists()
 
 
 def test_options_that_the_guide_explains_exist():

@@ -50,6 +50,15 @@ def test_unequal_bits_are_refused_unless_told(call, made, here):
     assert "low..high" in told.out
 
 
+def test_a_model_is_sent_to_the_sweep(call, made):
+    model = made / "tiny.onnx"
+    assert call("compare", made / "w8.intg", model).err == (
+        f"'{model}': It is a model, and blobs are compared. Compile it, or let 'intaglio sweep "
+        "MODEL SPACE.toml --equal 1 --family CHOICE' compile families of recipes and compare them "
+        "at equal accuracy.\n"
+    )
+
+
 def test_unknown_accuracies_are_refused_unless_told(call, made, here):
     other = here / "other.intg"
     other.write_bytes((made / "w8.intg").read_bytes())

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.resources import files
 from multiprocessing import active_children
 
 import numpy as np
@@ -231,22 +232,46 @@ def test_more_trials_go_on_from_fewer(swept, here, whole):
 
 
 def test_families_are_compared_at_equal_accuracy(swept, here):
-    found = swept(
-        SPACE.replace("[4096, 16384]", "[4096]"), "-o", "out", "--jobs", 1, "--equal", 0,
-        "--family", "format",
-    )  # fmt: skip
+    arguments = ("-o", "out", "--jobs", 1, "--equal", 0, "--family", "format")
+    found = swept(SPACE, *arguments)
     assert found.code == 0
-    got = [row for row in rows(here / "out") if row["accuracy"] == "1.0"]
-    assert [row["bits"] for row in got] == ["8", "8"]
+    good = [row for row in rows(here / "out") if row["accuracy"] == "1.0"]
+    assert [row["bits"] for row in good] == ["8"] * 4
     assert "Within 0 points of 100.00 %, of each format and width of weights the least energy:" in (
         found.out
     )
-    with (here / "out" / "equal.csv").open(newline="") as file:
-        networks = [row for row in csv.DictReader(file) if row["level"] == "network"]
-    assert [(row["network"], row["bits"], row["file_bytes"]) for row in networks] == [
-        (f"{row['format']} 00{row['trial']}", "8", row["file_bytes"]) for row in got
-    ]
-    assert [row["energy_pj"] for row in networks] == [row["energy_pj"] for row in got]
+    for name, sram in (("equal-2.csv", "4096"), ("equal.csv", "16384")):  # in the order of names
+        got = [row for row in good if row["sram"] == sram]
+        with (here / "out" / name).open(newline="") as file:
+            networks = [row for row in csv.DictReader(file) if row["level"] == "network"]
+        assert [(row["network"], row["bits"], row["file_bytes"]) for row in networks] == [
+            (f"{row['format']} 00{row['trial']}", "8", row["file_bytes"]) for row in got
+        ]
+        assert [row["energy_pj"] for row in networks] == [row["energy_pj"] for row in got]
+    data = swept(SPACE, *arguments, "--json").json["equal"]
+    assert (data["points"], data["family"]) == (0, "format")
+    assert {str(row["trial"]) for row in data["networks"]} == {row["trial"] for row in good}
+    assert {row["bits"] for row in data["networks"]} == {8}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs flock")
+def test_two_sweeps_at_a_time_in_one_folder_are_refused(swept, here):
+    assert swept(SPACE, "-o", "out", "--trials", 1, "--jobs", 1).code == 0
+    with Folder(here / "out").alone():
+        assert swept(SPACE, "-o", "out", "--trials", 1).err == (
+            "'out': Another sweep is running in it. Wait for it, end it, or choose another folder "
+            "with --output.\n"
+        )
+
+
+def test_hardware_files_lie_beside_the_space_and_are_part_of_it(swept, here):
+    text = files("intaglio.cost_models").joinpath("data", "hardware", "mcu.toml").read_text()
+    (here / "mine.toml").write_text(text.replace('"mcu"', '"mine"'))
+    space = f'hardware = "mine.toml"\n[choices]\nbits = [8, 4]\n{PASSES}'
+    assert swept(space, "-o", "out", "--jobs", 1).code == 0
+    assert {row["hardware"] for row in rows(here / "out")} == {"mine"}
+    (here / "mine.toml").write_text(text.replace('"mcu"', '"other"'))
+    assert "It holds a sweep with another space." in swept(space, "-o", "out").err
 
 
 def test_recipes_of_families_may_be_files_of_their_own(swept, here):
