@@ -6,7 +6,7 @@ does not follow from the number of workers, from who is done first, or from kill
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,24 @@ class Wanted:
             )
 
 
-def batches(space: Space, wanted: Wanted, found: Mapping[int, Outcome], journal: Path) -> Batches:
+def tpe(seed: int) -> Any:
+    """Optuna's tree-structured Parzen estimator."""
+    from optuna.samplers import TPESampler
+
+    return TPESampler(seed=seed)
+
+
+Sampler = Callable[[int], Any]
+"""One of Optuna's samplers with a seed."""
+
+
+def batches(
+    space: Space,
+    wanted: Wanted,
+    found: Mapping[int, Outcome],
+    journal: Path,
+    sampler: Sampler = tpe,
+) -> Batches:
     """What is tried, batch by batch; raises UsageError without Optuna where it is needed.
 
     ``found`` has the outcomes so far whenever a batch is asked for. ``journal`` is Optuna's file.
@@ -59,13 +76,10 @@ def batches(space: Space, wanted: Wanted, found: Mapping[int, Outcome], journal:
     wanted.check(space)
     if wanted.whole(space):
         return iter([range(space.count)])
-    return _chosen(space, wanted, found, journal)
+    return _chosen(_Study.open(space, wanted, journal, sampler), found)
 
 
-def _chosen(
-    space: Space, wanted: Wanted, found: Mapping[int, Outcome], journal: Path
-) -> Iterator[Sequence[int]]:
-    study = _Study.open(space, wanted, journal)
+def _chosen(study: _Study, found: Mapping[int, Outcome]) -> Iterator[Sequence[int]]:
     while not study.is_over:
         study.fill()
         yield study.waiting()
@@ -81,10 +95,11 @@ class _Study:
 
     space: Space
     wanted: Wanted
+    sampler: Sampler
     study: Any
 
     @classmethod
-    def open(cls, space: Space, wanted: Wanted, journal: Path) -> _Study:
+    def open(cls, space: Space, wanted: Wanted, journal: Path, sampler: Sampler) -> _Study:
         """The study in a file, or a new one."""
         import optuna
         from optuna.storages.journal import JournalFileBackend
@@ -99,7 +114,7 @@ class _Study:
             directions=["minimize"] * len(space.objectives),
             load_if_exists=True,
         )
-        opened = cls(space, wanted, study)
+        opened = cls(space, wanted, sampler, study)
         for each in opened._open_trials():  # One that a kill cut short gets the rest of its values.
             study.sampler = opened._sampler(each.number)
             opened._suggest(optuna.trial.Trial(study, each._trial_id))
@@ -146,9 +161,7 @@ class _Study:
                 self.study.tell(each.number, list(score(outcome, self.space.objectives)))
 
     def _sampler(self, number: int) -> Any:
-        from optuna.samplers import TPESampler
-
-        return TPESampler(seed=self.wanted.seed * 1_000_003 + number)
+        return self.sampler(self.wanted.seed * 1_000_003 + number)
 
     def _open_trials(self) -> list[Any]:
         from optuna.trial import TrialState
