@@ -19,8 +19,8 @@ WIDTHS = (1, 2, 3, 4, 6, 8)
 """Bits of weights for which rates are looked for."""
 MOST_BITS = 8
 """A verdict is looked at from 1 to so many bits, or to those that the networks have."""
-STEP = 1.02
-"""Between two rates that are tried: those of energy and time are found to 2 %."""
+STEP = 1.05
+"""Between two rates that are tried: those of energy and time are found to 5 %."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,18 @@ class Candidate:
         return float(found) / 8 + self.compared.cost.file_bytes - held / 8
 
 
-def break_even(candidates: Sequence[Candidate]) -> Even:
+def break_even(candidates: Sequence[Candidate], widths: Sequence[int] = WIDTHS) -> Even:
     """Rates from which single weights match each structured network, and where verdicts turn.
 
-    Rates count from the weights of the network that holds most; nothing is known without a
-    structured one beside it.
+    Rates are looked for at ``widths`` [bits]. They count from the weights of the network that holds
+    most; nothing is known without a structured one beside it.
     """
     structured = [each for each in candidates if each.compared.kind == STRUCTURED and each.weights]
     if not structured:
         return Even()
     largest = max(candidates, key=lambda each: each.weights)
     trial = _Trial(largest)
-    needed = (_needed(each, trial, bits) for each in structured for bits in WIDTHS)
+    needed = (_needed(each, trial, bits) for each in structured for bits in widths)
     turns = (_turn(a, b, x) for a, b in _pairs(candidates) for x in AMOUNTS)
     return Even(largest.compared.name, largest.weights, tuple(needed), tuple(turns))
 
@@ -128,7 +128,7 @@ def _needed(structured: Candidate, trial: _Trial, bits: int) -> Needed:
 
 def _least(reached: Callable[[int], bool], most: int) -> float:
     """The rate of the least step from which on ``reached``; infinite where not even at ``most``."""
-    low, high = 0, 32
+    low, high = 0, 16
     while high < most and not reached(high):
         low, high = high, 2 * high
     high = min(high, most)

@@ -9,7 +9,8 @@ STUDY = Path(__file__).resolve().parent.parent / "examples" / "structured_vs_uns
 def test_the_study_compares_the_committed_networks():
     study = runpy.run_path(str(STUDY / "study.py"))
     names = ("lenet-structured-60x-s0", "lenet-admm-240x-s0", "lenet-dense-s0")
-    structured, other, dense = study["family"](names, "edge-npu-skip")
+    candidates = study["family"](names, "edge-npu-skip", dict.fromkeys(names, 1.0))
+    structured, other, dense = (each.compared for each in candidates)
     assert (structured.kind, other.kind, dense.kind) == ("structured", "non-structured", "dense")
     assert (structured.cost.file_bytes, other.cost.file_bytes) == (9119, 8107)
     assert (f"{structured.accuracy:.2%}", f"{other.accuracy:.2%}") == ("99.34%", "99.19%")

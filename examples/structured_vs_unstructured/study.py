@@ -9,15 +9,22 @@ accuracies are those of ``examples/results``; nothing is trained.
 import argparse
 import json
 import lzma
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import product
 from math import prod
+from multiprocessing import get_context
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from intaglio.api import Network
+from intaglio.backends.break_even import Candidate, break_even
 from intaglio.backends.compared import compared
-from intaglio.backends.cost import network_cost
+from intaglio.backends.cost import network_cost, packed_constants
 from intaglio.backends.cost_page import render
 from intaglio.backends.cost_tables import csv, markdown
 from intaglio.commands.compare import curves, simulated_ms
@@ -26,6 +33,8 @@ from intaglio.cost_models.hardware import load_hardware
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 HARDWARE = ("edge-npu", "edge-npu-gate", "edge-npu-skip", "mcu")
+WIDTHS = (1, 2, 4, 8)
+"""Bits at which rates of break-even are looked for."""
 FAMILIES = {
     "LeNet-5": (
         "lenet-dense-s0",
@@ -41,49 +50,72 @@ FAMILIES = {
 }
 
 
-def family(names: tuple[str, ...], hardware: str) -> list[Compared]:
+@dataclass(frozen=True)
+class Pair:
+    """Two networks of equal bits on one hardware, and what energy favours."""
+
+    hardware: str
+    structured: Compared
+    without: Compared
+    verdict: str
+
+
+def blob(name: str) -> bytes:
+    """The blob of a committed network."""
+    return lzma.decompress((RESULTS / f"{name}.intg.xz").read_bytes())
+
+
+def family(
+    names: Sequence[str], hardware: str, milliseconds: Mapping[str, float]
+) -> list[Candidate]:
     """The networks on one hardware, with the accuracy that their blobs had on all test images."""
     described = load_hardware(hardware)
-    networks = {
-        name: Network(lzma.decompress((RESULTS / f"{name}.intg.xz").read_bytes())) for name in names
-    }
     logs = {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in names}
     most = max(sum(prod(row[1:]) for row in log["kept"].values()) for log in logs.values())
-    found = []
-    for name, network in networks.items():
-        cost = network_cost(
-            network.program, network.blob, described.machine(), described.assumptions()
+    machine, found = described.machine(), []
+    for name in names:
+        network = Network(blob(name))
+        cost = network_cost(network.program, network.blob, machine, described.assumptions())
+        each = compared(
+            name.removesuffix("-s0"),
+            network.program,
+            network.blob,
+            cost,
+            most,
+            logs[name]["accuracy"] / 100,
+            milliseconds[name],
         )
-        found.append(
-            compared(
-                name.removesuffix("-s0"),
-                network.program,
-                network.blob,
-                cost,
-                most,
-                logs[name]["accuracy"] / 100,
-                simulated_ms(network),
-            )
-        )
+        constants = packed_constants(network.program, network.blob)
+        found.append(Candidate(each, network.program, constants, machine))
     return found
 
 
-def study(out: Path) -> list[tuple[str, Compared, Compared, str]]:
-    """Write every report; pairs of equal bits, what energy favours and whether that holds."""
+def report(title: str, hardware: str, milliseconds: Mapping[str, float], out: Path) -> list[Pair]:
+    """Write the reports of a family on one hardware; its pairs of equal bits."""
+    candidates = family(FAMILIES[title], hardware, milliseconds)
+    found, even = [each.compared for each in candidates], break_even(candidates, WIDTHS)
+    stem = f"{title.lower()}-{hardware}"
+    page = render(found, curves(found), f"{title} on {hardware}", even)
+    (out / f"{stem}.html").write_text(page, encoding="utf-8")
+    (out / f"{stem}.md").write_text(markdown(found, even), encoding="utf-8")
+    (out / f"{stem}.csv").write_text(csv(found, even), encoding="utf-8")
+    return [
+        Pair(hardware, each.structured, each.non_structured, f"{each.energy} ({each.stability})")
+        for each in verdicts(found)
+    ]
+
+
+def study(out: Path) -> list[Pair]:
+    """Write every report, in processes beside each other; all pairs of equal bits."""
     out.mkdir(parents=True, exist_ok=True)
-    pairs = []
-    for title, names in FAMILIES.items():
-        for hardware in HARDWARE:
-            found = family(names, hardware)
-            stem = f"{title.lower()}-{hardware}"
-            page = render(found, curves(found), f"{title} on {hardware}")
-            (out / f"{stem}.html").write_text(page, encoding="utf-8")
-            (out / f"{stem}.md").write_text(markdown(found), encoding="utf-8")
-            (out / f"{stem}.csv").write_text(csv(found), encoding="utf-8")
-            for each in verdicts(found):
-                verdict = f"{each.energy} ({each.stability})"
-                pairs.append((hardware, each.structured, each.non_structured, verdict))
-    return pairs
+    names = [name for each in FAMILIES.values() for name in each]
+    milliseconds = {name: simulated_ms(Network(blob(name))) for name in track(names, "Simulator")}
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        running = [
+            pool.submit(report, title, hardware, milliseconds, out)
+            for title, hardware in product(FAMILIES, HARDWARE)
+        ]
+        return [pair for each in track(running, "Reports") for pair in each.result()]
 
 
 def main() -> None:
@@ -102,16 +134,17 @@ def main() -> None:
         "energy favours",
     )
     table = Table(*heads)
-    for hardware, a, b, verdict in study(out):
+    for pair in study(out):
+        a, b = pair.structured, pair.without
         table.add_row(
-            hardware,
+            pair.hardware,
             f"{a.name} {a.rate:.0f}x",
             f"{b.name} {b.rate:.0f}x",
             f"{100 * ((a.accuracy or 0) - (b.accuracy or 0)):+.2f}",
             f"{a.cost.file_bytes / b.cost.file_bytes:.2f}",
             f"{a.cost.energy.nominal / b.cost.energy.nominal:.2f}",
             f"{a.cost.time / b.cost.time:.2f}",
-            verdict,
+            pair.verdict,
         )
     Console(width=130).print(table)
     print("Points, bytes, uJ and cycles: the structured network's less or over the other's.")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intaglio.backends.blob_writer import write_blob
-from intaglio.backends.break_even import WIDTHS, Candidate, break_even
+from intaglio.backends.break_even import STEP, WIDTHS, Candidate, break_even
 from intaglio.backends.break_even_rows import even_csv, even_json, even_tables
 from intaglio.backends.compared import compared
 from intaglio.backends.cost import network_cost, packed_constants
@@ -75,7 +75,7 @@ def test_rates_found_are_enough_and_the_step_below_is_not(hardware: str, amount:
 
     goal, rate = getattr(quarter.at(4), amount), getattr(needed, amount)
     assert 1 < rate < inf
-    assert taken(rate) <= goal < taken(rate / 1.02)
+    assert taken(rate) <= goal < taken(rate / STEP)
 
 
 def test_where_the_array_takes_zeros_no_rate_is_as_fast() -> None:
@@ -119,14 +119,13 @@ def test_a_verdict_turns_at_the_nearest_width() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.floats(1, 500), st.floats(1, 4), st.sampled_from(WIDTHS))
-def test_a_higher_rate_takes_no_more(rate: float, factor: float, bits: int) -> None:
+def test_a_higher_rate_needs_no_more_storage(rate: float, factor: float, bits: int) -> None:
     order = random_order(DENSE.program)
     more, less = (
         amounts(DENSE.program, DENSE.packed, DENSE.machine, bits, uniform_masks(order, each))
         for each in (rate, rate * factor)
     )
     assert less.storage <= more.storage + 1  # sizes are rounded to bits
-    assert less.time <= more.time
 
 
 EVEN = Even(
