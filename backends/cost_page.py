@@ -11,7 +11,7 @@ from ..cost_models.comparison import HOLDS, Compared, check_comparable, verdicts
 from ..cost_models.turning import UNKNOWN_EVEN, Even
 from .break_even_rows import even_tables
 from .cost_figures import Figure
-from .cost_plots import Curves, figures
+from .cost_plots import figures
 from .cost_rows import layer_table, tables
 from .cost_text import energy_unit, lead, percent, sentence, shown, spread
 from .page import Card
@@ -21,18 +21,13 @@ TEMPLATE, PARTS = "cost.html.j2", "parts.html.j2"
 
 def render(
     compared: Sequence[Compared],
-    curves: Curves | None = None,
     title: str = "What networks cost",
     even: Even = UNKNOWN_EVEN,
 ) -> str:
-    """The page as HTML; every text in it is escaped.
-
-    ``curves``: by name of a structured network, the non-structured rate that is as small, as
-    ``(bits, rate)``. Without them the page has no figure of break-even.
-    """
+    """The page as HTML; every text in it is escaped. Of break-even it says what is known."""
     check_comparable(compared)
     unit = energy_unit(compared)
-    drawn = figures(compared, curves or {})
+    drawn = figures(compared, even)
     return from_template(
         TEMPLATE,
         drawn,

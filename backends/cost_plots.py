@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ..cost_models.comparison import NON_STRUCTURED, Compared, on_front
 from ..cost_models.cost import LayerCost
+from ..cost_models.turning import Even
 from .cost_axes import around, bits_axis, escaped, logarithmic
 from .cost_figures import (
     Figure,
@@ -35,11 +36,11 @@ AXES = {"energy": "energy of one sample", "bytes": "file"}
 HEIGHT = 380
 """[px] of a figure of points."""
 
-Curves = Mapping[str, Sequence[tuple[float, float]]]
+STROKES = {"storage": "solid", "energy": "dash", "time": "dot"}
 Point = tuple[float, float]
 
 
-def figures(compared: Sequence[Compared], curves: Curves) -> list[Figure]:
+def figures(compared: Sequence[Compared], even: Even) -> list[Figure]:
     """All figures for which there are data."""
     found = [
         memory_figure(compared),
@@ -48,7 +49,7 @@ def figures(compared: Sequence[Compared], curves: Curves) -> list[Figure]:
         roofline(compared),
         front_figure(compared, "energy"),
         front_figure(compared, "bytes"),
-        break_even_figure(compared, curves),
+        break_even_figure(compared, even),
     ]
     return [each for each in found if each is not None]
 
@@ -131,16 +132,17 @@ def front_figure(compared: Sequence[Compared], against: str) -> Figure | None:
     )
 
 
-def break_even_figure(compared: Sequence[Compared], curves: Curves) -> Figure | None:
+def break_even_figure(compared: Sequence[Compared], even: Even) -> Figure | None:
     """The rate that non-structured pruning needs, by bits; None without a finite rate."""
     lines = [
         (name, [(bits, rate) for bits, rate in points if math.isfinite(rate) and rate > 0])
-        for name, points in curves.items()
+        for name, points in even.curves.items()
     ]
     rates = [rate for _, points in lines for _, rate in points]
     if not rates:
         return None
-    data = [_curve(at, name, points) for at, (name, points) in enumerate(lines) if points]
+    order = list(dict.fromkeys(name for (name, _), _ in lines))
+    data = [_curve(order.index(name), name, x, points) for (name, x), points in lines if points]
     marks = [each for each in compared if each.kind == NON_STRUCTURED]
     if marks:
         data.append(_marks(marks))
@@ -154,8 +156,9 @@ def break_even_figure(compared: Sequence[Compared], curves: Curves) -> Figure | 
     return Figure(
         "break-even",
         "Break-even",
-        "The rate at which a non-structured network is as small as the structured one of the "
-        "line. Above its line a network is smaller, below it is larger.",
+        "The rate at which a non-structured network takes as much as the structured one of the "
+        "line; above it takes less. Solid: storage, dashed: energy, dotted: time; without a line, "
+        "no rate is enough.",
         spec,
         HEIGHT,
     )
@@ -209,13 +212,13 @@ def _network(at: int, network: Compared, amount: float, best: bool, unit: str) -
     }
 
 
-def _curve(at: int, name: str, points: Sequence[Point]) -> Trace:
-    return _scatter(at, name) | {
+def _curve(at: int, name: str, amount: str, points: Sequence[Point]) -> Trace:
+    return _scatter(at, f"{name}, {amount}") | {
         "mode": "lines+markers",
         "x": [bits for bits, _ in points],
         "y": [rate for _, rate in points],
-        "line": {"color": colour(at), "width": 2},
-        "hovertemplate": f"{escaped(name)}, %{{x}} bits: %{{y:,.4~r}}x<extra></extra>",
+        "line": {"color": colour(at), "width": 2, "dash": STROKES[amount]},
+        "hovertemplate": f"{escaped(name)}, {amount}, %{{x}} bits: %{{y:,.4~r}}x<extra></extra>",
     }
 
 

@@ -17,8 +17,7 @@ from ..backends.compared import compared, weight_bits
 from ..backends.cost import network_cost, packed_constants
 from ..backends.cost_rows import Table
 from ..backends.summary import weight_counts
-from ..cost_models.breakeven import required_rate
-from ..cost_models.comparison import STRUCTURED, Compared, check_comparable, verdicts
+from ..cost_models.comparison import Compared, check_comparable, verdicts
 from ..cost_models.hardware import load_hardware
 from ..cost_models.turning import UNKNOWN_EVEN, Even
 from ..datasets import read_test
@@ -30,7 +29,6 @@ from .terminal import Column, facts, note, say, say_json, table
 BATCH, REPEATS = 64, 5
 MODELS = (".onnx", ".tflite")
 """Endings of what is no blob yet."""
-CURVE_BITS = (1, 2, 3, 4, 6, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,22 +196,13 @@ def simulated_ms(network: api.Network) -> float:
     return 1e3 * median(seconds) / BATCH
 
 
-def curves(found: Sequence[Compared]) -> dict[str, list[tuple[float, float]]]:
-    """For each structured network, by bits the rate from which single weights are as small."""
-    return {
-        each.name: [(bits, required_rate(each.rate, bits)) for bits in CURVE_BITS]
-        for each in found
-        if each.kind == STRUCTURED and each.rate > 1
-    }
-
-
 def write(found: Sequence[Compared], files: Files, even: Even = UNKNOWN_EVEN) -> None:
     """Write the reports that are wanted."""
     from ..backends.cost_page import render
     from ..backends.cost_tables import csv, markdown
 
     if files.html:
-        write_whole(files.html, render(found, curves(found), even=even).encode())
+        write_whole(files.html, render(found, even=even).encode())
     if files.markdown:
         write_whole(files.markdown, markdown(found, even).encode())
     if files.csv:

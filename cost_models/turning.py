@@ -62,12 +62,17 @@ class Even:
     turns: tuple[Turn, ...] = ()
 
     @property
-    def curves(self) -> dict[str, list[tuple[float, float]]]:
-        """For each structured network, by bits the rate from which single weights are as small."""
+    def curves(self) -> dict[tuple[str, str], list[tuple[float, float]]]:
+        """For each structured network and amount, by bits the rate from which it is matched."""
         names = dict.fromkeys(each.structured for each in self.needed)
         return {
-            name: [(each.bits, each.storage) for each in self.needed if each.structured == name]
+            (name, amount): [
+                (each.bits, getattr(each, amount))
+                for each in self.needed
+                if each.structured == name
+            ]
             for name in names
+            for amount in AMOUNTS
         }
 
 

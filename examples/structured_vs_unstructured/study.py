@@ -27,7 +27,7 @@ from intaglio.backends.compared import compared
 from intaglio.backends.cost import network_cost, packed_constants
 from intaglio.backends.cost_page import render
 from intaglio.backends.cost_tables import csv, markdown
-from intaglio.commands.compare import curves, simulated_ms
+from intaglio.commands.compare import simulated_ms
 from intaglio.cost_models.comparison import Compared, verdicts
 from intaglio.cost_models.hardware import load_hardware
 
@@ -95,7 +95,7 @@ def report(title: str, hardware: str, milliseconds: Mapping[str, float], out: Pa
     candidates = family(FAMILIES[title], hardware, milliseconds)
     found, even = [each.compared for each in candidates], break_even(candidates, WIDTHS)
     stem = f"{title.lower()}-{hardware}"
-    page = render(found, curves(found), f"{title} on {hardware}", even)
+    page = render(found, f"{title} on {hardware}", even)
     (out / f"{stem}.html").write_text(page, encoding="utf-8")
     (out / f"{stem}.md").write_text(markdown(found, even), encoding="utf-8")
     (out / f"{stem}.csv").write_text(csv(found, even), encoding="utf-8")

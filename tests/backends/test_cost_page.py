@@ -16,13 +16,16 @@ from hypothesis import strategies as st
 from plotly.offline import get_plotlyjs
 
 from intaglio.backends import cost_axes, cost_rows
+from intaglio.backends.break_even_rows import even_tables
 from intaglio.backends.cost_page import cards, inlined, render
 from intaglio.backends.cost_plots import SYMBOLS, figures, intensity, roof
 from intaglio.cost_models.comparison import Compared
+from intaglio.cost_models.turning import UNKNOWN_EVEN, Even, Needed
 from intaglio.errors import UsageError
 
 SIGNS = len(SYMBOLS)
-CURVES = {"structured 16x": [(1, 40.0), (2, 30.0), (4, 24.5), (8, math.inf)]}
+RATES = ((1, 40.0, 55.0), (2, 30.0, math.inf), (4, 24.5, 50.0), (8, math.inf, math.inf))
+EVEN = Even("dense", 4096, tuple(Needed("structured 16x", b, s, e, math.inf) for b, s, e in RATES))
 STYLE = files("intaglio.backends").joinpath("templates", "cost.css").read_text("utf-8")
 
 
@@ -72,7 +75,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(four: list[Compared]) -> str:
-    return render(four, CURVES)
+    return render(four, even=EVEN)
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +83,8 @@ def read(page: str) -> Reader:
     return Reader(page)
 
 
-def spec(compared: list[Compared], key: str, curves: dict | None = None) -> dict:
-    return next(each.spec for each in figures(compared, curves or {}) if each.key == key)
+def spec(compared: list[Compared], key: str, even: Even = UNKNOWN_EVEN) -> dict:
+    return next(each.spec for each in figures(compared, even) if each.key == key)
 
 
 def test_the_page_refers_to_nothing_outside_itself(page: str, read: Reader) -> None:
@@ -96,11 +99,12 @@ def test_the_page_refers_to_nothing_outside_itself(page: str, read: Reader) -> N
 
 
 def test_the_same_comparison_makes_the_same_page(four: list[Compared], page: str) -> None:
-    assert render(four, CURVES) == page
+    assert render(four, even=EVEN) == page
 
 
 def test_the_page_has_every_table(four: list[Compared], read: Reader) -> None:
-    wanted = [*cost_rows.tables(four), *(cost_rows.layer_table(each, "µJ") for each in four)]
+    layers = (cost_rows.layer_table(each, "µJ") for each in four)
+    wanted = [*cost_rows.tables(four), *even_tables(EVEN), *layers]
     cells = [[list(each.columns), *map(list, each.rows)] for each in wanted]
     assert sorted(read.tables) == sorted(cells)
 
@@ -127,7 +131,13 @@ def test_cards_leave_out_what_is_not_known(four: list[Compared]) -> None:
 
 
 def test_names_are_no_markup(hostile: list[Compared]) -> None:
-    read = Reader(render(hostile, {hostile[0].name: [(4, 2.0)]}, title=hostile[0].name))
+    read = Reader(
+        render(
+            hostile,
+            hostile[0].name,
+            Even(hostile[0].name, 9, (Needed(hostile[0].name, 4, 2.0, 3.0, 4.0),)),
+        )
+    )
     assert sum(tag == "script" for tag, _ in read.tags) == 3
     assert hostile[0].name in read.text
     # plotly.js reads text as HTML: there the name is escaped once more.
@@ -223,20 +233,26 @@ def test_the_front_has_networks_of_known_accuracy(four: list[Compared]) -> None:
 
 
 def test_curves_of_break_even_leave_out_what_is_infinite(four: list[Compared]) -> None:
-    curve, marks = spec(four, "break-even", CURVES)["data"]
+    curve, dashed, marks = spec(four, "break-even", EVEN)["data"]
     assert (curve["x"], curve["y"]) == ([1, 2, 4], [40.0, 30.0, 24.5])
+    assert (dashed["x"], dashed["y"], dashed["line"]["dash"]) == ([1, 4], [55.0, 50.0], "dash")
+    assert [each["name"] for each in (curve, dashed)] == [
+        "structured 16x, storage", "structured 16x, energy"
+    ]  # fmt: skip
     assert (marks["x"], marks["y"]) == ([4], [20.0])
 
 
 def test_figures_without_data_are_left_out(four: list[Compared]) -> None:
     kept = ["energy-by-memory", "energy-by-operand", "bytes"]
     bare = replace(four[2], cost=replace(four[2].cost, layers=four[2].cost.layers[1:2]))
-    assert [each.key for each in figures([bare], {"never": [(4, math.inf)]})] == kept
+    assert [
+        each.key for each in figures([bare], Even("d", 9, (Needed("never", 4, *[math.inf] * 3),)))
+    ] == kept
     assert "Break-even" not in Reader(render(four)).text
 
 
 def test_plotly_knows_every_field_of_the_figures(four: list[Compared]) -> None:
-    for figure in figures(four, CURVES):
+    for figure in figures(four, EVEN):
         plotly.graph_objects.Figure(figure.spec)
 
 
@@ -245,7 +261,7 @@ def test_every_axis_has_a_title_with_its_unit(four: list[Compared]) -> None:
         each.key: [
             each.spec["layout"][axis].get("title", {}).get("text") for axis in ("xaxis", "yaxis")
         ]
-        for each in figures(four, CURVES)
+        for each in figures(four, EVEN)
     }
     assert titles == {
         "energy-by-memory": ["energy of one sample [µJ]", None],
@@ -259,7 +275,7 @@ def test_every_axis_has_a_title_with_its_unit(four: list[Compared]) -> None:
 
 
 def test_legends_stand_outside_the_plots(four: list[Compared]) -> None:
-    for figure in figures(four, CURVES):
+    for figure in figures(four, EVEN):
         assert figure.spec["layout"]["showlegend"] is False
         assert [x.name for x in figure.legend] == [x["name"] for x in figure.spec["data"]]
 
