@@ -160,16 +160,18 @@ def _order(values: list[float]) -> list[int]:
 
 
 def print_layers() -> None:
-    """The energies of AlexNet's layers beside ZigZag's."""
+    """The energies of layers beside ZigZag's, where its own are published."""
     memories = ("DRAM", "SRAM", "weight registers", "registers")
-    table = Table("layer", "ZigZag [uJ]", "ours [uJ]", *memories, "arithmetic")
-    for each in costs("AlexNet", alexnet()):
-        parts = [_of(each, memory) for memory in memories]
-        arithmetic = sum(one.energy.nominal for one in each.arithmetic) / 1e6
-        theirs = ZIGZAG_ALEXNET[each.name]
-        cells = (theirs, each.energy.nominal / 1e6, *parts, arithmetic)
-        table.add_row(each.name, *(f"{cell:,.2f}" for cell in cells))
-    Console(width=100).print(table)
+    for name, layers in (("ResNet-18", resnet18()), ("AlexNet", alexnet())):
+        table = Table("layer", "ZigZag [uJ]", "ours [uJ]", *memories, "arithmetic", title=name)
+        for each in costs(name, layers):
+            parts = [_of(each, memory) for memory in memories]
+            arithmetic = sum(one.energy.nominal for one in each.arithmetic) / 1e6
+            theirs = ZIGZAG_ALEXNET.get(each.name) if name == "AlexNet" else None
+            cells = (each.energy.nominal / 1e6, *parts, arithmetic)
+            beside = "" if theirs is None else f"{theirs:,.2f}"
+            table.add_row(each.name, beside, *(f"{cell:,.2f}" for cell in cells))
+        Console(width=100).print(table)
 
 
 # Line 3
