@@ -41,6 +41,7 @@ class Arena:
             whole = self._whole(place)
             (whole.view(np.uint8) if place.flipped else whole).fill(value)
         self._stored = {slot: self._inside(place) for slot, place in layout.places.items()}
+        self._flipped = {slot for slot, place in layout.places.items() if place.flipped}
         self._logical = {slot: from_storage(array) for slot, array in self._stored.items()}
 
     def stored(self, slot: int) -> Array:
@@ -51,13 +52,13 @@ class Arena:
         """Codes of an activation, in logical order."""
         target = self._logical[slot][: self.samples]
         target[...] = codes
-        if self._layout.places[slot].flipped:
+        if slot in self._flipped:
             np.bitwise_xor(target.view(np.uint8), FLIP, out=target.view(np.uint8))
 
     def read(self, slot: int, out: Array) -> None:
         """Copy the codes of an activation, in logical order, to ``out``."""
         out[...] = self._logical[slot][: self.samples]
-        if self._layout.places[slot].flipped:
+        if slot in self._flipped:
             np.bitwise_xor(out.view(np.uint8), FLIP, out=out.view(np.uint8))
 
     def _whole(self, place: Place) -> Array:

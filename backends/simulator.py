@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -75,6 +75,35 @@ def _values(dtype: NumericType) -> str:
     return "only -1 and 1" if dtype.kind == "bipolar" else f"{dtype.lo}..{dtype.hi}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Port:
+    """What goes in or comes out. ``free``: the type has all codes of its container."""
+
+    slot: int
+    name: str
+    shape: tuple[int, ...]
+    container: np.dtype[Any]
+    free: bool
+
+    @classmethod
+    def of(cls, program: Program, index: int) -> _Port:
+        slot = program.slots[index]
+        dtype = slot.type.dtype
+        free = dtype.kind in ("int", "uint") and dtype.bits == 8 * dtype.container.itemsize
+        return cls(index, slot.name, slot.type.sample_shape, dtype.container, free)
+
+    def count(self, array: Array | None) -> int | None:
+        """Samples of an array that fits for sure; None where it takes a closer look."""
+        if not self.free or not isinstance(array, np.ndarray) or array.dtype != self.container:
+            return None
+        return (
+            len(array) if array.shape[1:] == self.shape and array.ndim > len(self.shape) else None
+        )
+
+    def empty(self, samples: int) -> Array:
+        return np.empty((samples, *self.shape), self.container)
+
+
 class Simulator:
     """Runs ``program``. Immutable: several threads may use one simulator at once.
 
@@ -88,6 +117,8 @@ class Simulator:
         self.program = program
         self.isa = isa or chosen()
         self._plan = Plan(program, self.isa, program.outputs)
+        self._inputs = [_Port.of(program, index) for index in program.inputs]
+        self._outputs = [_Port.of(program, index) for index in program.outputs]
         self._idle: list[Arena] = []
 
     def run(
@@ -98,28 +129,36 @@ class Simulator:
         ``progress(done, total)`` is called after each chunk of samples. ``threads`` share the
         samples; results are the same for any number. Raises DataError.
         """
-        total = check_inputs(self.program, inputs)
-        results = _empty(self.program, self.program.outputs, total)
-        given = {index: inputs[self.program.slots[index].name] for index in self.program.inputs}
+        total = self._count(inputs)
+        given = {port.slot: inputs[port.name] for port in self._inputs}
+        results = {port.slot: port.empty(total) for port in self._outputs}
         parts = _parts(total, self._plan.samples, threads)
         done = 0
         for size in self._spread(parts, given, results, threads):
             done += size
             if progress is not None:
                 progress(done, total)
-        return {self.program.slots[index].name: array for index, array in results.items()}
+        return {port.name: results[port.slot] for port in self._outputs}
 
     def trace(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Like ``run``, for every activation of the program in the order of execution."""
-        total = check_inputs(self.program, inputs)
-        wanted = [*self.program.inputs, *(step.output for step in self.program.steps)]
-        results = _empty(self.program, wanted, total)
-        given = {index: inputs[self.program.slots[index].name] for index in self.program.inputs}
-        plan = Plan(self.program, self.isa, wanted)
+        total = self._count(inputs)
+        given = {port.slot: inputs[port.name] for port in self._inputs}
+        slots = [*self.program.inputs, *(step.output for step in self.program.steps)]
+        ports = [_Port.of(self.program, slot) for slot in slots]
+        results = {port.slot: port.empty(total) for port in ports}
+        plan = Plan(self.program, self.isa, slots)
         arena = plan.arena()
         for part in _parts(total, plan.samples, 1):
             _run_part(plan, arena, part, given, results)
-        return {self.program.slots[index].name: array for index, array in results.items()}
+        return {port.name: results[port.slot] for port in ports}
+
+    def _count(self, inputs: Mapping[str, Array]) -> int:
+        """The number of samples; raises DataError. Most inputs can be seen to fit at a glance."""
+        counts = {port.count(inputs.get(port.name)) for port in self._inputs}
+        if len(counts) == 1 and len(inputs) == len(self._inputs) and None not in counts:
+            return counts.pop() or 0
+        return check_inputs(self.program, inputs)
 
     def _spread(
         self,
@@ -131,8 +170,9 @@ class Simulator:
         """Run the parts; yield the size of each once it is done."""
 
         def run(part: slice) -> int:
-            with self._arena() as arena:
-                _run_part(self._plan, arena, part, given, results)
+            arena = self._arena()
+            _run_part(self._plan, arena, part, given, results)
+            self._idle.append(arena)
             return part.stop - part.start
 
         if threads == 1 or len(parts) == 1:
@@ -141,15 +181,12 @@ class Simulator:
         with ThreadPoolExecutor(threads) as pool:
             yield from pool.map(run, parts)
 
-    @contextmanager
-    def _arena(self) -> Iterator[Arena]:
+    def _arena(self) -> Arena:
         """Memory that nobody uses: of a run that is over, or new."""
         try:
-            arena = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
-            arena = self._plan.arena()
-        yield arena
-        self._idle.append(arena)
+            return self._plan.arena()
 
 
 def _parts(total: int, most: int, threads: int) -> list[slice]:
@@ -173,12 +210,6 @@ def _run_part(
         call.run(arena)
     for index, result in results.items():
         arena.read(index, result[part])
-
-
-def _empty(program: Program, slots: Sequence[int], total: int) -> dict[int, Array]:
-    """Arrays for so many samples of activations, by slot."""
-    types = ((index, program.slots[index].type) for index in slots)
-    return {i: np.empty((total, *t.sample_shape), t.dtype.container) for i, t in types}
 
 
 class RangeEnds(NamedTuple):
