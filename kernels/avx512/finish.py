@@ -71,6 +71,7 @@ def scaling(channels: int, parameters: Sequence[Array], lo: int, hi: int) -> Sca
     factor, offset, bits = (
         np.broadcast_to(each.astype(np.int64).reshape(-1), (channels,)) for each in parameters
     )
+    factor, offset = _without_constants(factor, offset, bits, lo, hi)
     more = np.maximum(HALF - bits, 0)
     if np.any(bits > MOST_SHIFT):
         return None
@@ -80,6 +81,22 @@ def scaling(channels: int, parameters: Sequence[Array], lo: int, hi: int) -> Sca
     if _fits(factor, offset, np.zeros_like(more)):
         return Scaling(factor, offset, bits, lo, hi, FULL)
     return None
+
+
+def _without_constants(
+    factor: Array, offset: Array, shift: Array, lo: int, hi: int
+) -> tuple[Array, Array]:
+    """Factor and offset, small ones where every sum gives the same limit."""
+    reach = np.abs(factor).astype(object) << 31
+    least, most = offset.astype(object) - reach, offset.astype(object) + reach
+    shifts = shift.astype(object)
+    low, high = most < ((lo + 1) << shifts), least >= (hi << shifts)
+    end = np.where(high, hi, lo).astype(object) << np.minimum(shifts, MOST_SHIFT)
+    constant = low | high
+    return (
+        np.where(constant, 0, factor).astype(np.int64),
+        np.where(constant, end, offset).astype(np.int64),
+    )
 
 
 def _fits(factor: Array, offset: Array, more: Array) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -95,32 +96,59 @@ def window_of(job: Job) -> Window:
     return Window((kh, kw), op.strides, op.dilations, op.pads)
 
 
+@dataclass(frozen=True)
+class Packed:
+    """Constants of a product of panels: how many patches and vectors of channels a tile has, the
+    weights, what sums begin with, for each patch of a sample where that is, and how channels lie.
+    """
+
+    rows: int
+    wide: int
+    panels: Array
+    bias: Array
+    kinds: Array
+    spread: Callable[[Array], Array]
+
+
+def packed(
+    job: Job, runs: Array, weight: Array, flipped: bool, bias: Array | None, border: Array | None,
+    groups: int,
+) -> Packed:  # fmt: skip
+    """Weights ``(co, runs, k)`` and what sums begin with, as tiles want them."""
+    channels = len(weight) // groups
+    rows, wide = (16, 1) if channels <= LANES else (8, 2)
+    starts, kinds = _starts(job, weight, flipped, bias, border)
+    starts = _by_panel(starts, groups, wide)
+
+    def spread(values: Array) -> Array:
+        return _by_panel(values[None], groups, wide)[0]
+
+    panels = _pack(runs, groups, wide)
+    return Packed(rows, wide, panels, aligned(starts), kinds * starts[0].nbytes, spread)
+
+
 def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routine:
     """The routine that multiplies, adds the bias, and requantizes."""
     x, *others = operands
     window, groups = window_of(job), getattr(job.op, "groups", 1)
     weight = np.asarray(job.constants[1])
-    channels = len(weight) // groups
-    rows, wide = (16, 1) if channels <= LANES else (8, 2)
-    runs, panels = _runs(x, window, weight.reshape(len(weight), *window.kernel, -1), groups)
-    panels = _pack(panels, groups, wide)
-    bias, kinds = _bias(job, weight, x.flipped)
-    bias = _by_panel(bias, groups, wide)
-
-    def spread(values: Array) -> Array:
-        return _by_panel(values[None], groups, wide)[0]
-
+    runs, parts = _runs(x, window, weight.reshape(len(weight), *window.kernel, -1), groups)
+    bias, border = (job.constants[i] if len(job.constants) > i else None for i in (2, 3))
+    sums = None
+    if border is not None and isinstance(job.op, Conv):
+        sums = border_sums(job.op, job.types[0].sample_shape[1:], border)
+    made = packed(job, parts, weight, x.flipped, bias, sums, groups)
     return routine_row(
-        multiply(rows, wide, end_of(job), out.item).address,
+        multiply(made.rows, made.wide, end_of(job), out.item).address,
         (
             *(x.offset, out.offset, others[0].offset if others else 0),
-            sources(x, window, samples, rows),
-            targets(out, samples, rows),
-            targets(others[0], samples, rows) if others else 0,
-            for_samples(kinds * bias[0].nbytes, samples, rows),
-            *(kinds.size, groups, x.shape[2] // groups * x.item, channels),
-            *(runs, len(runs), panels.shape[3]),
-            *(panels, aligned(bias), finish_of(job, spread, out, others)),
+            sources(x, window, samples, made.rows),
+            targets(out, samples, made.rows),
+            targets(others[0], samples, made.rows) if others else 0,
+            for_samples(made.kinds, samples, made.rows),
+            *(made.kinds.size, groups, x.shape[2] // groups * x.item, len(weight) // groups),
+            *(runs, len(runs), made.panels.shape[3]),
+            *(made.panels, made.bias, finish_of(job, made.spread, out, others)),
         ),
     )
 
@@ -181,23 +209,23 @@ def _pack(weight: Array, groups: int, wide: int) -> Array:
     return aligned(split.transpose(0, 1, 4, 5, 2, 3, 6).astype(np.int8))
 
 
-def _bias(job: Job, weight: Array, flipped: bool) -> tuple[Array, Array]:
+def _starts(
+    job: Job, weight: Array, flipped: bool, bias: Array | None, border: Array | None
+) -> tuple[Array, Array]:
     """What sums begin with: int32 ``(kinds, co)``, and for every patch of a sample which it is.
 
-    Modulo 2**32: all sums fit int32 in the end. There are several kinds where the border adds.
+    Modulo 2**32: all sums fit int32 in the end. There are several kinds where a ``border`` adds to
+    them, ``(co, h', w')``.
     """
-    bias = np.zeros(len(weight), np.int64)
-    if len(job.constants) > 2 and job.constants[2] is not None:
-        bias += job.constants[2]
+    start = np.zeros(len(weight), np.int64)
+    if bias is not None:
+        start += bias
     if flipped:
-        bias -= FLIP * weight.astype(np.int64).reshape(len(weight), -1).sum(axis=1)
-    places = np.zeros((job.result.elements // len(weight), 1), np.int64)
-    if len(job.constants) > 3 and isinstance(job.op, Conv):
-        size, border = job.types[0].sample_shape[1:], np.asarray(job.constants[3])
-        places = border_sums(job.op, size, border)
-        places = places.reshape(len(weight), -1).T
-    every, kinds = np.unique(places, axis=0, return_inverse=True)
-    return wrapped(every + bias), kinds.reshape(-1)
+        start -= FLIP * weight.astype(np.int64).reshape(len(weight), -1).sum(axis=1)
+    pixels = job.result.elements // len(weight)
+    added = np.zeros((pixels, 1), np.int64) if border is None else border.reshape(-1, pixels).T
+    every, kinds = np.unique(added, axis=0, return_inverse=True)
+    return wrapped(every + start), kinds.reshape(-1)
 
 
 def _by_panel(values: Array, groups: int, wide: int) -> Array:

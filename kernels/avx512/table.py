@@ -6,17 +6,18 @@ from collections.abc import Mapping
 
 from ...ir.op import Op
 from ...ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
-from ...ir.ops_linear import Conv, Dense
+from ...ir.ops_linear import Conv, Dense, GatherConv
 from ...ir.ops_pointwise import Add
 from ...ir.ops_pool import MaxPool, SumPool
 from ..job import Maker
-from . import addition, copy, largest, linear, moving, windowed
+from . import addition, copy, gathered, largest, linear, moving, windowed
 
 MAKERS: Mapping[type[Op], tuple[Maker, ...]] = {
     Conv: (
         Maker(linear.accepts, linear.make, linear.borders),
         Maker(windowed.accepts_conv, windowed.make_conv, linear.borders),
     ),
+    GatherConv: (Maker(gathered.accepts, gathered.make, gathered.borders),),
     Dense: (Maker(linear.accepts, linear.make, linear.borders),),
     SumPool: (Maker(windowed.accepts_pool, windowed.make_pool, windowed.pool_borders),),
     MaxPool: (Maker(largest.accepts, largest.make, largest.borders, moves=True),),

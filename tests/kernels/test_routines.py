@@ -28,6 +28,7 @@ from intaglio.ir.program import Program
 from intaglio.ir.tensor import BATCH, Tensor, TensorType
 from intaglio.ir.verify import verify
 from intaglio.kernels import isa
+from intaglio.kernels.avx512 import finish
 from intaglio.kernels.isa import Isa
 from intaglio.passes.schedule import schedule
 from intaglio.testing import int_tensors
@@ -35,7 +36,7 @@ from intaglio.testing import int_tensors
 TIERS = [each for each in get_args(Isa) if isa.available(each)]
 FAST = [each for each in TIERS if each != "portable"]
 BYTES = [int_type(bits, signed=signed) for bits in (8, 8, 8, 4, 2) for signed in (False, True)]
-SUMS = ("conv", "depthwise", "sum_pool", "add")
+SUMS = ("conv", "depthwise", "gather_conv", "sum_pool", "add")
 MOVES = ("max_pool", "slice", "pad", "concat", "reshape", "transpose", "take")
 
 
@@ -43,7 +44,7 @@ MOVES = ("max_pool", "slice", "pad", "concat", "reshape", "transpose", "take")
 def byte_programs(draw: st.DrawFn) -> Program:
     """Networks of 8-bit codes as accelerators run them: sums, their requantization, what moves."""
     b = Builder("network")
-    shape = (draw(st.integers(1, 40)), draw(st.integers(1, 9)), draw(st.integers(1, 9)))
+    shape = (draw(st.integers(1, 90)), draw(st.integers(1, 9)), draw(st.integers(1, 9)))
     values = [b.input(Value("x", TensorType((BATCH, *shape), draw(st.sampled_from(BYTES))), "x"))]
     for _ in range(draw(st.integers(1, 5))):
         values.append(_next(draw, b, values))
@@ -69,6 +70,9 @@ def _next(draw: st.DrawFn, b: Builder, values: list[str]) -> str:
     if kind == "add":
         operands.append(draw(st.sampled_from([v for v in values if b.type_of(v) == x])))
         op = DRAWS["add"](draw, x)[0]
+    elif kind == "gather_conv":
+        op, constants = _gathered(draw, x)
+        operands += [b.constant("constant", each) for each in constants]
     elif kind == "sum_pool":
         op = DRAWS["sum_pool"](draw, x)[0]
     else:
@@ -97,6 +101,19 @@ def _linear(draw: st.DrawFn, kind: str, x: TensorType) -> tuple[Any, list[Tensor
     if len(constants) == 2 and kind == "conv" and draw(st.booleans()):
         border = draw(int_tensors(int_type(12), (shape[0], *shape[2:])))
         constants.append(Tensor(border, int_type(12)))
+    return op, constants
+
+
+def _gathered(draw: st.DrawFn, x: TensorType) -> tuple[Any, list[Tensor]]:
+    """Columns in any order, some of them twice."""
+    op, (_, columns, *_) = DRAWS["gather_conv"](draw, x)
+    shape = (draw(st.integers(1, 40)), len(columns.array))
+    constants = [Tensor(draw(int_tensors(int_type(8), shape)), int_type(8)), columns]
+    if draw(st.booleans()):
+        constants.append(Tensor(draw(int_tensors(int_type(16), shape[:1])), int_type(16)))
+        if draw(st.booleans()):
+            border = draw(int_tensors(int_type(12), (shape[0], *op.kernel)))
+            constants.append(Tensor(border, int_type(12)))
     return op, constants
 
 
@@ -210,6 +227,16 @@ def test_a_network_of_bytes_is_routines_in_one_call(tier: Isa) -> None:
     calls = Plan(program, tier, program.outputs).calls
     assert [type(call) for call in calls] == [RoutineCalls]
     assert len(calls[0].routines) == 1
+
+
+@pytest.mark.parametrize(("addend", "code"), [(-(2**62), 3), (2**62 - 1, 200)])
+def test_a_requantization_to_one_code_has_a_routine(addend: int, code: int) -> None:
+    """So compiled networks write channels that are constant."""
+    one = np.array([1], np.int64)
+    found = finish.scaling(2, (one, np.array([addend]), np.array([0])), 3, 200)
+    assert found is not None
+    assert found.multiplier.tolist() == [0, 0]
+    assert (found.addend >> found.shift).tolist() == [code, code]
 
 
 def test_what_a_machine_lacks_is_refused_before_anything_is_compiled(monkeypatch: Any) -> None:
