@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 WORKING_BYTES = 2 << 20
 """Samples are processed in chunks whose activations fill about so much: they stay in the cache."""
+MOST_SAMPLES = 1024
+"""So many even if they are small: more gain nothing."""
 SLACK = 128
 """Bytes after every place: whole vectors are read, though what lies there counts for nothing."""
 
@@ -252,12 +254,12 @@ def _settled(
             sources.append(place_of(places[slot].type, border))
             yield Part(part.job, (slot,), sources[-1], tier.copy)
         settled = replace(part, sources=tuple(sources))
-        if not part.maker.moves or _suits(places[part.output], Border(), None):
+        if _suits(places[part.output], Border(), None):
             yield settled
             continue
-        moved = place_of(part.job.result, Border())
-        yield replace(settled, output=moved)
-        yield Part(part.job, (moved,), part.output, tier.copy)
+        made = place_of(part.job.result, Border())
+        yield replace(settled, output=made)
+        yield Part(part.job, (made,), part.output, tier.copy)
 
 
 def _suits(place: Place, asked: Border, border: Border | None) -> bool:
@@ -272,7 +274,8 @@ def _suits(place: Place, asked: Border, border: Border | None) -> bool:
 def _layout(places: Mapping[int, Place], borders: Mapping[int, Border]) -> Layout:
     """Places one after the other, for as many samples as fill the working memory."""
     each = sum(place.sample for place in places.values())
-    samples, size, found = max(1, WORKING_BYTES // max(1, each)), 0, {}
+    samples = min(MOST_SAMPLES, max(1, WORKING_BYTES // max(1, each)))
+    size, found = 0, {}
     for slot, place in places.items():
         found[slot] = replace(place, offset=size)
         size += place.sample * samples + SLACK

@@ -76,11 +76,10 @@ Make = Callable[[Job, Sequence[Place], Place, int], "Routine"]
 class Maker:
     """Makes routines of one kind of op, for the jobs that it accepts.
 
-    Operands must lie as they say: signed codes of a byte flipped, and within ``borders``. So must
-    the result where ``moves`` says that codes stay as they lie.
+    Operands must lie as they say: signed codes of a byte flipped, and within ``borders``; so lies
+    what they make.
     """
 
     accepts: Callable[[Job], bool]
     make: Make
     borders: Callable[[Job], list[Border]] = no_borders
-    moves: bool = False

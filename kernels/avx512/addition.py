@@ -139,5 +139,5 @@ def parameters_of(
     words = wrapped(np.array([first, second, more], np.int64))
     factors = np.repeat(words, LANES).view(np.uint8)
     moved = found.moved(FLIP) if out.flipped else found
-    scaling = finish.pack(moved, bytes_=out.item == 1)
+    scaling = moved.pack(bytes_=out.item == 1)
     return aligned(np.concatenate([factors, scaling.reshape(-1)]))

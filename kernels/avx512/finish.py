@@ -36,9 +36,20 @@ MOST_SHIFT = 53
 """What flipped codes add must fit as well."""
 
 
+STEPS = "steps"
+"""With the number of thresholds behind it: codes by thresholds (steps.py)."""
+
+
+def kinds_of(bits: str) -> Sequence[Any]:
+    """The vectors of parameters."""
+    if bits.startswith(STEPS):
+        return (WORDS,) * (1 + 2 * int(bits.removeprefix(STEPS)))
+    return KINDS[bits]
+
+
 def block_of(bits: str) -> int:
     """Bytes of the parameters of sixteen channels, the limits of codes at the end."""
-    return 64 * (len(KINDS[bits]) + 2)
+    return 64 * (len(kinds_of(bits)) + 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,30 @@ class Scaling:
         """The parameters as ``over`` spreads them."""
         multiplier, addend, shift = map(over, (self.multiplier, self.addend, self.shift))
         return Scaling(multiplier, addend, shift, self.lo, self.hi, self.bits)
+
+    def pack(self, *, bytes_: bool) -> Array:
+        """Bytes ``(panels, block)`` of all channels; unused lanes of the last panel give any code.
+
+        The limits are bytes or int32.
+        """
+        missing = -len(self.multiplier) % LANES
+
+        def panels(values: Array, type_: type[np.generic]) -> Array:
+            return np.pad(values, (0, missing)).astype(type_).reshape(-1, LANES)
+
+        def halves(values: Array) -> list[Array]:
+            return [np.ascontiguousarray(panels(values, np.int64)[:, odd::2]) for odd in (0, 1)]
+
+        count = -(-len(self.multiplier) // LANES)
+        ends = (self.lo, self.hi)
+        parts = [panels(self.multiplier, np.int32), *halves(self.addend)]
+        if self.bits == UPPER:
+            parts.append(panels(self.shift - HALF, np.int32))
+        if self.bits == FULL:
+            parts += [*halves(self.shift), *(np.full((count, 8), end, np.int64) for end in ends)]
+        limits = (np.array(end, np.int64).astype(np.uint8 if bytes_ else np.int32) for end in ends)
+        parts += [np.full((count, 64 // each.itemsize), each) for each in limits]
+        return np.concatenate([part.view(np.uint8) for part in parts], axis=1)
 
 
 def scaling(channels: int, parameters: Sequence[Array], lo: int, hi: int) -> Scaling | None:
@@ -106,31 +141,6 @@ def _fits(factor: Array, offset: Array, more: Array) -> bool:
     )
 
 
-def pack(scaling: Scaling, *, bytes_: bool) -> Array:
-    """Bytes ``(panels, block)`` of all channels; unused lanes of the last panel give any code.
-
-    The limits are bytes or int32.
-    """
-    missing = -len(scaling.multiplier) % LANES
-
-    def panels(values: Array, type_: type[np.generic]) -> Array:
-        return np.pad(values, (0, missing)).astype(type_).reshape(-1, LANES)
-
-    def halves(values: Array) -> list[Array]:
-        return [np.ascontiguousarray(panels(values, np.int64)[:, odd::2]) for odd in (0, 1)]
-
-    count = -(-len(scaling.multiplier) // LANES)
-    ends = (scaling.lo, scaling.hi)
-    parts = [panels(scaling.multiplier, np.int32), *halves(scaling.addend)]
-    if scaling.bits == UPPER:
-        parts.append(panels(scaling.shift - HALF, np.int32))
-    if scaling.bits == FULL:
-        parts += [*halves(scaling.shift), *(np.full((count, 8), end, np.int64) for end in ends)]
-    limits = (np.array(end, np.int64).astype(np.uint8 if bytes_ else np.int32) for end in ends)
-    parts += [np.full((count, 64 // each.itemsize), each) for each in limits]
-    return np.concatenate([part.view(np.uint8) for part in parts], axis=1)
-
-
 @dataclass(frozen=True, slots=True)
 class Requantize:
     """The requantization with the parameters at ``address``, which are loaded once."""
@@ -143,12 +153,14 @@ class Requantize:
     @classmethod
     def at(cls, bits: str, builder: Any, address: Any) -> Requantize:
         """Load the parameters."""
-        places = (emit.plus(builder, address, 64 * i) for i in range(len(KINDS[bits])))
-        loaded = [emit.load(builder, *each) for each in zip(places, KINDS[bits], strict=True)]
+        places = (emit.plus(builder, address, 64 * i) for i in range(len(kinds_of(bits))))
+        loaded = [emit.load(builder, *each) for each in zip(places, kinds_of(bits), strict=True)]
         return cls(builder, bits, loaded, address)
 
     def codes(self, sums: Any) -> Any:
         """Codes of sixteen sums, as int32, before they are clipped."""
+        if self.bits.startswith(STEPS):
+            return self._by_steps(sums)
         builder, (multiplier, even, odd, *more) = self.builder, self.parameters
         products = zip(_products(builder, sums, multiplier), (even, odd), strict=True)
         totals = [builder.add(*each) for each in products]
@@ -162,9 +174,17 @@ class Requantize:
         found = _merged(builder, totals, upper)
         return builder.ashr(found, more[0]) if more else found
 
+    def _by_steps(self, sums: Any) -> Any:
+        builder, (codes, *pairs) = self.builder, self.parameters
+        nothing = emit.constant(0, WORDS)
+        for below, weight in zip(pairs[0::2], pairs[1::2], strict=True):
+            beyond = builder.icmp_signed(">", sums, below)
+            codes = builder.add(codes, builder.select(beyond, weight, nothing))
+        return codes
+
     def limits(self, type_: Any) -> list[Any]:
         """The least and the greatest code."""
-        first = 64 * len(KINDS[self.bits])
+        first = 64 * len(kinds_of(self.bits))
         places = (emit.plus(self.builder, self.address, first + 64 * i) for i in range(2))
         return [emit.load(self.builder, place, type_) for place in places]
 

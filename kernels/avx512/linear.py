@@ -10,7 +10,7 @@ import numpy as np
 
 from ...ir.numeric import Array
 from ...ir.ops_linear import Conv, Dense, border_sums
-from ...ir.ops_quant import Requantize
+from ...ir.ops_quant import Requantize, Threshold
 from ...ir.tensor import TensorType
 from ...ir.windows import Pads, Pair, output_hw
 from ..job import Border, Job
@@ -22,6 +22,7 @@ from .emit import LANES
 from .ending import ADDED, SUMS
 from .finish import Scaling
 from .multiply import multiply
+from .steps import Steps, steps
 
 
 class Window(NamedTuple):
@@ -50,23 +51,33 @@ def ends(job: Job) -> bool:
     """Whether sums are stored as they are, or requantized, and added, as routines can."""
     if job.epilogue is None:
         return job.added is None
-    channels_last = len(job.result.shape) != 3 or all(each.size == 1 for each in job.parameters)
-    if not isinstance(job.epilogue, Requantize) or not channels_last or _scaling(job, 0) is None:
+    channels_last = len(job.result.shape) != 3 or _all_alike(job)
+    if not channels_last or stage(job, 0) is None:
         return False
     return job.added is None or addition.accepts(job.added.job)
 
 
-def _scaling(job: Job, flip: int) -> Scaling | None:
-    """Of the epilogue, by channel."""
-    assert isinstance(job.epilogue, Requantize)
-    channels = channels_of(job.result)
-    found = finish.scaling(channels, job.parameters, job.epilogue.lo, job.epilogue.hi)
+def _all_alike(job: Job) -> bool:
+    """Whether all channels have the same parameters."""
+    if isinstance(job.epilogue, Threshold):
+        return len(job.parameters[0]) == 1
+    return all(each.size == 1 for each in job.parameters)
+
+
+def stage(job: Job, flip: int) -> Scaling | Steps | None:
+    """The epilogue, by channel, with codes ``flip`` greater; None where registers have no way."""
+    epilogue, channels = job.epilogue, channels_of(job.result)
+    found: Scaling | Steps | None = None
+    if isinstance(epilogue, Requantize):
+        found = finish.scaling(channels, job.parameters, epilogue.lo, epilogue.hi)
+    if isinstance(epilogue, Threshold):
+        found = steps(channels, job.parameters[0], epilogue.base)
     return found.moved(flip) if found and flip else found
 
 
 def end_of(job: Job) -> str:
     """How sums end, in the words of ``ending``."""
-    found = None if job.epilogue is None else _scaling(job, 0)
+    found = None if job.epilogue is None else stage(job, 0)
     if found is None:
         return SUMS
     if job.added is None:
@@ -241,9 +252,9 @@ def finish_of(
     """Parameters of all panels, with channels as ``spread`` orders them."""
     if job.epilogue is None:
         return np.zeros(1, np.uint8)
-    found = _scaling(job, FLIP if out.flipped and job.added is None else 0)
+    found = stage(job, FLIP if out.flipped and job.added is None else 0)
     assert found is not None
-    blocks = finish.pack(found.spread(spread), bytes_=out.item == 1 and job.added is None)
+    blocks = found.spread(spread).pack(bytes_=out.item == 1 and job.added is None)
     if job.added is None:
         return aligned(blocks)
     add, index = job.added.job, job.added.index

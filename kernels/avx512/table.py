@@ -20,11 +20,11 @@ MAKERS: Mapping[type[Op], tuple[Maker, ...]] = {
     GatherConv: (Maker(gathered.accepts, gathered.make, gathered.borders),),
     Dense: (Maker(linear.accepts, linear.make, linear.borders),),
     SumPool: (Maker(windowed.accepts_pool, windowed.make_pool, windowed.pool_borders),),
-    MaxPool: (Maker(largest.accepts, largest.make, largest.borders, moves=True),),
+    MaxPool: (Maker(largest.accepts, largest.make, largest.borders),),
     Add: (Maker(addition.accepts, addition.make),),
     **dict.fromkeys(
         (Reshape, Transpose, Slice, Take, Pad, Concat),
-        (Maker(moving.accepts, moving.make, moves=True),),
+        (Maker(moving.accepts, moving.make),),
     ),
 }
 """For each op, who makes its routines: the first that accepts the job."""

@@ -118,7 +118,10 @@ def _gathered(draw: st.DrawFn, x: TensorType) -> tuple[Any, list[Tensor]]:
 
 
 def _coded(draw: st.DrawFn, b: Builder, total: str) -> str:
-    """Requantized so that codes spread over their range, with one scale or by channel."""
+    """Requantized so that codes spread over their range, with one scale or by channel, or not."""
+    if draw(st.integers(0, 3)) == 3:
+        op, (thresholds,) = DRAWS["threshold"](draw, b.type_of(total))
+        return b.node("threshold", op, total, b.constant("t", thresholds), origin="/threshold")
     dtype = draw(st.sampled_from([*BYTES, int_type(16)]))
     count = draw(st.sampled_from((1, b.type_of(total).sample_shape[0])))
     bits = draw(st.integers(1, 30))
@@ -179,7 +182,7 @@ def inputs_of(draw: st.DrawFn, program: Program) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("tier", TIERS)
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(program=byte_programs(), data=st.data())
 def test_every_activation_equals_the_reference(tier: Isa, program: Program, data: Any) -> None:
     inputs = inputs_of(data.draw, program)
@@ -191,7 +194,7 @@ def test_every_activation_equals_the_reference(tier: Isa, program: Program, data
 
 
 @pytest.mark.parametrize("tier", FAST)
-@settings(max_examples=50)
+@settings(max_examples=80)
 @given(program=byte_programs(), data=st.data())
 def test_nothing_is_written_but_activations(tier: Isa, program: Program, data: Any) -> None:
     plan = Plan(program, tier, program.outputs)
