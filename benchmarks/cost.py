@@ -229,9 +229,9 @@ def line_4() -> list[Figure]:
     seconds, pairs = studied()
     figures = [Figure("tables and pages of the study rebuilt in", seconds, "s", "<=", 120)]
     for favoured in ("structured", "non-structured"):
-        count = sum(verdict.startswith(f"{favoured} ") for *_, verdict in pairs)
+        count = sum(each.verdict.startswith(f"{favoured} ") for each in pairs)
         figures.append(Figure(f"of {len(pairs)} pairs, energy favours {favoured} in", count))
-    holds = sum(verdict.endswith("(holds)") for *_, verdict in pairs)
+    holds = sum(each.verdict.endswith("(holds)") for each in pairs)
     return [*figures, Figure("verdicts that hold from low to high", holds)]
 
 
@@ -239,7 +239,10 @@ def line_5() -> list[Figure]:
     """The simulator's time beside the model's, of every network of the study on one hardware."""
     _, pairs = studied()
     found = {
-        each.name: each for hardware, *both, _ in pairs for each in both if hardware == "edge-npu"
+        each.name: each
+        for pair in pairs
+        if pair.hardware == "edge-npu"
+        for each in (pair.structured, pair.without)
     }
     figures = []
     for name, each in found.items():

@@ -11,11 +11,12 @@ import json
 import lzma
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -28,7 +29,7 @@ from intaglio.backends.cost import network_cost, packed_constants
 from intaglio.backends.cost_page import render
 from intaglio.backends.cost_tables import csv, markdown
 from intaglio.commands.compare import simulated_ms
-from intaglio.cost_models.comparison import Compared, verdicts
+from intaglio.cost_models.comparison import DENSE, N_OF_M, Compared, verdicts
 from intaglio.cost_models.hardware import load_hardware
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -38,16 +39,38 @@ WIDTHS = (1, 2, 4, 8)
 FAMILIES = {
     "LeNet-5": (
         "lenet-dense-s0",
+        "lenet-dense-w2-s0",
+        "lenet-binary-s0",
+        "lenet-structured-25x-s0",
+        "lenet-structured-25x-w2-s0",
         "lenet-structured-60x-s0",
         "lenet-structured-60x-w4-s0",
         "lenet-structured-232x-s0",
+        "lenet-n-of-m-16x-s0",
+        "lenet-n-of-m-16x-w2-s0",
         "lenet-admm-71x-s0",
-        "lenet-admm-240x-s0",
         "lenet-71x-w4-s0",
         "lenet-71x-w2-s0",
+        "lenet-71x-w1-s0",
+        "lenet-admm-120x-w2-s0",
+        "lenet-admm-240x-s0",
     ),
-    "ResNet-20": ("resnet20-structured-2x-s0", "resnet20-4x-s0"),
+    "ResNet-20": (
+        "resnet20-dense-s0",
+        "resnet20-structured-2x-w8-s0",
+        "resnet20-structured-2x-s0",
+        "resnet20-4x-w8-s0",
+        "resnet20-4x-s0",
+    ),
 }
+
+
+STATED: dict[str, dict[str, Any]] = {
+    "lenet-n-of-m-16x": {"kind": N_OF_M},
+    "lenet-n-of-m-16x-w2": {"kind": N_OF_M},
+    "lenet-dense-w2": {"kind": DENSE, "bits": 2},
+}
+"""What blobs do not show: columns that went broke up groups, and 0 is one of three codes."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +108,7 @@ def family(
             logs[name]["accuracy"] / 100,
             milliseconds[name],
         )
+        each = replace(each, **STATED.get(each.name, {}))
         constants = packed_constants(network.program, network.blob)
         found.append(Candidate(each, network.program, constants, machine))
     return found
