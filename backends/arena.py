@@ -39,8 +39,9 @@ class Arena:
         for slot, value in layout.borders.items():
             place = layout.places[slot]
             whole = self._whole(place)
-            (whole.view(np.uint8) if place.flipped else whole).fill(value)
-        self._stored = {slot: self._inside(place) for slot, place in layout.places.items()}
+            (whole.view(np.uint8) if place.flipped or place.bits else whole).fill(value)
+        seen = {slot: place for slot, place in layout.places.items() if not place.bits}
+        self._stored = {slot: self._inside(place) for slot, place in seen.items()}
         self._flipped = {slot for slot, place in layout.places.items() if place.flipped}
         self._logical = {slot: from_storage(array) for slot, array in self._stored.items()}
 

@@ -95,8 +95,13 @@ class Plan:
         parts = list(_joined(parts, tier, kept))
         types = {slot: program.slots[slot].type for slot in program.inputs}
         types |= {part.output: part.job.result for part in parts}
+        found = _as_bits(parts, tier, {*kept, *program.inputs})
+        parts = [_over_bits(part, tier, found) for part in parts]
         borders = _borders(parts)
-        places = {slot: _place(type_, borders.get(slot)) for slot, type_ in types.items()}
+        places = {
+            slot: _place(type_, borders.get(slot), bits=slot in found)
+            for slot, type_ in types.items()
+        }
         if tier is not None:
             parts = list(_settled(parts, tier, places, borders, len(program.slots)))
         self.layout = _layout(places, borders)
@@ -188,6 +193,50 @@ def _join(first: Part, add: Part, index: int, tier: Routines | None) -> Part | N
     return Part(job, sources, add.output, maker) if maker else None
 
 
+def _as_bits(parts: Sequence[Part], tier: Routines | None, kept: Collection[int]) -> frozenset[int]:
+    """Slots of codes +1 and -1 that all who touch them have routines for as bits."""
+    if tier is None:
+        return frozenset()
+    found = {
+        part.output
+        for part in parts
+        if part.maker and part.output not in kept and _fills_words(part.job.result)
+    }
+    while True:
+        lost = {slot for part in parts for slot in _bytes_of(part, tier, found)} & found
+        if not lost:
+            return frozenset(found)
+        found -= lost
+
+
+def _fills_words(type_: TensorType) -> bool:
+    """Whether a pixel's codes are whole words of bits."""
+    sample = type_.sample_shape
+    channels = sample[0] if len(sample) == 3 else sample[-1]
+    return type_.dtype.kind == "bipolar" and len(sample) in (1, 3) and channels % 64 == 0
+
+
+def _bytes_of(part: Part, tier: Routines, found: Collection[int]) -> Iterator[int]:
+    """Slots that this part cannot have as bits, while those ``found`` lie so."""
+    takes = any(slot in found for slot in part.sources)
+    gives, bits, job = part.output in found, tier.bits, part.job
+    if takes and (part.maker is None or len(part.sources) > 1 or not bits.reads(job)):
+        yield from part.sources
+    if gives and (part.maker is None or not bits.writes(job)):
+        yield part.output
+    if bits.keeps(job) and takes != gives:
+        yield from (*part.sources, part.output)
+    if takes and not gives and job.epilogue is not None:
+        yield from part.sources
+
+
+def _over_bits(part: Part, tier: Routines | None, found: Collection[int]) -> Part:
+    """The part with the maker for operands as bits, where they lie so."""
+    if tier is None or not any(slot in found for slot in part.sources):
+        return part
+    return replace(part, maker=tier.bits.maker)
+
+
 def _borders(parts: Iterable[Part]) -> dict[int, Border]:
     """The border of each slot that only routines touch: one that holds all they ask for.
 
@@ -213,11 +262,11 @@ def _hull(borders: Sequence[Border]) -> Border:
     return Border((top, left, bottom, right), real[0].value)
 
 
-def _place(type_: TensorType, wanted: Border | None) -> Place:
+def _place(type_: TensorType, wanted: Border | None, *, bits: bool = False) -> Place:
     """Where nobody minds signed codes lie flipped; its offset is not known yet."""
     if wanted is None:
         return Place(type_)
-    return Place(type_, 0, wanted.pads, _flips(type_))
+    return Place(type_, 0, wanted.pads, _flips(type_) and not bits, bits)
 
 
 def _flips(type_: TensorType) -> bool:
@@ -237,9 +286,9 @@ def _settled(
     """
     new = count(first)
 
-    def place_of(type_: TensorType, border: Border) -> int:
+    def place_of(type_: TensorType, border: Border, *, bits: bool = False) -> int:
         slot = next(new)
-        places[slot], borders[slot] = _place(type_, border), border
+        places[slot], borders[slot] = _place(type_, border, bits=bits), border
         return slot
 
     for part in parts:
@@ -251,7 +300,7 @@ def _settled(
             if _suits(places[slot], border, borders.get(slot)):
                 sources.append(slot)
                 continue
-            sources.append(place_of(places[slot].type, border))
+            sources.append(place_of(places[slot].type, border, bits=places[slot].bits))
             yield Part(part.job, (slot,), sources[-1], tier.copy)
         settled = replace(part, sources=tuple(sources))
         if _suits(places[part.output], Border(), None):
@@ -263,7 +312,7 @@ def _settled(
 
 
 def _suits(place: Place, asked: Border, border: Border | None) -> bool:
-    if place.flipped != _flips(place.type):
+    if not place.bits and place.flipped != _flips(place.type):
         return False
     if not any(asked.pads):
         return True
@@ -281,11 +330,18 @@ def _layout(places: Mapping[int, Place], borders: Mapping[int, Border]) -> Layou
         size += place.sample * samples + SLACK
         size += -size % ALIGNMENT
     values = {
-        slot: border.value + (FLIP if places[slot].flipped else 0)
+        slot: _held(places[slot], border.value)
         for slot, border in borders.items()
         if any(border.pads)
     }
     return Layout(found, values, size, samples)
+
+
+def _held(place: Place, code: int) -> int:
+    """A code as the bytes of its place hold it."""
+    if place.bits:
+        return 0xFF if code == 1 else 0
+    return code + (FLIP if place.flipped else 0)
 
 
 def _calls(

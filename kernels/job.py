@@ -73,6 +73,18 @@ Make = Callable[[Job, Sequence[Place], Place, int], "Routine"]
 
 
 @dataclass(frozen=True, slots=True)
+class Bits:
+    """Which jobs have routines for operands that lie as bits, for such a result, and for both or
+    neither; who makes those of the first and the last.
+    """
+
+    reads: Callable[[Job], bool]
+    writes: Callable[[Job], bool]
+    keeps: Callable[[Job], bool]
+    maker: Maker
+
+
+@dataclass(frozen=True, slots=True)
 class Maker:
     """Makes routines of one kind of op, for the jobs that it accepts.
 

@@ -16,13 +16,14 @@ class Place:
     """Samples ``(h, w, c)``, each within a border of pixels, one after the other from ``offset``.
 
     Distances are in bytes. Signed codes that are ``flipped`` lie as their unsigned neighbours, 128
-    higher.
+    higher; codes +1 and -1 may lie as ``bits``, 1 and 0.
     """
 
     type: TensorType
     offset: int = 0
     border: Pads = NO_BORDER
     flipped: bool = False
+    bits: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -40,7 +41,7 @@ class Place:
     @property
     def pixel(self) -> int:
         """From a pixel to the next in its row."""
-        return self.shape[2] * self.item
+        return self.shape[2] // 8 if self.bits else self.shape[2] * self.item
 
     @property
     def row(self) -> int:

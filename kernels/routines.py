@@ -11,7 +11,7 @@ from ..ir.op import Op
 from .isa import Isa
 
 if TYPE_CHECKING:
-    from .job import Maker
+    from .job import Bits, Maker
 
 Execute = Callable[[Array, int, int], None]
 
@@ -19,9 +19,10 @@ Execute = Callable[[Array, int, int], None]
 @dataclass(frozen=True, slots=True)
 class Routines:
     """What a tier has: for each op makers, of which the first that accepts a job makes its routine;
-    one that brings an activation to another place; and what calls routines."""
+    those of bits; one that brings an activation to another place; and what calls routines."""
 
     makers: Mapping[type[Op], tuple[Maker, ...]]
+    bits: Bits
     copy: Maker
     execute: Execute
 
@@ -30,7 +31,7 @@ def routines(isa: Isa) -> Routines | None:
     """What the tier has besides the kernels that run anywhere; None for the portable one."""
     if isa == "portable":
         return None
-    from .avx512.table import COPY, MAKERS
+    from .avx512.table import BITS, COPY, MAKERS
     from .routine import executor
 
-    return Routines(MAKERS, COPY, executor())
+    return Routines(MAKERS, BITS, COPY, executor())

@@ -33,3 +33,9 @@ def aligned(array: Array) -> Array:
     found = raw[skip : skip + array.nbytes].view(array.dtype).reshape(array.shape)
     found[...] = array
     return found
+
+
+def channels_of(type_: TensorType) -> int:
+    """What lies innermost."""
+    sample = type_.sample_shape or (1,)
+    return sample[0] if len(sample) == 3 else sample[-1]

@@ -13,8 +13,10 @@ from .emit import BYTES, CODES, I16, I32, I64, LANES, WORDS
 from .finish import Requantize, block_of, clipped
 
 SUMS = "sums"
+SIGNS = "signs"
 ADDED = "+"
-"""Sums end as they are, ``"sums"``; as codes, ``"top"``, ``"upper"`` or ``"full"`` (finish.py); or
+"""Sums end as they are, ``"sums"``; as bits, 1 where they are greater than one number, ``"signs"``;
+as codes, ``"top"``, ``"upper"`` or ``"full"`` (finish.py); or
 these are added to other codes and requantized again, ``"upper+full"`` and so on."""
 FACTORS = 3 * 64
 """Bytes of two factors, of codes and of those that are added, and of what is added besides."""
@@ -24,6 +26,8 @@ def size_of(end: str) -> int:
     """Bytes of the parameters of sixteen channels."""
     if end == SUMS:
         return 0
+    if end == SIGNS:
+        return 64
     stages = [block_of(bits) for bits in end.split(ADDED)]
     return sum(stages) + FACTORS * (len(stages) - 1)
 
@@ -47,6 +51,9 @@ class Ending:
 
     def store(self, sums: Sequence[Sequence[Any]]) -> None:
         """Sums of each patch, sixteen channels in a vector."""
+        if self.end == SIGNS:
+            self._store_bits(sums)
+            return
         builder = self.builder
         columns = [self._codes(n, column) for n, column in enumerate(zip(*sums, strict=True))]
         rows = list(zip(*columns, strict=True))
@@ -103,6 +110,16 @@ class Ending:
                 row, channel = divmod(first * LANES + part, wide * LANES)
                 order = range(part, part + at_once)
                 self._store(row, channel, emit.shuffled(builder, codes, codes, order))
+
+    def _store_bits(self, sums: Sequence[Sequence[Any]]) -> None:
+        """A bit of each channel; there are as many as vectors have lanes."""
+        builder, (address, places, _) = self.builder, self.out
+        for row, vectors in enumerate(sums):
+            target = at(builder, address, places, row)
+            for n, vector in enumerate(vectors):
+                below = emit.load(builder, emit.plus(builder, self.finish, 64 * n), WORDS)
+                bits = builder.bitcast(builder.icmp_signed(">", vector, below), I16)
+                emit.store(builder, bits, emit.plus(builder, target, 2 * n))
 
     def _packed(self, four: Sequence[Any]) -> Any:
         if self.woven:

@@ -16,10 +16,10 @@ from ...ir.windows import Pads, Pair, output_hw
 from ..job import Border, Job
 from ..place import NO_BORDER, Place
 from ..routine import Routine, routine_row
-from . import addition, finish
-from .codes import FLIP, aligned, is_byte, wrapped
+from . import addition, finish, signs
+from .codes import FLIP, aligned, channels_of, is_byte, wrapped
 from .emit import LANES
-from .ending import ADDED, SUMS
+from .ending import ADDED, SIGNS, SUMS
 from .finish import Scaling
 from .multiply import multiply
 from .steps import Steps, steps
@@ -85,12 +85,6 @@ def end_of(job: Job) -> str:
     return f"{found.bits}{ADDED}{addition.scaling_of(job.added.job).bits}"
 
 
-def channels_of(type_: TensorType) -> int:
-    """What lies innermost."""
-    sample = type_.sample_shape or (1,)
-    return sample[0] if len(sample) == 3 else sample[-1]
-
-
 def borders(job: Job) -> list[Border]:
     """What a conv is padded with."""
     op = job.op
@@ -143,14 +137,15 @@ def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routi
     x, *others = operands
     window, groups = window_of(job), getattr(job.op, "groups", 1)
     weight = np.asarray(job.constants[1])
-    runs, parts = _runs(x, window, weight.reshape(len(weight), *window.kernel, -1), groups)
+    runs, parts = runs_of(x, window, weight.reshape(len(weight), *window.kernel, -1), groups)
     bias, border = (job.constants[i] if len(job.constants) > i else None for i in (2, 3))
     sums = None
     if border is not None and isinstance(job.op, Conv):
         sums = border_sums(job.op, job.types[0].sample_shape[1:], border)
     made = packed(job, parts, weight, x.flipped, bias, sums, groups)
+    end = SIGNS if out.bits else end_of(job)
     return routine_row(
-        multiply(made.rows, made.wide, end_of(job), out.item).address,
+        multiply(made.rows, made.wide, end, out.item).address,
         (
             *(x.offset, out.offset, others[0].offset if others else 0),
             sources(x, window, samples, made.rows),
@@ -197,7 +192,7 @@ def for_samples(values: Array, samples: int, more: int) -> Array:
     return np.pad(np.tile(values, samples), (0, more), mode="edge").astype(np.int32)
 
 
-def _runs(x: Place, window: Window, weight: Array, groups: int) -> tuple[Array, Array]:
+def runs_of(x: Place, window: Window, weight: Array, groups: int) -> tuple[Array, Array]:
     """Where runs of neighbours begin in a patch, and weights ``(co, runs, elements)``.
 
     Pixels of a row of the kernel are neighbours unless they are dilated or groups lie between.
@@ -252,6 +247,8 @@ def finish_of(
     """Parameters of all panels, with channels as ``spread`` orders them."""
     if job.epilogue is None:
         return np.zeros(1, np.uint8)
+    if out.bits:
+        return signs.parameters_of(job, spread)
     found = stage(job, FLIP if out.flipped and job.added is None else 0)
     assert found is not None
     blocks = found.spread(spread).pack(bytes_=out.item == 1 and job.added is None)

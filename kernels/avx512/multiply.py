@@ -7,7 +7,7 @@ from typing import Any
 
 from ..routine import read, routine, sources
 from .emit import LANES
-from .ending import size_of
+from .ending import SIGNS, size_of
 from .tile import multiply_tile
 
 AT_ONCE = 8
@@ -22,7 +22,7 @@ def multiply(rows: int, wide: int, end: str, item: int) -> Any:
     ``rows`` more than there are); patches of a sample, groups, bytes between groups of x, channels
     of a group; runs (int64), their count, words; weights, bias, parameters.
     """
-    block, version = size_of(end), sources()
+    block, version, share = size_of(end), sources(), 8 if end == SIGNS else 1
 
     def run(p: int, arena: int, samples: int) -> None:
         version  # noqa: B018  (see sources)
@@ -40,7 +40,7 @@ def multiply(rows: int, wide: int, end: str, item: int) -> Any:
                     while at < last:
                         patches = (x + group * apart, source + 4 * at, runs, run_count, words)
                         panel = (weights, bias, kinds + 4 * at, finish)
-                        to = (out + channel * item, target + 4 * at, channels - lane)
+                        to = (out + channel * item // share, target + 4 * at, channels - lane)
                         added = (other + channel, others + 4 * at)
                         if at + rows // 2 < last:
                             multiply_tile(rows, wide, end, item, patches, panel, to, added)

@@ -9,8 +9,8 @@ from ...ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
 from ...ir.ops_linear import Conv, Dense, GatherConv
 from ...ir.ops_pointwise import Add
 from ...ir.ops_pool import MaxPool, SumPool
-from ..job import Maker
-from . import addition, copy, gathered, largest, linear, moving, windowed
+from ..job import Bits, Maker
+from . import addition, bits, copy, gathered, largest, linear, moving, windowed
 
 MAKERS: Mapping[type[Op], tuple[Maker, ...]] = {
     Conv: (
@@ -28,5 +28,8 @@ MAKERS: Mapping[type[Op], tuple[Maker, ...]] = {
     ),
 }
 """For each op, who makes its routines: the first that accepts the job."""
+
+BITS = Bits(bits.reads, bits.writes, bits.keeps, Maker(bits.reads, bits.make, bits.borders))
+"""Of activations that lie as bits."""
 
 COPY = Maker(lambda job: True, copy.make)

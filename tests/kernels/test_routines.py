@@ -20,15 +20,16 @@ from intaglio.backends.reference import check, compare, trace_reference
 from intaglio.backends.simulator import Simulator
 from intaglio.errors import UsageError, VerifyError
 from intaglio.ir.graph import Builder, Value
-from intaglio.ir.numeric import INT32, NumericType, int_type
+from intaglio.ir.numeric import BIPOLAR, INT32, NumericType, int_type
+from intaglio.ir.ops_layout import Reshape
 from intaglio.ir.ops_linear import Conv, Dense
 from intaglio.ir.ops_pointwise import Add
-from intaglio.ir.ops_quant import Requantize
+from intaglio.ir.ops_quant import Requantize, Threshold
 from intaglio.ir.program import Program
 from intaglio.ir.tensor import BATCH, Tensor, TensorType
 from intaglio.ir.verify import verify
 from intaglio.kernels import isa
-from intaglio.kernels.avx512 import finish
+from intaglio.kernels.avx512 import binary, finish
 from intaglio.kernels.isa import Isa
 from intaglio.passes.schedule import schedule
 from intaglio.testing import int_tensors
@@ -163,6 +164,92 @@ def test_an_add_after_a_conv_is_exact_whichever_operand_it_is(
     expected = trace_reference(program, inputs)
     for name, found in Simulator(program, tier).run(inputs).items():
         assert np.array_equal(found, expected[name])
+
+
+@st.composite
+def binary_programs(draw: st.DrawFn) -> Program:
+    """Networks of +1 and -1 with 64 channels or twice as many, after a layer of bytes or not."""
+    b, rng = Builder("network"), np.random.default_rng(draw(st.integers(0, 999)))
+    size = (draw(st.integers(1, 6)), draw(st.integers(1, 6)))
+    first = draw(st.sampled_from([int_type(8), BIPOLAR]))
+    x = b.input(Value("x", TensorType((BATCH, draw(st.sampled_from((3, 64))), *size), first), "x"))
+    for _ in range(draw(st.integers(1, 4))):
+        kind = draw(st.sampled_from(("conv", "conv", "max_pool")))
+        if kind == "max_pool" and b.type_of(x).dtype == BIPOLAR:
+            op = DRAWS["max_pool"](draw, b.type_of(x))[0]
+            x = b.node("max_pool", op, x, origin="/max_pool")
+            continue
+        x = _signs(draw, b, x, _binary_conv(draw, b.type_of(x)), rng)
+    flat = b.type_of(x).sample_shape
+    if flat[1:] == (1, 1):
+        x = b.node("reshape", Reshape(flat[:1]), x, origin="/reshape")
+        if draw(st.booleans()):
+            weight = rng.choice((-1, 1), (draw(st.integers(1, 70)), flat[0])).astype(np.int8)
+            x = b.node("dense", Dense(), x, b.constant("w", Tensor(weight, BIPOLAR)), origin="/d")
+    elif b.type_of(x).dtype == BIPOLAR and draw(st.integers(0, 3)):
+        op, shape = _binary_conv(draw, b.type_of(x))
+        weight = Tensor(rng.choice((-1, 1), shape).astype(np.int8), BIPOLAR)
+        x = b.node("last", op, x, b.constant("w", weight), origin="/last")
+    try:
+        return schedule(verify(b.build((x,)), "integer"))
+    except VerifyError:
+        reject()
+
+
+def _binary_conv(draw: st.DrawFn, x: TensorType) -> tuple[Conv, tuple[int, ...]]:
+    op, (weight, *_) = DRAWS["conv"](draw, x)
+    value = draw(st.sampled_from((-1, 1))) if x.dtype == BIPOLAR else op.pad_value
+    conv = Conv(op.strides, op.pads, op.dilations, 1, value)
+    return conv, (draw(st.sampled_from((64, 128, 5))), x.sample_shape[0], *weight.array.shape[2:])
+
+
+def _signs(
+    draw: st.DrawFn, b: Builder, x: str, conv: tuple[Conv, tuple[int, ...]], rng: Any
+) -> str:
+    """A conv with weights +1 and -1, and a threshold for each channel or for all."""
+    op, shape = conv
+    weight = b.constant("w", Tensor(rng.choice((-1, 1), shape).astype(np.int8), BIPOLAR))
+    bias = [b.constant("b", Tensor(rng.integers(-9, 9, shape[0]).astype(np.int8), int_type(8)))]
+    total = b.node("conv", op, x, weight, *bias[: draw(st.integers(0, 1))], origin="/conv")
+    rows = draw(st.sampled_from((1, shape[0])))
+    far = int(rng.choice((3, 30, 300)))
+    each = np.repeat(rng.integers(-far, far, (rows, 1)), 2, axis=1).astype(np.int32)
+    steps = b.constant("t", Tensor(each, INT32))
+    return b.node("threshold", Threshold(BIPOLAR, -1), total, steps, origin="/threshold")
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@settings(max_examples=100)
+@given(program=binary_programs(), data=st.data())
+def test_binary_networks_are_exact(tier: Isa, program: Program, data: Any) -> None:
+    """In fast tiers codes +1 and -1 lie as bits."""
+    inputs = inputs_of(data.draw, program)
+    expected, simulator = trace_reference(program, inputs), Simulator(program, tier)
+    for name, codes in simulator.run(inputs).items():
+        assert np.array_equal(codes, expected[name])
+
+
+@pytest.mark.skipif("avx512" not in TIERS or binary.NEEDED not in isa.features(), reason="no such")
+def test_codes_between_binary_layers_lie_as_bits() -> None:
+    b, rng = Builder("network"), np.random.default_rng(0)
+    x = b.input(Value("x", TensorType((BATCH, 3, 6, 6), int_type(8)), "x"))
+    total = ""
+    for channels in (3, 64, 64):
+        if total:
+            steps = b.constant("t", Tensor(np.zeros((1, 2), np.int32), INT32))
+            x = b.node("threshold", Threshold(BIPOLAR, -1), total, steps, origin="/t")
+        shape = (64, channels, 2, 2)
+        weight = b.constant("w", Tensor(rng.choice((-1, 1), shape).astype(np.int8), BIPOLAR))
+        total = b.node("conv", Conv(), x, weight, origin="/conv")
+    program = schedule(verify(b.build((total,)), "integer"))
+    places = Plan(program, "avx512", program.outputs).layout.places
+    lie = [(program.slots[slot].name, place.bits, place.sample) for slot, place in places.items()]
+    assert lie == [
+        ("x", False, 108),
+        ("threshold", True, 25 * 8),
+        ("threshold.1", True, 16 * 8),
+        ("conv.2", False, 9 * 64 * 4),
+    ]
 
 
 def _scaled(draw: st.DrawFn, b: Builder, total: str, dtype: NumericType) -> str:
