@@ -1,4 +1,4 @@
-"""Networks of Brevitas: CNV of one bit, and a LeNet-5 that three exact simulators run."""
+"""Networks of Brevitas: CNV of one bit, and small ones that three exact simulators run."""
 
 from __future__ import annotations
 
@@ -59,13 +59,29 @@ def quantized_lenet() -> nn.Module:
     )
 
 
-def exact_simulators() -> dict[str, Run]:
+def quantized_tfc() -> nn.Module:
+    """Four dense layers with weights and activations of 8 bits."""
+    from brevitas import nn as qnn
+
+    layers: list[nn.Module] = [nn.Flatten(), qnn.QuantIdentity(bit_width=8)]
+    for inputs, outputs in ((784, 64), (64, 64), (64, 64)):
+        layers.append(qnn.QuantLinear(inputs, outputs, bias=False, weight_bit_width=8))
+        layers.append(qnn.QuantReLU(bit_width=8))
+    last = qnn.QuantLinear(64, 10, bias=False, weight_bit_width=8)
+    return nn.Sequential(*layers, last)
+
+
+EXACT = {"TFC": quantized_tfc, "LeNet-5": quantized_lenet}
+
+
+def exact_simulators(name: str) -> dict[str, Run]:
     """The same network and sample in all of them."""
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
 
     torch.manual_seed(0)
-    module, image = quantized_lenet(), torch.randn(1, 1, 28, 28)
+    torch.set_num_threads(1)
+    module, image = EXACT[name](), torch.randn(1, 1, 28, 28)
     module.train()(torch.randn(32, 1, 28, 28))
     module.eval()
     model = exported(module, (1, 1, 28, 28))
@@ -76,7 +92,6 @@ def exact_simulators() -> dict[str, Run]:
         with torch.no_grad():
             return module(image)
 
-    torch.set_num_threads(1)
     return {
         "ours": lambda: network.simulate(codes),
         "qonnx execute_onnx": lambda: execute_onnx(wrapper, fed),
