@@ -6,6 +6,7 @@ Weights are random, batch normalization is that of random images: only speed mea
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,6 +88,16 @@ def cifar_resnet(blocks: int) -> nn.Module:
     return residuals((16, 32, 64), blocks, stem, 10)
 
 
+def with_zeros(module: nn.Module, share: float) -> nn.Module:
+    """So many of the weights of convs are 0, at random."""
+    rng = torch.Generator().manual_seed(0)
+    for each in module.modules():
+        if isinstance(each, nn.Conv2d):
+            kept = torch.rand(each.weight.shape, generator=rng) >= share
+            each.weight.data *= kept
+    return module
+
+
 def resnet18(width: int = 64) -> nn.Module:
     """For images of 224."""
     stem = [*normalised(3, width, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
@@ -147,7 +158,16 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Shape]] = {
     "MobileNetV2 96": (mobilenet, (3, 96, 96)),
     "ResNet-18": (resnet18, (3, 224, 224)),
     "MobileNetV2 224": (mobilenet, (3, 224, 224)),
-    "ResNet-18 of half width": (lambda: resnet18(32), (3, 224, 224)),
+}
+"""Those that are raced."""
+HALF = "ResNet-18 of half width"
+ZEROS = {f"ResNet-20, {share} % zeros": share / 100 for share in (50, 80, 90, 95, 98)}
+OTHERS: dict[str, tuple[Callable[[], nn.Module], Shape]] = {
+    HALF: (lambda: resnet18(32), (3, 224, 224)),
+    **{
+        name: (lambda share=share: with_zeros(cifar_resnet(3), share), (3, 32, 32))
+        for name, share in ZEROS.items()
+    },
 }
 
 
@@ -165,8 +185,8 @@ class Made:
 @cache
 def made(name: str) -> Made:
     """The network, compiled unless it lies in FOLDER."""
-    make, shape = NETWORKS[name]
-    stem = FOLDER / name.lower().replace(" ", "-")
+    make, shape = (NETWORKS | OTHERS)[name]
+    stem = FOLDER / re.sub(r"[^a-z0-9]+", "-", name.lower())
     found = Made(name, shape, *(stem.with_suffix(end) for end in (".intg", ".onnx", ".int8.onnx")))
     if not found.int8.exists():
         FOLDER.mkdir(exist_ok=True)
