@@ -70,6 +70,8 @@ read: Any = intrinsic(_declare_read)
 
 
 def _declare_call(typingctx: Any, row: Any, arena: Any, samples: Any) -> Any:
+    """call(row, arena, samples): the routine whose row lies at that address."""
+
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.FunctionType(ir.VoidType(), [_I64] * 3)
         first = builder.load(builder.inttoptr(args[0], _I64.as_pointer()))
@@ -80,12 +82,12 @@ def _declare_call(typingctx: Any, row: Any, arena: Any, samples: Any) -> Any:
     return types.void(row, arena, samples), emit
 
 
-_call: Any = intrinsic(_declare_call)
+call: Any = intrinsic(_declare_call)
 
 
 def _execute(rows: Array, arena: int, samples: int) -> None:
     for row in rows:
-        _call(row, arena, samples)
+        call(row, arena, samples)
 
 
 @cache

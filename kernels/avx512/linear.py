@@ -122,11 +122,11 @@ def packed(
     """Weights ``(co, runs, k)`` and what sums begin with, as tiles want them."""
     channels = len(weight) // groups
     rows, wide = (16, 1) if channels <= LANES else (8, 2)
-    starts, kinds = _starts(job, weight, flipped, bias, border)
-    starts = _by_panel(starts, groups, wide)
+    starts, kinds = starts_of(job, weight, flipped, bias, border)
+    starts = by_panel(starts, groups, wide)
 
     def spread(values: Array) -> Array:
-        return _by_panel(values[None], groups, wide)[0]
+        return by_panel(values[None], groups, wide)[0]
 
     panels = _pack(runs, groups, wide)
     return Packed(rows, wide, panels, aligned(starts), kinds * starts[0].nbytes, spread)
@@ -198,12 +198,20 @@ def runs_of(x: Place, window: Window, weight: Array, groups: int) -> tuple[Array
     Pixels of a row of the kernel are neighbours unless they are dilated or groups lie between.
     """
     (kh, kw), dilations = window.kernel, window.dilations
-    co, channels = len(weight), weight.shape[-1]
-    if kw == 1 or (dilations[1] == 1 and groups == 1):
-        starts = np.arange(kh) * dilations[0] * x.row
-        return starts, weight.reshape(co, kh, kw * channels)
-    down, across = np.arange(kh) * dilations[0] * x.row, np.arange(kw) * dilations[1] * x.pixel
-    return np.add.outer(down, across).reshape(-1), weight.reshape(co, kh * kw, channels)
+    parts = parts_of(window, weight, groups)
+    down = np.arange(kh) * dilations[0] * x.row
+    if parts.shape[1] == kh:
+        return down, parts
+    across = np.arange(kw) * dilations[1] * x.pixel
+    return np.add.outer(down, across).reshape(-1), parts
+
+
+def parts_of(window: Window, weight: Array, groups: int) -> Array:
+    """The weights ``(co, runs, elements)`` of ``runs_of``."""
+    (kh, kw), co, channels = window.kernel, len(weight), weight.shape[-1]
+    if kw == 1 or (window.dilations[1] == 1 and groups == 1):
+        return weight.reshape(co, kh, kw * channels)
+    return weight.reshape(co, kh * kw, channels)
 
 
 def _pack(weight: Array, groups: int, wide: int) -> Array:
@@ -215,7 +223,7 @@ def _pack(weight: Array, groups: int, wide: int) -> Array:
     return aligned(split.transpose(0, 1, 4, 5, 2, 3, 6).astype(np.int8))
 
 
-def _starts(
+def starts_of(
     job: Job, weight: Array, flipped: bool, bias: Array | None, border: Array | None
 ) -> tuple[Array, Array]:
     """What sums begin with: int32 ``(kinds, co)``, and for every patch of a sample which it is.
@@ -234,7 +242,7 @@ def _starts(
     return wrapped(every + start), kinds.reshape(-1)
 
 
-def _by_panel(values: Array, groups: int, wide: int) -> Array:
+def by_panel(values: Array, groups: int, wide: int) -> Array:
     """Values ``(k, co)`` -> ``(k, groups * panels * wide * LANES)``, zeros in unused lanes."""
     each = values.reshape(len(values), groups, -1)
     full = np.pad(each, ((0, 0), (0, 0), (0, -each.shape[2] % (wide * LANES))))

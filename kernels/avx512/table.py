@@ -10,15 +10,19 @@ from ...ir.ops_linear import Conv, Dense, GatherConv
 from ...ir.ops_pointwise import Add
 from ...ir.ops_pool import MaxPool, SumPool
 from ..job import Bits, Maker
-from . import addition, bits, copy, gathered, largest, linear, moving, windowed
+from . import addition, bits, copy, gathered, largest, linear, moving, windowed, zeros
 
 MAKERS: Mapping[type[Op], tuple[Maker, ...]] = {
     Conv: (
+        Maker(zeros.accepts, zeros.make, linear.borders),
         Maker(linear.accepts, linear.make, linear.borders),
         Maker(windowed.accepts_conv, windowed.make_conv, linear.borders),
     ),
     GatherConv: (Maker(gathered.accepts, gathered.make, gathered.borders),),
-    Dense: (Maker(linear.accepts, linear.make, linear.borders),),
+    Dense: (
+        Maker(zeros.accepts, zeros.make, linear.borders),
+        Maker(linear.accepts, linear.make, linear.borders),
+    ),
     SumPool: (Maker(windowed.accepts_pool, windowed.make_pool, windowed.pool_borders),),
     MaxPool: (Maker(largest.accepts, largest.make, largest.borders),),
     Add: (Maker(addition.accepts, addition.make),),
