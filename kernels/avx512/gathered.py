@@ -24,7 +24,7 @@ from ..job import Border, Job
 from ..place import Place
 from ..routine import Routine, read, routine, routine_row
 from ..routine import sources as sources_of_kernels
-from . import emit, linear
+from . import emit, linear, zeros
 from .codes import aligned, is_byte
 from .emit import BYTES, I64, LANES
 from .ending import at, size_of
@@ -144,7 +144,8 @@ def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routi
     """The routine that takes less time: of the listed elements, or of all with weights of 0."""
     whole = _whole(job, operands[0])
     if whole is not None:
-        return linear.make(whole, operands, out, samples)
+        maker = zeros if zeros.accepts(whole) else linear
+        return maker.make(whole, operands, out, samples)
     return _gathering(job, operands, out, samples)
 
 

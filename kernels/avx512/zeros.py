@@ -36,6 +36,14 @@ WORD = VECTORS * 64
 """Bytes of a word of four neighbours of so many patches."""
 ENTRY = 8
 """Bytes of where a word lies, and of its weights."""
+NEAR, FAR, TILE, END = 5.5, 9.0, 90.0, 130.0
+"""What takes as long as so many products of a word with sixteen channels, measured: a word of one
+channel times AT_ONCE patches, where these are in the nearest cache and where not; turning sixteen
+words of sixteen patches; and turning sixteen patches' sums."""
+CACHED = 40 << 10
+"""Bytes of words that are in the nearest cache, or nearly."""
+CLEARLY = 0.9
+"""Zeros are left out where that takes no more than so much of the time."""
 
 
 def _declare_turn(typingctx: Any, x: Any, sources: Any, words: Any, out: Any) -> Any:
@@ -163,7 +171,7 @@ def listed(end: str, item: int) -> Any:
         source, target, others, kinds = read(p, 3), read(p, 4), read(p, 5), read(p, 6)
         runs, run_count, words = read(p, 9), read(p, 10), read(p, 11)
         memory = np.empty((run_count * words + 2 * LANES) * WORD + 64, np.uint8)
-        sums = memory.ctypes.data + 63 & -64
+        sums = (memory.ctypes.data + 63) & -64
         turned_words = sums + LANES * WORD
         for begin in range(0, count, AT_ONCE):
             first = min(begin, count - AT_ONCE)
@@ -176,9 +184,7 @@ def listed(end: str, item: int) -> Any:
                 panel = (bias, kinds + 4 * first, finish)
                 into = (out + lane * item // share, target + 4 * first, channels - lane)
                 added = (other + lane, others + 4 * first)
-                entries = listed_panel(
-                    end, item, entries, turned_words, sums, panel, into, added
-                )
+                entries = listed_panel(end, item, entries, turned_words, sums, panel, into, added)
                 bias += 64
                 finish += block
 
@@ -189,7 +195,8 @@ def accepts(job: Job) -> bool:
     """What ``linear`` accepts, in one group, if that is faster with zeros left out."""
     if not linear.accepts(job) or getattr(job.op, "groups", 1) > 1:
         return False
-    return _pays(job, _words(parts_of(linear.window_of(job), _weight(job), 1)))
+    parts = parts_of(linear.window_of(job), _weight(job), 1)
+    return pays(job, _words(parts), parts.shape[1])
 
 
 def _weight(job: Job) -> Array:
@@ -204,12 +211,18 @@ def _words(parts: Array) -> Array:
     return np.ascontiguousarray(full).view(np.int32).reshape(len(full), -1)
 
 
-TURN = 1.0
-PANEL = 1.0
+def pays(job: Job, words: Array, runs: int) -> bool:
+    """Whether leaving zeros out takes clearly less time, for ``words`` of so many runs.
 
-
-def _pays(job: Job, words: Array) -> bool:
-    return True
+    Patches of one sample that do not fill blocks are counted as if they did.
+    """
+    channels, count = words.shape
+    pixels, vectors = job.result.elements // channels, -(-channels // LANES)
+    tiles = runs * -(-count // runs // LANES) * VECTORS
+    entry = NEAR if count * WORD <= CACHED else FAR
+    mine = entry * np.count_nonzero(words) + TILE * tiles + END * VECTORS * vectors
+    filled = -(-pixels // AT_ONCE) * AT_ONCE / pixels if pixels >= AT_ONCE else 1.0
+    return bool(filled * mine < CLEARLY * AT_ONCE * count * vectors)
 
 
 def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routine:
