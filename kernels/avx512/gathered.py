@@ -25,7 +25,7 @@ from ..place import Place
 from ..routine import Routine, read, routine, routine_row
 from ..routine import sources as sources_of_kernels
 from . import emit, linear, zeros
-from .codes import aligned, is_byte
+from .codes import aligned, channels_of, is_byte
 from .emit import BYTES, I64, LANES
 from .ending import at, size_of
 from .linear import (
@@ -141,24 +141,33 @@ def borders(job: Job) -> list[Border]:
 
 
 def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routine:
-    """The routine that takes less time: of the listed elements, or of all with weights of 0."""
-    whole = _whole(job, operands[0])
-    if whole is not None:
-        maker = zeros if zeros.accepts(whole) else linear
-        return maker.make(whole, operands, out, samples)
+    """The routine that takes less time: of the listed elements, or of all with weights of 0, which
+    are multiplied or left out."""
+    whole, times = _whole(job), _times(job, operands[0])
+    if whole is not None and zeros.pays(whole, min(times)):
+        return zeros.make(whole, operands, out, samples)
+    if whole is not None and times[1] <= times[0]:
+        return linear.make(whole, operands, out, samples)
     return _gathering(job, operands, out, samples)
 
 
-def _whole(job: Job, x: Place) -> Job | None:
-    """The conv with weights of 0 where no column is listed; None where that takes longer."""
+def _times(job: Job, x: Place) -> tuple[int, int]:
+    """Of a patch, of the listed elements and of all: products of four with sixteen channels."""
     op, weight, columns = job.op, np.asarray(job.constants[1]), np.asarray(job.constants[2])
     assert isinstance(op, GatherConv)
     (kh, kw), channels, vectors = op.kernel, x.shape[2], -(-len(weight) // LANES)
     pieces = len(np.unique(columns.astype(np.int64) // channels))
-    all_of_them = kh * -(-kw * channels // 4) * vectors
     listed = -(-len(columns) // 4) * vectors + MOVE * pieces
-    if all_of_them > listed or len(np.unique(columns)) < len(columns):
+    return listed, kh * -(-kw * channels // 4) * vectors
+
+
+def _whole(job: Job) -> Job | None:
+    """The conv with weights of 0 where no column is listed; None where one is listed twice."""
+    op, weight, columns = job.op, np.asarray(job.constants[1]), np.asarray(job.constants[2])
+    assert isinstance(op, GatherConv)
+    if len(np.unique(columns)) < len(columns):
         return None
+    (kh, kw), channels = op.kernel, channels_of(job.types[0])
     full = np.zeros((len(weight), kh * kw * channels), np.int8)
     full[:, columns] = weight
     conv = Conv(op.strides, op.pads, op.dilations, 1, op.pad_value)

@@ -195,8 +195,27 @@ def accepts(job: Job) -> bool:
     """What ``linear`` accepts, in one group, if that is faster with zeros left out."""
     if not linear.accepts(job) or getattr(job.op, "groups", 1) > 1:
         return False
-    parts = parts_of(linear.window_of(job), _weight(job), 1)
-    return pays(job, _words(parts), parts.shape[1])
+    channels, count = _words(_parts(job)).shape
+    return pays(job, count * -(-channels // LANES))
+
+
+def pays(job: Job, rival: float) -> bool:
+    """Whether leaving zeros out takes clearly less time than ``rival``: a patch, in products of a
+    word with sixteen channels."""
+    return _time(job) < CLEARLY * rival
+
+
+def _time(job: Job) -> float:
+    """In the unit of ``pays``. Patches of a sample that are fewer than a block share blocks."""
+    parts = _parts(job)
+    words, runs = _words(parts), parts.shape[1]
+    channels, count = words.shape
+    tiles, vectors = runs * -(-count // runs // LANES), -(-channels // LANES)
+    entry = NEAR if count * WORD <= CACHED else FAR
+    block = entry * np.count_nonzero(words) + VECTORS * (TILE * tiles + END * vectors)
+    pixels = job.result.elements // channels
+    filled = -(-pixels // AT_ONCE) * AT_ONCE / pixels if pixels >= AT_ONCE else 1.0
+    return float(filled * block / AT_ONCE)
 
 
 def _weight(job: Job) -> Array:
@@ -205,24 +224,14 @@ def _weight(job: Job) -> Array:
     return weight.reshape(len(weight), *linear.window_of(job).kernel, -1)
 
 
+def _parts(job: Job) -> Array:
+    return parts_of(linear.window_of(job), _weight(job), 1)
+
+
 def _words(parts: Array) -> Array:
     """Weights ``(co, runs, k)`` as words of four, int32 ``(co, runs * words)``."""
     full = np.pad(parts, ((0, 0), (0, 0), (0, -parts.shape[2] % 4))).astype(np.int8)
     return np.ascontiguousarray(full).view(np.int32).reshape(len(full), -1)
-
-
-def pays(job: Job, words: Array, runs: int) -> bool:
-    """Whether leaving zeros out takes clearly less time, for ``words`` of so many runs.
-
-    Patches of one sample that do not fill blocks are counted as if they did.
-    """
-    channels, count = words.shape
-    pixels, vectors = job.result.elements // channels, -(-channels // LANES)
-    tiles = runs * -(-count // runs // LANES) * VECTORS
-    entry = NEAR if count * WORD <= CACHED else FAR
-    mine = entry * np.count_nonzero(words) + TILE * tiles + END * VECTORS * vectors
-    filled = -(-pixels // AT_ONCE) * AT_ONCE / pixels if pixels >= AT_ONCE else 1.0
-    return bool(filled * mine < CLEARLY * AT_ONCE * count * vectors)
 
 
 def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routine:
