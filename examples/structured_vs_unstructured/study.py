@@ -32,6 +32,7 @@ from intaglio.commands.compare import simulated_ms
 from intaglio.cost_models.comparison import DENSE, N_OF_M, Compared, verdicts
 from intaglio.cost_models.hardware import load_hardware
 
+PROGRESS = Console(stderr=True)
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 HARDWARE = ("edge-npu", "edge-npu-gate", "edge-npu-skip", "mcu")
 WIDTHS = (1, 2, 4, 8)
@@ -133,13 +134,18 @@ def study(out: Path) -> list[Pair]:
     """Write every report, in processes beside each other; all pairs of equal bits."""
     out.mkdir(parents=True, exist_ok=True)
     names = [name for each in FAMILIES.values() for name in each]
-    milliseconds = {name: simulated_ms(Network(blob(name))) for name in track(names, "Simulator")}
+    milliseconds = {
+        name: simulated_ms(Network(blob(name)))
+        for name in track(names, "Simulator", console=PROGRESS)
+    }
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         running = [
             pool.submit(report, title, hardware, milliseconds, out)
             for title, hardware in product(FAMILIES, HARDWARE)
         ]
-        return [pair for each in track(running, "Reports") for pair in each.result()]
+        return [
+            pair for each in track(running, "Reports", console=PROGRESS) for pair in each.result()
+        ]
 
 
 def main() -> None:
