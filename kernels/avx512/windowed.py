@@ -29,10 +29,8 @@ def accepts_conv(job: Job) -> bool:
     known = all(constant is not None for constant in job.constants[1:]) and len(job.constants) < 4
     if not known or not is_byte(x) or not -128 <= weight.dtype.lo <= weight.dtype.hi <= 127:
         return False
-    channels = x.sample_shape[0]
-    return channels == getattr(job.op, "groups", 1) == len(np.asarray(job.constants[1])) and ends(
-        job
-    )
+    each = x.sample_shape[0] == getattr(job.op, "groups", 1) == len(np.asarray(job.constants[1]))
+    return each and _ends(job)
 
 
 def accepts_pool(job: Job) -> bool:

@@ -149,11 +149,13 @@ def test_an_add_after_a_conv_is_exact_whichever_operand_it_is(
     draw, b = data.draw, Builder("network")
     shape = (BATCH, draw(st.integers(1, 40)), draw(st.integers(1, 6)), draw(st.integers(1, 6)))
     x = b.input(Value("x", TensorType(shape, draw(st.sampled_from(BYTES))), "x"))
-    dtype, channels = b.type_of(x).dtype, draw(st.integers(1, 40))
+    dtype, depthwise = b.type_of(x).dtype, draw(st.booleans())
+    channels = shape[1] if depthwise else draw(st.integers(1, 40))
+    op, each = Conv(groups=channels if depthwise else 1), 1 if depthwise else shape[1]
     codes = []
     for name in ("a", "b"):
-        weight = Tensor(draw(int_tensors(int_type(8), (channels, shape[1], 1, 1))), int_type(8))
-        total = b.node(name, Conv(), x, b.constant("w", weight), origin=f"/{name}")
+        weight = Tensor(draw(int_tensors(int_type(8), (channels, each, 1, 1))), int_type(8))
+        total = b.node(name, op, x, b.constant("w", weight), origin=f"/{name}")
         codes.append(_scaled(draw, b, total, draw(st.sampled_from(BYTES))))
     kept = codes[1 - index]
     factors = draw(st.integers(-300, 300)), draw(st.integers(-300, 300))
