@@ -10,10 +10,7 @@ import numpy as np
 from ..ir.layout import from_storage, storage_shape
 from ..ir.numeric import Array
 from ..ir.program import ALIGNMENT
-from ..kernels.place import Place
-
-FLIP = 0x80
-"""What a flipped code differs in."""
+from ..kernels.place import FLIP, Place
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ from ..ir.tensor import TensorType
 from ..kernels.isa import Isa
 from ..kernels.job import Added, Border, Job, Maker
 from ..kernels.kernel import Kernel, Operands
-from ..kernels.place import Place
+from ..kernels.place import FLIP, Place, channels_of, flips
 from ..kernels.routines import Routines, routines
 from ..kernels.table import kernel_for
-from .arena import FLIP, Arena, Layout
+from .arena import Arena, Layout
 
 if TYPE_CHECKING:
     from ..kernels.routine import Routine
@@ -211,9 +211,8 @@ def _as_bits(parts: Sequence[Part], tier: Routines | None, kept: Collection[int]
 
 def _fills_words(type_: TensorType) -> bool:
     """Whether a pixel's codes are whole words of bits."""
-    sample = type_.sample_shape
-    channels = sample[0] if len(sample) == 3 else sample[-1]
-    return type_.dtype.kind == "bipolar" and len(sample) in (1, 3) and channels % 64 == 0
+    whole = len(type_.sample_shape) in (1, 3) and channels_of(type_) % 64 == 0
+    return type_.dtype.kind == "bipolar" and whole
 
 
 def _bytes_of(part: Part, tier: Routines, found: Collection[int]) -> Iterator[int]:
@@ -266,11 +265,7 @@ def _place(type_: TensorType, wanted: Border | None, *, bits: bool = False) -> P
     """Where nobody minds signed codes lie flipped; its offset is not known yet."""
     if wanted is None:
         return Place(type_)
-    return Place(type_, 0, wanted.pads, _flips(type_) and not bits, bits)
-
-
-def _flips(type_: TensorType) -> bool:
-    return type_.dtype.container.itemsize == 1 and type_.dtype.lo < 0
+    return Place(type_, 0, wanted.pads, flips(type_) and not bits, bits)
 
 
 def _settled(
@@ -312,7 +307,7 @@ def _settled(
 
 
 def _suits(place: Place, asked: Border, border: Border | None) -> bool:
-    if not place.bits and place.flipped != _flips(place.type):
+    if not place.bits and place.flipped != flips(place.type):
         return False
     if not any(asked.pads):
         return True

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import DataError, VerifyError
+from ..errors import DataError, UsageError, VerifyError
 from ..ir.numeric import Array, NumericType
 from ..ir.ops_quant import Requantize
 from ..ir.program import Program, Slot
@@ -127,8 +127,10 @@ class Simulator:
         """The outputs by name, in logical order ``(n, c, h, w)``, for inputs by name.
 
         ``progress(done, total)`` is called after each chunk of samples. ``threads`` share the
-        samples; results are the same for any number. Raises DataError.
+        samples; results are the same for any number. Raises DataError, and UsageError for none.
         """
+        if threads < 1:
+            raise UsageError(f"{threads} threads were asked for.", fix="Ask for at least 1.")
         total = self._count(inputs)
         given = {port.slot: inputs[port.name] for port in self._inputs}
         results = {port.slot: port.empty(total) for port in self._outputs}

@@ -85,7 +85,7 @@ def compile_and_save(job: Job, progress: Progress) -> Compiled:
     labelled = learning.read(job.learning, graph, progress)
     if labelled.training is not None and not any(each.needs_training for each in recipe.passes):
         note("No pass of the recipe trains: --train is for calibration at most.")
-    calibration = _calibration(job, graph, data, labelled)
+    calibration = calibration_of(job.model, graph, data, labelled)
     samples = None if calibration is None else first_samples(graph, calibration)
     comparison = compare_with_owner(job, graph, samples)
     if isinstance(comparison, Comparison) and differs(comparison):
@@ -100,8 +100,8 @@ def compile_and_save(job: Job, progress: Progress) -> Compiled:
     return replace(compiled, baselines=(first, *baselines.baselines(recipe, work.measured)))
 
 
-def _calibration(
-    job: Job, graph: Graph, data: api.Data | None, labelled: LabelledData
+def calibration_of(
+    model: Path, graph: Graph, data: api.Data | None, labelled: LabelledData
 ) -> api.Data | None:
     """Data that calibrates: what was given, else training inputs; raises UsageError for none."""
     if stage_of(graph) == "quantized":
@@ -113,7 +113,7 @@ def _calibration(
     if data is None:
         raise UsageError(
             "A float model needs calibration data.",
-            where=f"'{job.model}'",
+            where=f"'{model}'",
             fix="Give --data with a .npy or .npz file of 100 to 1000 real inputs.",
         )
     return data

@@ -14,9 +14,8 @@ import numpy as np
 from .. import __version__, api, files
 from ..errors import UsageError
 from ..ir.graph import Graph
-from ..ir.verify import stage_of
 from ..passes.base import Progress, Training, silent
-from ..passes.labelled import first_inputs, is_arrays
+from ..passes.labelled import is_arrays
 from ..sweeping.engine import sweep
 from ..sweeping.extras import needed
 from ..sweeping.folder import Folder
@@ -27,7 +26,7 @@ from ..sweeping.space_file import read_space
 from ..sweeping.trial import Outcome, Task, Work
 from ..sweeping.workers import Local, processors
 from . import learning
-from .compile import first_samples
+from .compile import calibration_of, first_samples
 from .learning import LabelledData, Learning
 from .sweep_equal import Equal, equal_json, show_equal
 from .sweep_show import show, write
@@ -190,7 +189,7 @@ def _work(order: Order, progress: Progress) -> Work:
         )
     labelled = learning.read(order.learning, graph, progress)
     _check_arrays(labelled)
-    calibration = _calibration(order, graph, data, labelled)
+    calibration = calibration_of(order.model, graph, data, labelled)
     if calibration is not None:
         first_samples(graph, calibration)
     return Work(graph, calibration, labelled.without_rows(), Measure(labelled.test, graph))
@@ -204,19 +203,3 @@ def _check_arrays(labelled: LabelledData) -> None:
             "A loader cannot be sent to the processes of a sweep.",
             fix="Return (x, y) from the function of --train or --test, or give an .npz file.",
         )
-
-
-def _calibration(
-    order: Order, graph: Graph, data: api.Data | None, labelled: LabelledData
-) -> api.Data | None:
-    if stage_of(graph) == "quantized":
-        return None
-    if data is None and labelled.training is not None:
-        return first_inputs(labelled.training, graph)
-    if data is None:
-        raise UsageError(
-            "A float model needs calibration data.",
-            where=f"'{order.model}'",
-            fix="Give --data with a .npy or .npz file of 100 to 1000 real inputs.",
-        )
-    return data

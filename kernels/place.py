@@ -9,6 +9,24 @@ from ..ir.tensor import TensorType
 from ..ir.windows import Pads
 
 NO_BORDER: Pads = (0, 0, 0, 0)
+FLIP = 128
+"""What is added to signed codes of a byte: instructions multiply unsigned with signed."""
+
+
+def is_byte(type_: TensorType) -> bool:
+    """Whether a code of the type is a byte."""
+    return type_.dtype.container.itemsize == 1
+
+
+def flips(type_: TensorType) -> bool:
+    """Whether routines want codes of the type 128 higher."""
+    return is_byte(type_) and type_.dtype.lo < 0
+
+
+def channels_of(type_: TensorType) -> int:
+    """What lies innermost."""
+    sample = type_.sample_shape or (1,)
+    return sample[0] if len(sample) == 3 else sample[-1]
 
 
 @dataclass(frozen=True, slots=True)

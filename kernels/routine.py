@@ -34,9 +34,10 @@ class Routine:
 
 
 def routine_row(address: int, values: Sequence[int | Array]) -> Routine:
-    """The row of a routine; of an array it holds the address."""
-    kept = tuple(value for value in values if isinstance(value, np.ndarray))
-    words = [v.ctypes.data if isinstance(v, np.ndarray) else int(v) for v in values]
+    """The row of a routine; of an array it holds the address of its elements, one after another."""
+    whole = [np.ascontiguousarray(v) if isinstance(v, np.ndarray) else v for v in values]
+    words = [each.ctypes.data if isinstance(each, np.ndarray) else int(each) for each in whole]
+    kept = tuple(each for each in whole if isinstance(each, np.ndarray))
     return Routine(np.array([address, *words], np.int64), kept)
 
 

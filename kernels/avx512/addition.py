@@ -15,10 +15,10 @@ from ...ir.numeric import Array
 from ...ir.ops_pointwise import Add
 from ...ir.ops_quant import Requantize
 from ..job import Job
-from ..place import Place
+from ..place import FLIP, Place, is_byte
 from ..routine import Routine, read, routine, routine_row, sources
 from . import emit, finish
-from .codes import FLIP, aligned, is_byte, wrapped
+from .constants import aligned, wrapped
 from .emit import BYTES, CODES, I64, LANES, WORDS
 from .ending import FACTORS, packed, weighted_sum
 from .finish import Requantize as Stage

@@ -24,19 +24,18 @@ from ..place import Place
 from ..routine import Routine, read, routine, routine_row
 from ..routine import sources as sources_of_kernels
 from . import emit, linear
-from .codes import aligned
+from .constants import aligned
 from .emit import I8, I64, LONGS
-from .ending import at
+from .ending import SIGNS, SUMS, at
 from .linear import Window, sources, targets, window_of
 from .signs import below_of, known_below
-from .tile import unpacked
+from .tile import over_runs, unpacked
 
 NEEDED = "avx512vpopcntdq"
 """The feature of what counts bits."""
 LANES, WIDE, ROWS = 8, 4, 4
 """Channels of a vector, vectors and patches of a tile."""
 PANEL = LANES * WIDE
-SIGNS, SUMS = "signs", "sums"
 _NEVER = -1
 """No count is so small."""
 
@@ -72,19 +71,9 @@ class _Tile:
     out: list[Any]
 
     def emit(self) -> None:
-        builder = self.builder
-        x, begins_at, runs, run_count, words = self.patches
-        begins = [at(builder, x, begins_at, row) for row in range(self.rows)]
-        length = builder.mul(words, I64(64 * WIDE))
-
-        def run(index: Any, counts: list[Any]) -> list[Any]:
-            skip = emit.load(builder, emit.plus(builder, runs, builder.shl(index, I64(3))), I64)
-            places = [emit.plus(builder, begin, skip) for begin in begins]
-            panel = emit.plus(builder, self.panel[0], builder.mul(index, length))
-            return emit.loop(builder, words, counts, lambda i, c: self._step(i, c, places, panel))
-
         none = [emit.constant(0, LONGS)] * (self.rows * WIDE)
-        counts = emit.loop(builder, run_count, none, run)
+        weights = self.panel[0]
+        counts = over_runs(self.builder, self.rows, self.patches, weights, WIDE, none, self._step)
         for row in range(self.rows):
             self._store(row, counts[row * WIDE :][:WIDE])
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
@@ -15,12 +14,11 @@ from ...ir.ops_linear import Conv, Dense
 from ...ir.ops_pool import MaxPool
 from ..job import Border, Job
 from ..place import Place
-from ..routine import Routine, read, routine, routine_row
+from ..routine import Routine, read, routine
 from ..routine import sources as sources_of_kernels
 from . import binary, copy, emit, largest, linear
 from .emit import I64
 from .ending import at
-from .linear import Window, sources, targets
 from .signs import below_of
 from .tile import unpacked
 
@@ -108,20 +106,4 @@ def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routi
         return binary.make(job, operands, out, samples)
     if isinstance(job.op, Reshape):
         return copy.make(job, operands, out, samples)
-    return _pooled(job, operands[0], out, samples)
-
-
-def _pooled(job: Job, x: Place, out: Place, samples: int) -> Routine:
-    op = job.op
-    assert isinstance(op, MaxPool)
-    window = Window(op.kernel, op.strides, op.dilations, op.pads)
-    (kh, kw), (down, across) = op.kernel, op.dilations
-    places = np.add.outer(np.arange(kh) * down * x.row, np.arange(kw) * across * x.pixel)
-    tables = (sources(x, window, samples, 1), targets(out, samples, 1))
-    return routine_row(
-        joining().address,
-        (
-            *(x.offset, out.offset, *tables, out.shape[0] * out.shape[1], x.pixel),
-            *(places.reshape(-1), places.size),
-        ),
-    )
+    return largest.pooled(joining(), job, operands[0], out, samples)

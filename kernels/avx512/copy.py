@@ -10,10 +10,9 @@ from numba import types
 from numba.extending import intrinsic
 
 from ..job import Job
-from ..place import Place
+from ..place import FLIP, Place
 from ..routine import Routine, read, routine, routine_row, sources
 from . import emit
-from .codes import FLIP
 from .emit import CODES, I8, I64, LANES
 
 

@@ -17,15 +17,15 @@ from numba import types
 from numba.extending import intrinsic
 
 from ...ir.numeric import Array
-from ...ir.ops_linear import Conv, GatherConv, border_sums
+from ...ir.ops_linear import Conv, GatherConv
 from ...ir.tensor import TensorType
 from ..isa import features
 from ..job import Border, Job
-from ..place import Place
+from ..place import Place, channels_of, is_byte
 from ..routine import Routine, read, routine, routine_row
 from ..routine import sources as sources_of_kernels
 from . import emit, linear, zeros
-from .codes import aligned, channels_of, is_byte
+from .constants import aligned
 from .emit import BYTES, I64, LANES
 from .ending import at, size_of
 from .linear import (
@@ -186,9 +186,7 @@ def _gathering(job: Job, operands: Sequence[Place], out: Place, samples: int) ->
     window = Window(op.kernel, op.strides, op.dilations, op.pads)
     weight, columns = np.asarray(job.constants[1]), np.asarray(job.constants[2]).astype(np.int64)
     pieces, order = _pieces(x, window, columns)
-    bias, border = (job.constants[i] if len(job.constants) > i else None for i in (3, 4))
-    sums = None if border is None else border_sums(op, job.types[0].sample_shape[1:], border)
-    made = packed(job, weight[:, None, order], weight, x.flipped, bias, sums, groups=1)
+    made = packed(job, weight[:, None, order], weight, x.flipped, groups=1)
     return routine_row(
         gathered(made.rows, made.wide, end_of(job), out.item).address,
         (

@@ -12,14 +12,13 @@ from numba.extending import intrinsic
 
 from ...ir.ops_pool import MaxPool
 from ..job import Border, Job
-from ..place import Place
+from ..place import Place, is_byte
 from ..routine import Routine, read, routine, routine_row
 from ..routine import sources as sources_of_kernels
 from . import emit
-from .codes import is_byte
 from .emit import CODES, I64, LANES
 from .ending import at
-from .linear import Window, sources, targets
+from .linear import Window, places_of, sources, targets
 from .tile import unpacked
 
 
@@ -82,16 +81,20 @@ def borders(job: Job) -> list[Border]:
 
 def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routine:
     """The routine of a max_pool."""
-    op, (x,) = job.op, operands
+    return pooled(largest(), job, operands[0], out, samples)
+
+
+def pooled(found: Any, job: Job, x: Place, out: Place, samples: int) -> Routine:
+    """The row of a routine that looks at the pixels of each window."""
+    op = job.op
     assert isinstance(op, MaxPool)
     window = Window(op.kernel, op.strides, op.dilations, op.pads)
-    (kh, kw), (down, across) = op.kernel, op.dilations
-    places = np.add.outer(np.arange(kh) * down * x.row, np.arange(kw) * across * x.pixel)
+    places = places_of(x, window)
     tables = (sources(x, window, samples, 1), targets(out, samples, 1))
     return routine_row(
-        largest().address,
+        found.address,
         (
-            *(x.offset, out.offset, *tables, out.shape[0] * out.shape[1], x.shape[2]),
-            *(places.reshape(-1), places.size),
+            *(x.offset, out.offset, *tables, out.shape[0] * out.shape[1], x.pixel),
+            *(places, places.size),
         ),
     )

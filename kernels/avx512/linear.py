@@ -9,15 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ...ir.numeric import Array
-from ...ir.ops_linear import Conv, Dense, border_sums
+from ...ir.ops_linear import Conv, Dense, GatherConv, border_sums
 from ...ir.ops_quant import Requantize, Threshold
 from ...ir.tensor import TensorType
 from ...ir.windows import Pads, Pair, output_hw
 from ..job import Border, Job
-from ..place import NO_BORDER, Place
+from ..place import FLIP, NO_BORDER, Place, channels_of, is_byte
 from ..routine import Routine, routine_row
 from . import addition, finish, signs
-from .codes import FLIP, aligned, channels_of, is_byte, wrapped
+from .constants import aligned, wrapped
 from .emit import LANES
 from .ending import ADDED, SIGNS, SUMS
 from .finish import Scaling
@@ -115,14 +115,11 @@ class Packed:
     spread: Callable[[Array], Array]
 
 
-def packed(
-    job: Job, runs: Array, weight: Array, flipped: bool, bias: Array | None, border: Array | None,
-    groups: int,
-) -> Packed:  # fmt: skip
+def packed(job: Job, runs: Array, weight: Array, flipped: bool, groups: int) -> Packed:
     """Weights ``(co, runs, k)`` and what sums begin with, as tiles want them."""
     channels = len(weight) // groups
     rows, wide = (16, 1) if channels <= LANES else (8, 2)
-    starts, kinds = starts_of(job, weight, flipped, bias, border)
+    starts, kinds = starts_of(job, weight, flipped)
     starts = by_panel(starts, groups, wide)
 
     def spread(values: Array) -> Array:
@@ -138,11 +135,7 @@ def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routi
     window, groups = window_of(job), getattr(job.op, "groups", 1)
     weight = np.asarray(job.constants[1])
     runs, parts = runs_of(x, window, weight.reshape(len(weight), *window.kernel, -1), groups)
-    bias, border = (job.constants[i] if len(job.constants) > i else None for i in (2, 3))
-    sums = None
-    if border is not None and isinstance(job.op, Conv):
-        sums = border_sums(job.op, job.types[0].sample_shape[1:], border)
-    made = packed(job, parts, weight, x.flipped, bias, sums, groups)
+    made = packed(job, parts, weight, x.flipped, groups)
     end = SIGNS if out.bits else end_of(job)
     return routine_row(
         multiply(made.rows, made.wide, end, out.item).address,
@@ -192,18 +185,19 @@ def for_samples(values: Array, samples: int, more: int) -> Array:
     return np.pad(np.tile(values, samples), (0, more), mode="edge").astype(np.int32)
 
 
+def places_of(x: Place, window: Window) -> Array:
+    """Where the pixels of a patch lie from its beginning on."""
+    (kh, kw), (down, across) = window.kernel, window.dilations
+    return np.add.outer(np.arange(kh) * down * x.row, np.arange(kw) * across * x.pixel).reshape(-1)
+
+
 def runs_of(x: Place, window: Window, weight: Array, groups: int) -> tuple[Array, Array]:
     """Where runs of neighbours begin in a patch, and weights ``(co, runs, elements)``.
 
     Pixels of a row of the kernel are neighbours unless they are dilated or groups lie between.
     """
-    (kh, kw), dilations = window.kernel, window.dilations
-    parts = parts_of(window, weight, groups)
-    down = np.arange(kh) * dilations[0] * x.row
-    if parts.shape[1] == kh:
-        return down, parts
-    across = np.arange(kw) * dilations[1] * x.pixel
-    return np.add.outer(down, across).reshape(-1), parts
+    parts, places = parts_of(window, weight, groups), places_of(x, window)
+    return places[:: places.size // parts.shape[1]], parts
 
 
 def parts_of(window: Window, weight: Array, groups: int) -> Array:
@@ -223,23 +217,25 @@ def _pack(weight: Array, groups: int, wide: int) -> Array:
     return aligned(split.transpose(0, 1, 4, 5, 2, 3, 6).astype(np.int8))
 
 
-def starts_of(
-    job: Job, weight: Array, flipped: bool, bias: Array | None, border: Array | None
-) -> tuple[Array, Array]:
+def starts_of(job: Job, weight: Array, flipped: bool) -> tuple[Array, Array]:
     """What sums begin with: int32 ``(kinds, co)``, and for every patch of a sample which it is.
 
-    Modulo 2**32: all sums fit int32 in the end. There are several kinds where a ``border`` adds to
-    them, ``(co, h', w')``.
+    Modulo 2**32: all sums fit int32 in the end. There are several kinds where the border adds to
+    them.
     """
-    start = np.zeros(len(weight), np.int64)
+    op, start = job.op, np.zeros(len(weight), np.int64)
+    after = op.listed + 1 if isinstance(op, GatherConv) else 2
+    bias, border, *_ = (*job.constants[after:], None, None)
     if bias is not None:
         start += bias
     if flipped:
         start -= FLIP * weight.astype(np.int64).reshape(len(weight), -1).sum(axis=1)
-    pixels = job.result.elements // len(weight)
-    added = np.zeros((pixels, 1), np.int64) if border is None else border.reshape(-1, pixels).T
+    pixels, added = job.result.elements // len(weight), np.zeros((1, len(weight)), np.int64)
+    if border is not None and isinstance(op, Conv | GatherConv):
+        sums = border_sums(op, job.types[0].sample_shape[1:], border)
+        added = sums.reshape(-1, pixels).T
     every, kinds = np.unique(added, axis=0, return_inverse=True)
-    return wrapped(every + start), kinds.reshape(-1)
+    return wrapped(every + start), np.broadcast_to(kinds.reshape(-1), (pixels,))
 
 
 def by_panel(values: Array, groups: int, wide: int) -> Array:

@@ -17,9 +17,9 @@ from ...ir.numeric import Array
 from ...ir.op import Op
 from ...ir.ops_layout import Pad
 from ..job import Job
-from ..place import Place
+from ..place import FLIP, Place
 from ..routine import Routine, read, routine, routine_row, sources
-from .codes import FLIP, aligned
+from .constants import aligned
 from .emit import I8
 
 FILLED = -1

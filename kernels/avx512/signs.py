@@ -9,7 +9,8 @@ import numpy as np
 from ...ir.numeric import Array
 from ...ir.ops_quant import Threshold
 from ..job import Job
-from .codes import aligned, channels_of
+from ..place import channels_of
+from .constants import aligned
 from .steps import steps
 
 

@@ -7,6 +7,7 @@ one instruction multiplies it with four weights of each of sixteen channels and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,13 +31,7 @@ def _declare(
     int32 ``(wide, 16)``, of patch r ``kinds[r]`` (int32) bytes further on; parameters. For out,
     other, end and item see ``Ending``.
     """
-    counts = [
-        each.literal_value
-        for each in (
-            rows,
-            wide,
-        )
-    ]
+    counts = (rows.literal_value, wide.literal_value)
     stop, size = end.literal_value, item.literal_value
 
     def emit_tile(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -57,6 +52,37 @@ def unpacked(builder: Any, kinds: Any, args: Any) -> list[list[Any]]:
     return [[builder.extract_value(arg, i) for i in range(len(kind))] for arg, kind in pairs]
 
 
+Step = Callable[[Any, list[Any], list[Any], Any], list[Any]]
+"""``step(index, sums, places, weights)``: a word of each patch, which lies in a run from one of
+``places`` on, times those of ``weights``, added to the sums."""
+
+
+def over_runs(
+    builder: Any,
+    rows: int,
+    patches: list[Any],
+    weights: Any,
+    wide: int,
+    first: list[Any],
+    step: Step,
+) -> list[Any]:
+    """Sums of ``rows`` patches, ``first`` to begin with, after every word of all runs.
+
+    Weights are ``wide`` vectors a word.
+    """
+    x, sources, runs, run_count, words = patches
+    begins = [at(builder, x, sources, row) for row in range(rows)]
+    length = builder.mul(words, I64(64 * wide))
+
+    def run(index: Any, sums: list[Any]) -> list[Any]:
+        skip = emit.load(builder, emit.plus(builder, runs, builder.shl(index, I64(3))), I64)
+        places = [emit.plus(builder, begin, skip) for begin in begins]
+        panel = emit.plus(builder, weights, builder.mul(index, length))
+        return emit.loop(builder, words, sums, lambda i, found: step(i, found, places, panel))
+
+    return emit.loop(builder, run_count, first, run)
+
+
 @dataclass(frozen=True, slots=True)
 class _Tile:
     """One tile; ``_declare`` says what the operands are."""
@@ -69,18 +95,10 @@ class _Tile:
     ending: Ending
 
     def emit(self) -> None:
-        builder, wide = self.builder, self.wide
-        x, sources, runs, run_count, words = self.patches
-        begins = [at(builder, x, sources, row) for row in range(self.rows)]
-        length = builder.mul(words, I64(64 * wide))
-
-        def run(index: Any, sums: list[Any]) -> list[Any]:
-            skip = emit.load(builder, emit.plus(builder, runs, builder.shl(index, I64(3))), I64)
-            places = [emit.plus(builder, begin, skip) for begin in begins]
-            panel = emit.plus(builder, self.panel[0], builder.mul(index, length))
-            return emit.loop(builder, words, sums, lambda i, s: self._step(i, s, places, panel))
-
-        sums = emit.loop(builder, run_count, self._first(), run)
+        wide, first = self.wide, self._first()
+        sums = over_runs(
+            self.builder, self.rows, self.patches, self.panel[0], wide, first, self._step
+        )
         self.ending.store([sums[row * wide :][:wide] for row in range(self.rows)])
 
     def _first(self) -> list[Any]:

@@ -11,12 +11,12 @@ import numpy as np
 from ...ir.numeric import Array
 from ...ir.ops_pool import SumPool
 from ..job import Border, Job
-from ..place import Place
+from ..place import FLIP, Place, flips, is_byte
 from ..routine import Routine, routine_row
-from .codes import FLIP, aligned, flips, is_byte, wrapped
+from .constants import aligned, wrapped
 from .depthwise import AT_ONCE, BLOCK, FOUR, depthwise
 from .emit import LANES
-from .linear import Window, end_of, ends, finish_of, sources, targets, window_of
+from .linear import Window, end_of, ends, finish_of, places_of, sources, targets, window_of
 
 
 def _ends(job: Job) -> bool:
@@ -71,7 +71,8 @@ def _made(
     rows, columns, channels = out.shape
     pixels = columns if window.strides[1] == 1 else 1
     own = _blocks(channels, pixels)
-    places = _places(x, window)
+    found = places_of(x, window)
+    places = np.pad(found, (0, -found.size % FOUR), mode="edge")  # their weights are 0
     return routine_row(
         depthwise(end_of(job), out.item).address,
         (
@@ -90,13 +91,6 @@ def _blocks(channels: int, pixels: int) -> Array:
     count = min(lcm(channels, BLOCK), -(-channels * pixels // BLOCK) * BLOCK) // BLOCK
     every = np.arange(count * BLOCK) % channels
     return every.reshape(count, 4, 4, 4).transpose(0, 2, 1, 3).reshape(count, 4, LANES)
-
-
-def _places(x: Place, window: Window) -> Array:
-    """Where the places of a kernel lie, filled up with the first: their weights are 0."""
-    (kh, kw), (down, across) = window.kernel, window.dilations
-    found = np.add.outer(np.arange(kh) * down * x.row, np.arange(kw) * across * x.pixel).reshape(-1)
-    return np.pad(found, (0, -found.size % FOUR), mode="edge")
 
 
 def _pack(weight: Array) -> Array:

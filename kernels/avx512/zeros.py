@@ -17,13 +17,12 @@ from numba import types
 from numba.extending import intrinsic
 
 from ...ir.numeric import Array
-from ...ir.ops_linear import Conv, border_sums
 from ..job import Job
 from ..place import Place
 from ..routine import Routine, call, read, routine, routine_row
 from ..routine import sources as sources_of_kernels
 from . import emit, linear
-from .codes import aligned
+from .constants import aligned
 from .emit import BYTES, I32, I64, LANES, WORDS
 from .ending import SIGNS, Ending, at, size_of
 from .linear import by_panel, end_of, finish_of, for_samples, parts_of, sources, starts_of, targets
@@ -239,11 +238,7 @@ def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routi
     x, *others = operands
     window, weight = linear.window_of(job), _weight(job)
     runs, parts = linear.runs_of(x, window, weight, 1)
-    bias, border = (job.constants[i] if len(job.constants) > i else None for i in (2, 3))
-    sums = None
-    if border is not None and isinstance(job.op, Conv):
-        sums = border_sums(job.op, job.types[0].sample_shape[1:], border)
-    starts, kinds = starts_of(job, weight, x.flipped, bias, sums)
+    starts, kinds = starts_of(job, weight, x.flipped)
     starts = by_panel(starts, 1, 1)
     words, dense = _words(parts), linear.make(job, operands, out, samples)
     made = routine_row(

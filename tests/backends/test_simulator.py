@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from intaglio.backends.reference import check, compare, run_reference, trace_reference
 from intaglio.backends.simulator import WORKING_BYTES, RangeEnds, Simulator, range_ends
-from intaglio.errors import DataError, MismatchError, NumericError, VerifyError
+from intaglio.errors import DataError, MismatchError, NumericError, UsageError, VerifyError
 from intaglio.ir.graph import Builder, Value
 from intaglio.ir.numeric import BIPOLAR, INT32, Array, NumericType, int_type
 from intaglio.ir.ops_layout import Transpose
@@ -288,3 +288,9 @@ def test_range_ends_count_the_codes_of_requantized_slots() -> None:
     assert high > 0
     assert found["codes0"] == RangeEnds(low, high, 3 * 4 * 4 * 4)
     assert set(found) == {"codes0", "codes1"}
+
+
+def test_no_threads_are_refused() -> None:
+    with pytest.raises(UsageError) as caught:
+        Simulator(dense()).run({"x": np.zeros((1, 3), np.uint8)}, threads=0)
+    assert str(caught.value) == "0 threads were asked for. Ask for at least 1."

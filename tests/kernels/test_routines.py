@@ -231,7 +231,10 @@ def test_binary_networks_are_exact(tier: Isa, program: Program, data: Any) -> No
         assert np.array_equal(codes, expected[name])
 
 
-@pytest.mark.skipif("avx512" not in TIERS or binary.NEEDED not in isa.features(), reason="no such")
+@pytest.mark.skipif(
+    "avx512" not in TIERS or binary.NEEDED not in isa.features(),
+    reason="this machine has no instruction that counts bits of vectors",
+)
 def test_codes_between_binary_layers_lie_as_bits() -> None:
     b, rng = Builder("network"), np.random.default_rng(0)
     x = b.input(Value("x", TensorType((BATCH, 3, 6, 6), int_type(8)), "x"))
