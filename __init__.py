@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from .exporting import export
     from .ir.graph import Graph
     from .passes.base import Training
+    from .passes.glimpse import Glimpses, glimpse
     from .passes.pipeline import Pipeline
 
 __version__ = "0.1.0"
 __all__ = [
+    "Glimpses",
     "Graph",
     "IntaglioError",
     "Network",
@@ -29,12 +31,14 @@ __all__ = [
     "Training",
     "compile",
     "export",
+    "glimpse",
     "import_model",
     "load",
     "to_torch",
 ]
 
 _HOME = {
+    "Glimpses": "passes.glimpse",
     "Graph": "ir.graph",
     "IntaglioError": "errors",
     "Network": "api",
@@ -43,6 +47,7 @@ _HOME = {
     "Training": "passes.base",
     "compile": "api",
     "export": "exporting",
+    "glimpse": "passes.glimpse",
     "import_model": "api",
     "load": "api",
     "to_torch": "api",

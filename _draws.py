@@ -16,6 +16,7 @@ from .ir.interval import Fact, Interval
 from .ir.numeric import BIPOLAR, INT32, TERNARY, Array, NumericType, int_type, narrowest
 from .ir.op import Op
 from .ir.ops_arg import ArgMax
+from .ir.ops_crop import MOST_BITS, ONE, Crop
 from .ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
 from .ir.ops_linear import Conv, Dense, GatherConv
 from .ir.ops_norm import LayerNorm
@@ -83,6 +84,10 @@ def _between(draw: st.DrawFn, lo: int, hi: int, *shape: int) -> Tensor:
 
 def _sizes(draw: st.DrawFn, count: int, least: int, most: int) -> tuple[int, ...]:
     return tuple(draw(st.integers(least, most)) for _ in range(count))
+
+
+def _pair(draw: st.DrawFn, least: int, most: int) -> tuple[int, int]:
+    return draw(st.integers(least, most)), draw(st.integers(least, most))
 
 
 def _code(draw: st.DrawFn, dtype: NumericType) -> int:
@@ -330,10 +335,19 @@ def _arg_max(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
     return ArgMax(draw(st.integers(1, len(x.shape) - 1)), draw(st.integers(0, 1))), ()
 
 
+def _crop(draw: st.DrawFn, x: TensorType) -> tuple[Op, tuple[Operand, ...]]:
+    least, most = sorted(draw(st.integers(1, ONE)) for _ in range(2))
+    bits = draw(st.integers(1, MOST_BITS))
+    op = Crop(_pair(draw, 2, 9), least, most, bits)
+    told = TensorType((BATCH, 3), int_type(bits, signed=False))
+    return op, (told,) if draw(st.booleans()) else ()
+
+
 DRAWS: dict[str, Draw] = {
     "add": _add,
     "arg_max": _arg_max,
     "concat": _concat,
+    "crop": _crop,
     "conv": _conv,
     "dense": _dense,
     "gather_conv": _gather_conv,
@@ -371,6 +385,8 @@ def operand_types(draw: st.DrawFn, name: str) -> TensorType:
     dtype = INT32 if wide else draw(numeric_types(max_bits=bits))
     if name in WINDOWED:
         return TensorType((BATCH, draw(st.integers(1, 24)), *_sizes(draw, 2, 1, 7)), dtype)
+    if name == "crop":
+        return TensorType((BATCH, draw(st.integers(1, 24)), *_sizes(draw, 2, 2, 9)), dtype)
     rank = draw(st.integers(2 if name == "matmul" else 0 if name in ANY_RANK else 1, 4))
     if rank == 0:
         return TensorType((BATCH,), dtype)

@@ -216,6 +216,8 @@ def _applicable(x: TensorType) -> list[str]:
         names = [name for name in names if name in WIDE]
     if x.dtype.bits > LOOKUP_BITS:
         names = [name for name in names if name != "lookup"]
+    if len(x.shape) != 4 or min(x.sample_shape[1:]) < 2:
+        names = [name for name in names if name != "crop"]
     return names if len(x.shape) == 4 else [name for name in names if name not in WINDOWED]
 
 

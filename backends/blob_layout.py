@@ -12,6 +12,7 @@ from ..errors import BlobError
 from ..ir.numeric import Kind, NumericType
 from ..ir.op import Op
 from ..ir.ops_arg import ArgMax
+from ..ir.ops_crop import Crop
 from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
 from ..ir.ops_linear import Conv, Dense, GatherConv
 from ..ir.ops_norm import LayerNorm
@@ -144,6 +145,7 @@ OPCODES: dict[int, type[Op]] = {
     18: LayerNorm,
     19: GatherConv,
     20: Take,
+    21: Crop,
 }
 OPCODE_OF = {op: code for code, op in OPCODES.items()}
 EPILOGUES = (Requantize, Threshold, Lookup)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,24 @@ def digits(name: str, split: str) -> tuple[NDArray[np.float32], Array]:
     images = idx(folder() / name / f"{split}-images-idx3-ubyte.xz")
     labels = idx(folder() / name / f"{split}-labels-idx1-ubyte.xz")
     return images[:, None].astype(np.float32) / 255, labels
+
+
+def flowers(split: str) -> tuple[Array, NDArray[np.int64]]:
+    """Photographs ``(n, 3, 128, 128)`` of flowers and labels, classes in order of name.
+
+    Splits are ``train``, ``val`` and ``test``.
+    """
+    from PIL import Image
+
+    with zipfile.ZipFile(folder() / "flowers128" / "flowers128.zip") as held:
+        names = sorted(each for each in held.namelist() if each.endswith(".jpg"))
+        kinds = sorted({name.split("/")[-2] for name in names})
+        own = [name for name in names if name.split("/")[-3] == split]
+        images = [
+            np.asarray(Image.open(io.BytesIO(held.read(name))).convert("RGB")) for name in own
+        ]
+    labels = np.array([kinds.index(name.split("/")[-2]) for name in own])
+    return np.stack(images).transpose(0, 3, 1, 2), labels
 
 
 def cifar10(split: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from .op import Op
 from .ops_arg import ArgMax
+from .ops_crop import Crop
 from .ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
 from .ops_linear import Conv, Dense, GatherConv
 from .ops_norm import LayerNorm
-from .ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
+from .ops_pointwise import Add, Affine, Clip, PRelu, Relu, ScaleGradient, Unary
 from .ops_pool import AveragePool, MaxPool, SumPool
 from .ops_product import MatMul, Multiply
 from .ops_quant import Dequantize, Lookup, PairLookup, Quantize, Requantize, Threshold
@@ -23,6 +24,8 @@ ALL: tuple[type[Op], ...] = (
     Softmax,
     LayerNorm,
     ArgMax,
+    Crop,
+    ScaleGradient,
     Affine,
     Relu,
     Clip,

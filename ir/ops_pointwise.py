@@ -180,6 +180,21 @@ class PRelu(Op):
         return Work(lookups=x.elements)
 
 
+@dataclass(frozen=True, slots=True)
+class ScaleGradient(Op):
+    """x, whose gradient is multiplied by ``factor`` in training: 0 stops it; reals."""
+
+    name: ClassVar[str] = "scale_gradient"
+    inputs: ClassVar[tuple[str, ...]] = ("x",)
+    factor: float = 0.0
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x
+
+    def reference(self, x: Array) -> Array:
+        return x
+
+
 def scaled(interval: Interval, factor: int) -> Interval:
     """The interval of ``factor * x``."""
     ends = (interval.lo * factor, interval.hi * factor)

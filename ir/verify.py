@@ -10,10 +10,11 @@ from .evaluate import facts
 from .graph import Graph
 from .op import Op
 from .ops_arg import ArgMax
+from .ops_crop import Crop
 from .ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
 from .ops_linear import Conv, Dense, GatherConv
 from .ops_norm import LayerNorm
-from .ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
+from .ops_pointwise import Add, Affine, Clip, PRelu, Relu, ScaleGradient, Unary
 from .ops_pool import AveragePool, MaxPool, SumPool
 from .ops_product import MatMul, Multiply
 from .ops_quant import Dequantize, Lookup, PairLookup, Quantize, Requantize, Threshold
@@ -23,9 +24,9 @@ from .tensor import BATCH
 Stage = Literal["float", "quantized", "integer"]
 
 _PRODUCTS: frozenset[type[Op]] = frozenset({Multiply, MatMul, Softmax, LayerNorm, ArgMax})
-_LAYOUT: frozenset[type[Op]] = frozenset({Reshape, Transpose, Slice, Pad, Concat, MaxPool})
+_LAYOUT: frozenset[type[Op]] = frozenset({Reshape, Transpose, Slice, Pad, Concat, MaxPool, Crop})
 _REAL: frozenset[type[Op]] = (_LAYOUT | _PRODUCTS).union(
-    (Conv, Dense, Add, Affine, Relu, Clip, Unary, PRelu, AveragePool, Dequantize)
+    (Conv, Dense, Add, Affine, Relu, Clip, Unary, PRelu, AveragePool, Dequantize, ScaleGradient)
 )
 _INTEGER: frozenset[type[Op]] = (_LAYOUT | _PRODUCTS).union(
     (Conv, GatherConv, Dense, Add, SumPool, Take, Requantize, Threshold, Lookup)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ..ir.op import Op
 from ..ir.ops_arg import ArgMax
+from ..ir.ops_crop import Crop
 from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
 from ..ir.ops_linear import Conv, Dense, GatherConv
 from ..ir.ops_norm import LayerNorm
@@ -30,7 +31,7 @@ def _fixed(run: Run) -> Maker:
 @cache
 def table() -> Mapping[tuple[type[Op], Isa], Maker]:
     """Every kernel. The first call imports numba, which is why it is not done on import."""
-    from . import arg, layout, linear, norm, pointwise, pool, product, softmax
+    from . import arg, crop, layout, linear, norm, pointwise, pool, product, softmax
 
     return {
         (Conv, "portable"): linear.conv,
@@ -44,6 +45,7 @@ def table() -> Mapping[tuple[type[Op], Isa], Maker]:
         (Softmax, "portable"): _fixed(softmax.softmax),
         (LayerNorm, "portable"): _fixed(norm.layer_norm),
         (ArgMax, "portable"): _fixed(arg.arg_max),
+        (Crop, "portable"): _fixed(crop.crop),
         (Requantize, "portable"): pointwise.requantize,
         (Threshold, "portable"): pointwise.threshold,
         (Lookup, "portable"): pointwise.lookup,

@@ -12,15 +12,16 @@ import numpy as np
 from ..ir.graph import Graph, Node
 from ..ir.op import Op
 from ..ir.ops_arg import ArgMax
+from ..ir.ops_crop import Crop
 from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_norm import LayerNorm
-from ..ir.ops_pointwise import Add, Affine, Clip, Relu
+from ..ir.ops_pointwise import Add, Affine, Clip, Relu, ScaleGradient
 from ..ir.ops_pool import AveragePool, MaxPool
 from ..ir.ops_product import MatMul, Multiply
 from ..ir.ops_quant import Dequantize
 
-PASS_THROUGH = (MaxPool, Reshape, Transpose, Slice, Pad)
+PASS_THROUGH = (MaxPool, Reshape, Transpose, Slice, Pad, ScaleGradient)
 """Ops that only choose among the values they are given: they run on codes as they are."""
 FUSES_ACTIVATION: tuple[type[Op], ...] = (
     *(Conv, Dense, Add, Affine, AveragePool, Multiply, MatMul, LayerNorm, Relu, Clip),
@@ -102,6 +103,24 @@ class Flow:
             if name in self.graph.producers and not self.read_by_layer[name]:
                 found.add(name)
         return frozenset(found)
+
+    @cached_property
+    def crops(self) -> Mapping[str, str]:
+        """Crops that are points, each with the value whose codes it blends to codes."""
+        return {
+            node.name: self.carriers[node.inputs[0]]
+            for node in self.graph.nodes
+            if isinstance(node.op, Crop)
+        }
+
+    @cached_property
+    def tells(self) -> Mapping[str, int]:
+        """The values that tell crops where to look, with the bits of their codes."""
+        return {
+            self.carriers[node.inputs[1]]: node.op.bits
+            for node in self.graph.nodes
+            if isinstance(node.op, Crop) and len(node.inputs) > 1
+        }
 
     def borders(self, name: str) -> tuple[float, ...]:
         """The finite values that pads put around a value before its next point; 0 at least."""

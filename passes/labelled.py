@@ -67,20 +67,24 @@ def _array(given: Any) -> Array:
 
 
 def classes_of(graph: Graph) -> int:
-    """How many classes the one output tells apart; raises DataError for other networks."""
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+    """How many classes the output, or each of several, tells apart.
+
+    Raises DataError for other networks.
+    """
+    shapes = {name: graph.type_of(name).sample_shape for name in graph.outputs}
+    if len(graph.inputs) != 1 or len(set(shapes.values())) != 1:
         raise DataError(
             f"The network has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
             "labelled data is for one input and one output of class scores.",
             fix="Cut the network so that one of each is left.",
         )
-    shape = graph.type_of(graph.outputs[0]).sample_shape
-    if len(shape) != 1:
-        raise DataError(
-            f"The output '{graph.outputs[0]}' has the shape {shape}, not one score a class.",
-            fix="Flatten it to (n, classes).",
-        )
-    return shape[0]
+    for name, shape in shapes.items():
+        if len(shape) != 1:
+            raise DataError(
+                f"The output '{name}' has the shape {shape}, not one score a class.",
+                fix="Flatten it to (n, classes).",
+            )
+    return next(iter(shapes.values()))[0]
 
 
 def is_arrays(data: Any) -> bool:

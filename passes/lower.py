@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 
 from ..ir.graph import Builder, Graph, Node, prune_unused, rename
 from ..ir.ops_arg import ArgMax
+from ..ir.ops_crop import Crop
 from ..ir.ops_layout import Concat, Pad, Reshape, Slice, Transpose
 from ..ir.ops_linear import Conv, Dense
 from ..ir.ops_norm import LayerNorm
-from ..ir.ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
+from ..ir.ops_pointwise import Add, Affine, Clip, PRelu, Relu, ScaleGradient, Unary
 from ..ir.ops_pool import AveragePool, MaxPool
 from ..ir.ops_product import MatMul, Multiply
 from ..ir.ops_quant import Dequantize, PairLookup, Quantize, Threshold
@@ -25,6 +26,7 @@ from ..ir.verify import Stage
 from .base import Context, Pass
 from .lower_axis import lower_arg_max, lower_layer_norm, lower_prelu
 from .lower_codes import lower_quantize
+from .lower_crop import lower_crop, lower_scale_gradient
 from .lower_input import INPUT_RULES, raw_of
 from .lower_integer import lower_integer, lower_pair, lower_threshold
 from .lower_output import output_of, repeated
@@ -120,6 +122,8 @@ RULES: dict[type[Any], Callable[[Lowering, Node], None]] = {
     LayerNorm: lower_layer_norm,
     ArgMax: lower_arg_max,
     PRelu: lower_prelu,
+    Crop: lower_crop,
+    ScaleGradient: lower_scale_gradient,
 }
 """By operator, what a real value means."""
 INTEGER_RULES: dict[type[Any], Callable[[Lowering, Node], None]] = {

@@ -30,6 +30,7 @@ from .magnitude import Magnitude
 from .purify import Purify
 from .qat import Qat
 from .quantize import Quantize
+from .strip import Strip
 from .train import Train
 
 PASSES: dict[str, type[Pass]] = {
@@ -40,6 +41,7 @@ PASSES: dict[str, type[Pass]] = {
         Admm,
         Magnitude,
         Purify,
+        Strip,
         Equalize,
         Quantize,
         Qat,

@@ -91,7 +91,11 @@ class Quantize(Pass):
         self._check_layers(graph)
         flow = Flow(graph)
         histograms = observe(graph, set(flow.points), context)
-        encodings = {name: self._encoding(flow, name, histograms[name]) for name in flow.points}
+        encodings: dict[str, tuple[Encoding, NumericType]] = {}
+        for name in flow.points:
+            of = flow.crops.get(name)
+            made = self._encoding(flow, name, histograms[name]) if of is None else encodings[of]
+            encodings[name] = made
         quantized = insert_points(graph, encodings, self)
         return correct_biases(graph, quantized, context) if self.bias_correction else quantized
 
@@ -117,6 +121,8 @@ class Quantize(Pass):
         self, flow: Flow, name: str, histogram: Histogram
     ) -> tuple[Encoding, NumericType]:
         borders = flow.borders(name)
+        if name in flow.tells:
+            return Encoding(0.5 ** flow.tells[name], 0), int_type(flow.tells[name], signed=False)
         if name in flow.outputs:
             return symmetric(histogram, self.output_bits, borders)
         node = flow.graph.producers.get(name)
@@ -161,12 +167,13 @@ def insert_points(
                 pointed.add(name)
                 r.renamed[name] = _point(r, name, *encodings[name])
         if isinstance(node.op, Conv | Dense) and node.inputs[1] in r.old.constants:
-            made = r.copy(node, inputs=_weighted(r, node, options))
+            made = r.copy(node, inputs=_weighted(r, node, options, shared))
         else:
             made = r.copy(node)
         return _point(r, made, *encodings[node.name], node) if node.name in encodings else made
 
     pointed: set[str] = set()
+    shared: dict[tuple[str, int], str] = {}
     return rewrite(graph, rule)
 
 
@@ -187,15 +194,22 @@ def real_name(name: str) -> str:
     return f"{name}.real"
 
 
-def _weighted(r: Rewriter, node: Node, options: Quantize) -> tuple[str, ...]:
-    name = node.inputs[1]
-    bits = options.bits_of(node)[0]
+def _weighted(
+    r: Rewriter, node: Node, options: Quantize, shared: dict[tuple[str, int], str]
+) -> tuple[str, ...]:
+    """The operands with codes for the weight: those of a layer before that has the same weight."""
+    key = node.inputs[1], options.bits_of(node)[0]
+    if key not in shared:
+        shared[key] = _weight(r, node, options, *key)
+    return (r[node.inputs[0]], shared[key], *(r[bias] for bias in node.inputs[2:]))
+
+
+def _weight(r: Rewriter, node: Node, options: Quantize, name: str, bits: int) -> str:
     weight = r.array(name)
     scale = weight_scale(weight, bits, options.weights, per_channel=options.per_channel)
     codes = r.new.constant(f"{node.name}.weight", weight_codes(weight, scale, bits))
     step = r.new.constant(f"{node.name}.weight_scale", scale_tensor(scale))
     zero = r.new.constant("zero", Tensor(np.asarray(0), INT32))
-    real_weight = r.new.node(
+    return r.new.node(
         f"{node.name}.weight_real", Dequantize(axis=0), codes, step, zero, origin=node.value.origin
     )
-    return (r[node.inputs[0]], real_weight, *(r[bias] for bias in node.inputs[2:]))

@@ -13,6 +13,7 @@ from ..ir.ops_product import MatMul, Multiply
 from ..ir.ops_quant import Lookup, Requantize, Threshold
 from ..ir.ops_softmax import Softmax
 from ..ir.program import ALIGNMENT, Program, Slot, Step
+from ..ir.tensor import TensorType
 
 ACCUMULATES = (Conv, GatherConv, Dense, Add, SumPool, Multiply, MatMul, Softmax, LayerNorm)
 EPILOGUES = (Requantize, Threshold, Lookup)
@@ -32,13 +33,15 @@ class Life:
 
 
 def schedule(graph: Graph, recipe: str = "") -> Program:
-    """The program of a verified integer graph; constants first, then activations."""
+    """The program of a verified integer graph; constants first, each once, then activations."""
     groups = fuse(graph)
     produced = {group[-1].name: position for position, group in enumerate(groups)}
     offsets = plan_arena(_lives(graph, groups, produced))
+    held = _merged(graph)
     constants = [
         Slot(name, tensor.type, constant=tensor, origin=_reader(graph, name))
         for name, tensor in graph.constants.items()
+        if held[name] == name
     ]
     activations = [
         Slot(value.name, value.type, offsets[value.name], None, value.origin, value.encoding)
@@ -47,6 +50,7 @@ def schedule(graph: Graph, recipe: str = "") -> Program:
     ]
     slots = (*constants, *activations)
     index = {slot.name: position for position, slot in enumerate(slots)}
+    index |= {name: index[first] for name, first in held.items()}
     sizes = (slot.offset + aligned(slot.size_bytes) for slot in activations)
     return Program(
         name=graph.name,
@@ -63,6 +67,15 @@ def schedule(graph: Graph, recipe: str = "") -> Program:
             if node.certificate is not None
         },
     )
+
+
+def _merged(graph: Graph) -> dict[str, str]:
+    """For each constant the first that equals it: equal ones are stored once."""
+    first: dict[tuple[TensorType, str], str] = {}
+    return {
+        name: first.setdefault((tensor.type, tensor.digest), name)
+        for name, tensor in graph.constants.items()
+    }
 
 
 def _reader(graph: Graph, constant: str) -> str:

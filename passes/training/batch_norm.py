@@ -37,9 +37,10 @@ def insert_batch_norm(module: GraphModule, batches: Iterable[Mapping[str, Any]])
 
     The running mean and variance are those of ``batches``: arrays or tensors by input name. Layers
     that no other layer follows make the outputs and stay as they are, and so do those whose weight
-    is fixed or shared. Raises DataError when there are no batches.
+    is fixed. Layers that share all constants share a norm, under the name of the first; those that
+    share some stay as they are. Raises DataError when there are no batches.
     """
-    layers = {node.name: node for node in module.graph.nodes if _normalizes(module, node)}
+    layers = {node.name: node for node in module.layers.values() if _normalizes(module, node)}
     if not layers:
         return
     like = next(module.parameters())
@@ -65,6 +66,13 @@ def normalize(norm: nn.Module, node: Node, result: torch.Tensor) -> torch.Tensor
     return turned.movedim(1, axis)
 
 
+def owner(graph: Graph, node: Node) -> Node:
+    """The first layer that has the same weight, the node itself where it is no layer."""
+    if not isinstance(node.op, Conv | Dense) or node.inputs[1] not in graph.constants:
+        return node
+    return graph.users[node.inputs[1]][0]
+
+
 def fold_norms(graph: Graph, norms: Mapping[str, Any]) -> Graph:
     """``graph`` with the running statistics of each node's norm in its weight and bias.
 
@@ -73,12 +81,13 @@ def fold_norms(graph: Graph, norms: Mapping[str, Any]) -> Graph:
     """
 
     def rule(r: Rewriter, node: Node) -> str | None:
-        if escape(node.name) not in norms:
+        first = owner(r.old, node).name
+        if escape(first) not in norms:
             return None
         weight = node.inputs[1]
-        name = node.inputs[2] if len(node.inputs) > 2 else f"{node.name}.bias"
+        name = node.inputs[2] if len(node.inputs) > 2 else f"{first}.bias"
         bias = r.array(name) if len(node.inputs) > 2 else np.zeros(())
-        folded = _folded(norms[escape(node.name)], r.array(weight), bias)
+        folded = _folded(norms[escape(first)], r.array(weight), bias)
         held = map(r.new.constant, (weight, name), map(real, folded))
         return r.copy(node, inputs=(r[node.inputs[0]], *held))
 
@@ -96,10 +105,14 @@ def _folded(norm: Any, weight: Array, bias: Array) -> tuple[Array, Array]:
 
 
 def _normalizes(module: GraphModule, node: Node) -> bool:
-    """Whether a layer has a weight of its own to fold into, and another layer behind it."""
+    """Whether a layer has a weight to fold into, and it and all that share it one behind them."""
     if not isinstance(node.op, Conv | Dense) or node.inputs[1] not in module.weights:
         return False
-    return len(module.graph.users[node.inputs[1]]) == 1 and is_followed(module.graph, node)
+    sharing = module.graph.users[node.inputs[1]]
+    return all(
+        (each.op, each.inputs[1:]) == (node.op, node.inputs[1:]) and is_followed(module.graph, each)
+        for each in sharing
+    )
 
 
 def _measure(
@@ -114,8 +127,9 @@ def _measure(
         for batch in batches:
             given = {name: torch.as_tensor(each, device=device) for name, each in batch.items()}
             for node, result in module.walk(module.named_inputs((given,))):
-                if node.name in layers:
-                    sums[node.name] = sums.get(node.name, 0) + _sums(node, result)
+                first = owner(module.graph, node).name
+                if first in layers:
+                    sums[first] = sums.get(first, 0) + _sums(node, result)
     module.train(training)
     if not sums:
         raise DataError(

@@ -18,7 +18,7 @@ from ..optimizer import Optimizer
 from .checkpoint import Checkpoint, checkpoint
 from .method import Method, State
 from .module import GraphModule, to_torch
-from .objective import Objective, accuracy
+from .objective import Objective, accuracies
 from .samples import Samples, measuring_samples, training_samples
 from .world import World, together, world
 
@@ -127,13 +127,21 @@ def _run(job: Job, phases: Sequence[Phase], index: int, saved: State | None) -> 
         job.world.align(job.module)
         told = phase.method.after_epoch(epoch)
         reported = {key: value for key, value in told.items() if isfinite(value)}
-        score = {} if job.test is None else {"accuracy": accuracy(job.module, job.test, job.world)}
+        score = {} if job.test is None else _measured(job, job.test)
         seconds = round(time.perf_counter() - began, 2)
         row = {"phase": phase.name, "epoch": epoch + 1, "loss": loss, **reported, **score}
         job.record({**row, "seconds": seconds})
         stepper.show(epoch, stepper.steps, _detail(job))
         place = {"phase": index, "epoch": epoch + 1, "finished": False}
         _save(job, place | stepper.state(), phase)
+
+
+def _measured(job: Job, test: Samples) -> Row:
+    """The accuracy of the answer, the last output, and of each output where there are several."""
+    found = accuracies(job.module, test, job.world)
+    answer = {"accuracy": found[job.module.graph.outputs[-1]]}
+    each = {f"accuracy of {name}": percent for name, percent in found.items()}
+    return answer | (each if len(found) > 1 else {})
 
 
 def _draw(seed: int, phase: int, epoch: int) -> int:

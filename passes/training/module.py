@@ -17,7 +17,7 @@ from ...ir.ops_linear import Conv, Dense
 from ...ir.ops_pointwise import Affine, PRelu
 from ...ir.ops_quant import Dequantize, Quantize
 from ..coded import decodes
-from .batch_norm import escape, fold_norms, normalize
+from .batch_norm import escape, fold_norms, normalize, owner
 from .scale import trained_scales
 from .table import apply, check_trainable
 
@@ -101,8 +101,9 @@ class GraphModule(nn.Module):
                 continue
             operands = [live[name] if name in live else self.constant(name) for name in node.inputs]
             result = apply(node.op, *operands)
-            if escape(node.name) in self.norms:
-                result = normalize(self.norms[escape(node.name)], node, result)
+            norm = escape(owner(self.graph, node).name)
+            if norm in self.norms:
+                result = normalize(self.norms[norm], node, result)
             live[node.name] = result
             yield node, result
             for name in node.inputs:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from glob import escape as glob_escape
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ...errors import UsageError
 from ...ir.graph import Graph
 from ...ir.ops_layout import Reshape
 from ...ir.ops_quant import Dequantize, Quantize
 from ...ir.ops_softmax import Softmax
-from ..optimizer import Optimizer
+from ..optimizer import Loss, Optimizer
 from .module import GraphModule
 from .samples import Samples
 from .world import World
@@ -31,38 +35,73 @@ class Objective:
     teacher: GraphModule
 
     def __call__(self, module: Any, x: Tensor, y: Tensor) -> Tensor:
-        scores = logits(self.graph, module(x))
+        found = scores(self.graph, module(x))
         share = self.options.distill
-        loss = functional.cross_entropy(scores, y, label_smoothing=self.options.smoothing)
+        loss = self._labels(found, y)
         if not share:
             return loss
         heat = self.options.temperature
         with torch.no_grad():
-            told = logits(self.teacher.graph, self.teacher(x))
+            told = answer(self.teacher.graph, self.teacher(x))
             wanted = functional.log_softmax(told / heat, dim=1)
-        given = functional.log_softmax(scores / heat, dim=1)
+        given = functional.log_softmax(found[self.graph.outputs[-1]] / heat, dim=1)
         apart = functional.kl_div(given, wanted, reduction="batchmean", log_target=True)
         return (1 - share) * loss + share * heat**2 * apart
 
+    def _labels(self, found: Mapping[str, Tensor], y: Tensor) -> Tensor:
+        """The loss against the labels, of all outputs that count."""
+        total = torch.zeros((), device=y.device)
+        for loss in self.options.losses or (Loss(glob_escape(self.graph.outputs[-1])),):
+            counted = matching(self.graph, loss)
+            for name in counted:
+                entropy = functional.cross_entropy(
+                    found[name], y, label_smoothing=self.options.smoothing
+                )
+                total = total + loss.weight / len(counted) * entropy
+        return total
 
-def logits(graph: Graph, scores: Tensor) -> Tensor:
-    """The scores before the softmax that ``graph`` may end in, but for a sum that has no say."""
-    return scores.clamp(min=LEAST_SHARE).log() if _ends_in_softmax(graph) else scores
+
+def matching(graph: Graph, loss: Loss) -> list[str]:
+    """The outputs that a loss speaks of; raises UsageError for none."""
+    found = [name for name in graph.outputs if fnmatchcase(name, loss.outputs)]
+    if not found:
+        raise UsageError(
+            f"No output matches '{loss.outputs}' of a loss.",
+            fix=f"The outputs are {', '.join(graph.outputs)}.",
+        )
+    return found
 
 
-def _ends_in_softmax(graph: Graph) -> bool:
-    node = graph.producers.get(graph.outputs[0])
+def scores(graph: Graph, found: Any) -> dict[str, Tensor]:
+    """Each output's scores before the softmax that it may end in, but for a sum without a say."""
+    named = found if isinstance(found, Mapping) else {graph.outputs[0]: found}
+    return {
+        name: each.clamp(min=LEAST_SHARE).log() if _ends_in_softmax(graph, name) else each
+        for name, each in named.items()
+    }
+
+
+def answer(graph: Graph, found: Any) -> Tensor:
+    """The scores of the last output, which is the network's answer."""
+    return scores(graph, found)[graph.outputs[-1]]
+
+
+def _ends_in_softmax(graph: Graph, output: str) -> bool:
+    node = graph.producers.get(output)
     while node is not None and isinstance(node.op, Quantize | Dequantize | Reshape):
         node = graph.producers.get(node.inputs[0])
     return node is not None and isinstance(node.op, Softmax)
 
 
 @torch.no_grad()
-def accuracy(module: GraphModule, samples: Samples, world: World) -> float:
-    """Percent of the samples whose greatest score is at the label."""
+def accuracies(module: GraphModule, samples: Samples, world: World) -> dict[str, float]:
+    """Of each output, in order, percent of the samples whose greatest score is at the label."""
     module.eval()
-    found = torch.zeros(2, device=world.device, dtype=torch.float64)
+    outputs = module.graph.outputs
+    found = torch.zeros(len(outputs) + 1, device=world.device, dtype=torch.float64)
     for x, y in samples.epoch(0):
-        found += torch.stack([(module(x).argmax(1) == y).sum(), torch.tensor(len(y)).to(y)])
-    hits, count = world.total(found).tolist()
-    return 100 * hits / max(count, 1)
+        given = scores(module.graph, module(x))
+        hits = [(given[name].argmax(1) == y).sum() for name in outputs]
+        found += torch.stack([*hits, torch.tensor(len(y)).to(y)])
+    *hit, count = world.total(found).tolist()
+    return {name: 100 * each / max(count, 1) for name, each in zip(outputs, hit, strict=True)}

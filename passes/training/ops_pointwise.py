@@ -1,4 +1,4 @@
-"""Functions of one element as torch functions: add, affine, relu, clip, unary, prelu."""
+"""Functions of one element as torch functions: affine, relu and their like."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...ir.op import Op
-from ...ir.ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
+from ...ir.ops_pointwise import Add, Affine, Clip, PRelu, Relu, ScaleGradient, Unary
 from .function import Function, along_channels
 
 
@@ -61,6 +61,10 @@ def _prelu(op: PRelu, x: Tensor, slope: Tensor) -> Tensor:
     return torch.where(x < 0, x * along_channels(slope, x.ndim), x)
 
 
+def _scale_gradient(op: ScaleGradient, x: Tensor) -> Tensor:
+    return x.detach() + op.factor * (x - x.detach()) if op.factor else x.detach()
+
+
 FUNCTIONS: Mapping[type[Op], Function] = {
     Add: _add,
     Affine: _affine,
@@ -68,4 +72,5 @@ FUNCTIONS: Mapping[type[Op], Function] = {
     Clip: _clip,
     Unary: _unary,
     PRelu: _prelu,
+    ScaleGradient: _scale_gradient,
 }

@@ -19,7 +19,7 @@ from ..target import LayerTarget, Target, weight_layers
 from .admm import put
 from .loop import Job
 from .module import GraphModule
-from .objective import logits
+from .objective import answer
 
 BATCHES = 20
 """Training batches that each loss is measured on."""
@@ -91,8 +91,7 @@ def _loss(job: Job) -> float:
     module: GraphModule = job.module.eval()
     total = torch.zeros(2, device=job.world.device)
     for x, y in islice(job.samples.epoch(0), BATCHES):
-        scores = logits(module.graph, module(x))
-        loss = functional.cross_entropy(scores, y, reduction="sum")
+        loss = functional.cross_entropy(answer(module.graph, module(x)), y, reduction="sum")
         total += torch.stack([loss, torch.tensor(float(len(y))).to(loss)])
     loss_sum, count = job.world.total(total).tolist()
     return loss_sum / max(count, 1)

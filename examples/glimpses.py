@@ -1,0 +1,270 @@
+"""Train networks that look several times, and those that look once, and measure the integer blobs.
+
+    python examples/glimpses.py digits --seed 0 --out results
+    python examples/glimpses.py --list
+
+``digits`` looks four times, each time with 28 x 28 samples, at a digit somewhere on a canvas of
+112 x 112 with noise: the small experiment of "Multi-Glimpse Network" (Tan et al., 2021).
+``digits-full`` is its backbone on the whole canvas, ``digits-once`` on the whole canvas shrunk to
+28 x 28. ``garments`` and ``flowers`` are the same at 128 x 128. Writes NAME-sSEED.intg.xz and
+NAME-sSEED.json: the recipe, the figures of every epoch, the accuracy of every exit as reals and as
+integers on all test images. A run that was killed goes on from its ``--checkpoints``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import lzma
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import intaglio
+from intaglio import Glimpses, Graph, Network, Pipeline, glimpse
+from intaglio.commands.terminal import Bars
+from intaglio.ir.graph import rename
+from intaglio.passes.base import Training
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "examples"))
+from canvases import Scenes, digits, flowers, garments  # noqa: E402  (it lies beside this file)
+
+CALIBRATION = 512
+LOSSES = [{"outputs": "exit*", "weight": 0.4}, {"outputs": "aux*", "weight": 0.6}]
+"""The published shares of what the looks say together and of what each says by itself."""
+Reals = NDArray[np.float32]
+
+
+def vanilla(channels: int = 1, classes: int = 10) -> nn.Sequential:
+    """Four convs as in the published small experiment, the last two with a border."""
+    return nn.Sequential(
+        *(nn.Conv2d(channels, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(16, 32, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(64, 128, 3, padding=1), nn.ReLU()),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, classes)),
+    )
+
+
+def colour() -> nn.Sequential:
+    """Five convs for photographs, the first with a stride of 2."""
+    widths = (3, 24, 32, 64, 96, 128)
+    layers: list[nn.Module] = []
+    for index, (inputs, outputs) in enumerate(pairwise(widths)):
+        layers += [nn.Conv2d(inputs, outputs, 3, 2 if index == 0 else 1, padding=1), nn.ReLU()]
+        layers += [nn.MaxPool2d(2)] if index in (1, 2, 3) else []
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 5))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of scenes, the backbone for them, and how long it trains."""
+
+    backbone: Callable[[], nn.Module]
+    scenes: Callable[[str], Scenes]
+    channels: int
+    image: int
+    look: int
+    epochs: int
+    full_epochs: int
+
+
+TASKS = {
+    "digits": Task(vanilla, digits, 1, 112, 28, 8, 3),
+    "garments": Task(vanilla, garments, 1, 128, 32, 8, 3),
+    "flowers": Task(colour, flowers, 3, 128, 48, 40, 30),
+}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One network: of which task, how it looks (None: once, at all pixels), what is done to it."""
+
+    task: str
+    glimpses: Glimpses | None
+    pruned: bool = False
+    bits: int = 8
+
+
+def _experiments() -> dict[str, Experiment]:
+    found: dict[str, Experiment] = {}
+    for name in TASKS:
+        four = Glimpses()
+        found[name] = Experiment(name, four)
+        found[f"{name}-mean"] = Experiment(name, replace(four, fusion="mean"))
+        found[f"{name}-once"] = Experiment(name, replace(four, count=1))
+        found[f"{name}-full"] = Experiment(name, None)
+        found[f"{name}-pruned"] = Experiment(name, four, True, 4)
+        found[f"{name}-full-pruned"] = Experiment(name, None, True, 4)
+    return found
+
+
+EXPERIMENTS = _experiments()
+
+
+def recipe(experiment: Experiment) -> Pipeline:
+    """The passes of one experiment."""
+    task, several = TASKS[experiment.task], (experiment.glimpses or Glimpses(1)).count > 1
+    epochs = task.epochs if experiment.glimpses else task.full_epochs
+    adam: dict[str, Any] = {"learning_rate": 0.003, "batch": 100, "losses": []}
+    if several:
+        adam["losses"] = LOSSES
+    passes: list[dict[str, Any]] = [
+        {"name": "canonicalize"},
+        {"name": "train", "epochs": epochs, "batch_norm": True, "optimizer": adam},
+    ]
+    if experiment.pruned:
+        target = {"scheme": "non-structured", "rate": 4, "allocate": "lamp"}
+        options = {"epochs": 2, "retrain": max(2, epochs // 3), "rho": 0.01, "growth": 1.5}
+        slower = adam | {"learning_rate": 0.002}
+        passes.append({"name": "admm", "target": target, "optimizer": slower, **options})
+    passes.append({"name": "strip", "outputs": "exit*"})
+    bits = {"weight_bits": experiment.bits}
+    if experiment.bits < 8:
+        last = adam | {"learning_rate": 5e-4, "losses": LOSSES[:1] if several else []}
+        passes.append({"name": "qat", "quantize": bits, "epochs": 2, "optimizer": last})
+    else:
+        passes.append({"name": "quantize", **bits})
+    return Pipeline.from_entries(
+        [*passes, *({"name": name} for name in ("lower", "dead_channels", "columns"))]
+    )
+
+
+def untrained(experiment: Experiment, seed: int) -> Graph:
+    """The float network as its layers initialise themselves."""
+    task = TASKS[experiment.task]
+    torch.manual_seed(seed)
+    size = task.look if experiment.glimpses else task.image
+    shape = (1, task.channels, size, size)
+    backbone = intaglio.import_model(task.backbone().eval(), (torch.zeros(shape),))
+    if experiment.glimpses is None:
+        return rename(backbone, {backbone.outputs[0]: "exit1"})
+    looks = replace(experiment.glimpses, seed=seed)
+    return glimpse(backbone, (task.image, task.image), looks)
+
+
+@dataclass
+class Run:
+    """One experiment with one seed: its data, and where its training is saved."""
+
+    name: str
+    seed: int
+    folder: Path | None
+    log: list[Any] = field(default_factory=list)
+
+    def compiled(self, progress: Bars) -> tuple[Network, list[Graph]]:
+        """The blob, and the graph after each pass that trains."""
+        experiment = EXPERIMENTS[self.name]
+        scenes = TASKS[experiment.task].scenes
+        train, graphs = scenes("train"), list[Graph]()
+        training = Training(
+            *(train, scenes("watched"), "cpu", self.seed),
+            folder=self.folder,
+            resume=self.folder is not None,
+            log=self.log.append,
+        )
+        network = intaglio.compile(
+            untrained(experiment, self.seed),
+            train.first(CALIBRATION)[0],
+            recipe=recipe(experiment),
+            training=training,
+            progress=progress,
+            observe=lambda run: graphs.append(run.after) if run.pass_.needs_training else None,
+        )
+        return network, graphs
+
+    def report(self, network: Network, graphs: list[Graph], progress: Bars) -> dict[str, Any]:
+        """The figures of the blob and of the networks that it came from."""
+        experiment = EXPERIMENTS[self.name]
+        test = TASKS[experiment.task].scenes("test")
+        return {
+            "experiment": self.name,
+            "seed": self.seed,
+            "recipe": str(recipe(experiment)),
+            "torch": torch.__version__,
+            "accuracy": measured(integers(network), test, progress),
+            "float": measured(reals(graphs[0]), test, progress),
+            "trained": measured(reals(graphs[-1]), test, progress),
+            "bytes": len(network.blob),
+            "epochs": self.log,
+        }
+
+
+Scores = Callable[[Reals], dict[str, NDArray[Any]]]
+
+
+def integers(network: Network) -> Scores:
+    """Codes of each exit."""
+
+    def scores(x: Reals) -> dict[str, NDArray[Any]]:
+        found = network.run(x)
+        named = found if isinstance(found, dict) else {"exit1": found}
+        return {name: each.codes for name, each in named.items()}
+
+    return scores
+
+
+def reals(graph: Graph) -> Scores:
+    """Scores of each exit of a float graph, or of one in which reals are quantized."""
+    module = intaglio.to_torch(graph).eval()
+
+    @torch.no_grad()
+    def scores(x: Reals) -> dict[str, NDArray[Any]]:
+        found = module(torch.from_numpy(x))
+        named = found if isinstance(found, dict) else {"exit1": found}
+        return {name: each.numpy() for name, each in named.items() if name.startswith("exit")}
+
+    return scores
+
+
+def measured(scores: Scores, test: Scenes, progress: Bars) -> dict[str, float]:
+    """Percent that each exit gets right."""
+    hits: dict[str, int] = {}
+    for done, (x, y) in enumerate(test, 1):
+        for name, each in scores(x).items():
+            hits[name] = hits.get(name, 0) + int((each.argmax(axis=1) == y).sum())
+        progress("Measure", done, len(test))
+    return {name: 100 * count / test.samples for name, count in hits.items()}
+
+
+def load(path: Path) -> Network:
+    """The network of a .intg.xz file."""
+    return Network(lzma.decompress(path.read_bytes()))
+
+
+def main() -> None:
+    """Run one experiment and write what came of it."""
+    parser = argparse.ArgumentParser(description="Train networks that look several times.")
+    parser.add_argument("name", nargs="?", choices=sorted(EXPERIMENTS), help="the experiment")
+    parser.add_argument("--list", action="store_true", help="print the recipes")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="of torch; 1 repeats to the bit")
+    parser.add_argument("--checkpoints", type=Path, help="folder to save to and go on from")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder to write to")
+    asked = parser.parse_args()
+    if asked.list or asked.name is None:
+        print("\n".join(f"{name}\n    {recipe(each)}" for name, each in EXPERIMENTS.items()))
+        return
+    torch.set_num_threads(asked.threads)
+    run = Run(asked.name, asked.seed, asked.checkpoints)
+    with Bars() as bars:
+        network, graphs = run.compiled(bars)
+        report = run.report(network, graphs, bars)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    path = asked.out / f"{asked.name}-s{asked.seed}"
+    path.with_suffix(".intg.xz").write_bytes(lzma.compress(network.blob, preset=9))
+    path.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+    print(f"{path}: {report['accuracy']} % as integers, {report['bytes']:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
