@@ -19,6 +19,7 @@ from .ir.program import Program, Slot
 from .ir.verify import Stage, stage_of
 
 if TYPE_CHECKING:
+    from .backends.early import Early, EarlySimulator
     from .backends.simulator import Simulator
     from .passes.base import Progress, Training
     from .passes.pipeline import Observer, Pipeline
@@ -240,6 +241,12 @@ class Network:
 
         return Simulator(self.program)
 
+    @cached_property
+    def _early(self) -> EarlySimulator:
+        from .backends.early import EarlySimulator
+
+        return EarlySimulator(self.program)
+
     @property
     def certificates(self) -> Mapping[str, Certificate]:
         """The proof of each rescaling, by the name of the value it makes."""
@@ -293,6 +300,18 @@ class Network:
     ) -> dict[str, Array]:
         """Codes of the outputs by name, for codes of the inputs by name: ``run`` without reals."""
         return self._simulator.run(codes, progress, threads)
+
+    def run_early(
+        self,
+        inputs: Inputs,
+        progress: Callable[[int, int], None] | None = None,
+        threads: int = 1,
+    ) -> Early:
+        """Of each sample the codes of the exit that it takes, and which; the rest is not computed.
+
+        Margins of exits are found by ``intaglio exits``. Raises UsageError for a network without.
+        """
+        return self._early.run(self.encode(inputs), progress, threads)
 
     @property
     def isa(self) -> str:

@@ -164,6 +164,9 @@ def run(
     threads: Annotated[
         int, typer.Option("--threads", min=1, help="Threads that share the samples.")
     ] = 1,
+    early: Annotated[
+        bool, typer.Option("--early", help="Only until an exit is sure: see 'intaglio exits'.")
+    ] = False,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
@@ -172,6 +175,11 @@ def run(
 
     if output is not None:
         check_name(output)
+    if early:
+        from .commands.run import execute_early
+
+        execute_early(blob, x, limit, threads, output, as_json=as_json)
+        return
     results = execute(blob, x, limit, threads, trace=trace)
     if output is not None:
         save_arrays(output, {k: v.real if real else v.codes for k, v in results.items()})
@@ -232,6 +240,31 @@ def inspect(
 
     shown = {"text": text, "certificates": certificates, "storage": storage}
     inspect_blob(blob, limit, **shown, as_json=as_json)
+
+
+@app.command()
+@guarded
+def exits(
+    blob: Blob,
+    data: Annotated[
+        Path, typer.Option(metavar="TEST.npz", help="Labelled data: samples x and labels y.")
+    ],
+    points: Annotated[
+        float, typer.Option(help="Points of accuracy that may be lost on these samples.")
+    ] = 0.5,
+    hardware: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE.toml", help="Spare energy of this hardware, not products."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the blob with these margins.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find at which margins samples may leave a network early, for 'intaglio run --early'."""
+    from .commands.exits import find_exits, show
+
+    show(find_exits(blob, data, points, hardware, output), as_json=as_json)
 
 
 @app.command()

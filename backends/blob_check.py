@@ -291,6 +291,22 @@ def _tensor(slot: Slot) -> str:
     return f"Tensor '{slot.origin or slot.name}'"
 
 
+def _exits(program: Program) -> Iterator[Finding]:
+    made = [step.output for step in program.steps]
+    known = [each.slot for each in program.exits]
+    for each in program.exits:
+        if each.slot not in program.outputs[:-1] or each.slot not in made:
+            yield f"Program '{program.name}'", f"slot {each.slot} is an exit and no earlier output"
+            return
+        slot = program.slots[each.slot]
+        if len(slot.type.sample_shape) != 1 or slot.type.elements < 2:
+            yield _tensor(slot), f"it is an exit of {slot.type}"
+        if not 0 <= each.margin < 1 << 32:
+            yield _tensor(slot), f"its margin is {each.margin}"
+    if known != sorted(set(known), key=made.index):
+        yield f"Program '{program.name}'", "its exits are not in order"
+
+
 RULES: tuple[tuple[str, Rule], ...] = (
     ("A program has 1 to 65535 inputs, outputs and slots and an arena of at most 1 GiB.", _sizes),
     (
@@ -308,4 +324,5 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("A list names what its operand holds.", _lists),
     ("A border is a value of its tensor.", _borders),
     ("What is read was written and not yet overwritten; results overlap no operand.", _lifetimes),
+    ("Exits are outputs (n, 2 or more codes) before the last, in order of their steps.", _exits),
 )

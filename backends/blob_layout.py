@@ -23,11 +23,12 @@ from ..ir.ops_quant import Lookup, Requantize, Threshold
 from ..ir.ops_softmax import Softmax
 
 MAGIC = b"INTG"
-MAJOR, MINOR = 1, 1
+MAJOR, MINOR = 1, 2
 TILE = (1, 1)
 """Rows and columns of the tiles in which weights are stored: 1 x 1 is plain storage order."""
 
 SLOTS, STEPS, WORDS, DATA, META = b"SLOT", b"STEP", b"WORD", b"DATA", b"META"
+EXITS = b"EXIT"
 DATA_ALIGNMENT = 4
 
 MAX_RANK = 4
@@ -116,9 +117,13 @@ SECTION = Struct("<4sIII")
 SLOT = Struct("<BBBBIII")
 STEP = Struct("<HHHHI")
 WORD = Struct("<i")
+EXIT = Struct("<II")
+"""A slot and the margin of its codes."""
 
 SECTIONS = {SLOTS: SLOT.size, STEPS: STEP.size, WORDS: WORD.size, DATA: DATA_ALIGNMENT, META: 1}
 """The sections that every blob has and the size of their records."""
+OPTIONAL = {EXITS: EXIT.size}
+"""Those that some have."""
 
 KINDS: dict[int, Kind] = {1: "int", 2: "uint", 3: "bipolar", 4: "ternary"}
 KIND_CODES = {kind: code for code, kind in KINDS.items()}

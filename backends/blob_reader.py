@@ -8,12 +8,14 @@ from math import prod
 
 from ..errors import BlobError, NumericError
 from ..ir.op import Op
-from ..ir.program import ALIGNMENT, Program, Slot, Step
+from ..ir.program import ALIGNMENT, Exit, Program, Slot, Step
 from ..ir.tensor import BATCH, Tensor, TensorType
 from .blob_check import check
 from .blob_layout import (
     DATA,
     DATA_ALIGNMENT,
+    EXIT,
+    EXITS,
     HEADER,
     MAGIC,
     MAJOR,
@@ -22,6 +24,7 @@ from .blob_layout import (
     MAX_SECTIONS,
     META,
     OPCODES,
+    OPTIONAL,
     SECTION,
     SECTIONS,
     SLOT,
@@ -69,6 +72,7 @@ def read_blob(data: bytes, limit: int | None = None) -> Program:
         arena_bytes=header.arena_bytes,
         recipe=meta.recipe,
         certificates=meta.certificates,
+        exits=tuple(Exit(*row) for row in EXIT.iter_unpack(sections.get(EXITS, b""))),
     )
     if words.at != len(words.words):
         raise altered(f"Slots and steps take {words.at} of the {len(words.words)} words.")
@@ -146,7 +150,7 @@ def _section(section: Section, data: memoryview, begin: int) -> memoryview:
     found = data[begin:end]
     if zlib.crc32(found) != section.crc:
         raise _damaged(f"section {name}")
-    if len(found) % SECTIONS.get(section.id, 1):
+    if len(found) % (SECTIONS | OPTIONAL).get(section.id, 1):
         raise altered(f"Section {name} does not consist of whole records.")
     return found
 

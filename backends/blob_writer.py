@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 from ..errors import VerifyError
-from ..ir.program import ALIGNMENT, Program, Slot, Step
+from ..ir.program import ALIGNMENT, Exit, Program, Slot, Step
 from .blob_check import check
 from .blob_layout import (
     DATA,
     DATA_ALIGNMENT,
-    HEADER,
+    EXIT,
+    EXITS,
     KIND_CODES,
     MAGIC,
     MAJOR,
@@ -19,7 +21,6 @@ from .blob_layout import (
     META,
     MINOR,
     OPCODE_OF,
-    SECTION,
     SLOT,
     SLOTS,
     STEP,
@@ -28,12 +29,12 @@ from .blob_layout import (
     WORD,
     WORDS,
     Header,
-    Section,
     SlotRecord,
     StepRecord,
     to_words,
 )
 from .blob_meta import to_json
+from .blob_sections import joined
 from .choose_formats import Storage, Stored
 
 SMALLEST = Storage()
@@ -58,7 +59,14 @@ def write_blob(program: Program, storage: Storage = SMALLEST) -> bytes:
         DATA: b"".join(_padded(each.data) for each in stored if each),
         META: zlib.compress(_meta(program), 9),
     }
-    return _join(program, sections)
+    if program.exits:
+        sections[EXITS] = exit_records(program.exits)
+    return joined(_header(program), sections)
+
+
+def exit_records(exits: Sequence[Exit]) -> bytes:
+    """The content of the section EXIT."""
+    return b"".join(EXIT.pack(each.slot, each.margin) for each in exits)
 
 
 def _plan(slots: tuple[Slot, ...], stored: list[Stored | None]) -> tuple[list[int], int]:
@@ -128,29 +136,22 @@ def _fits(program: Program, size: int) -> None:
         )
 
 
-def _join(program: Program, sections: dict[bytes, bytes]) -> bytes:
-    """Header, section table and sections, with every size, offset and checksum filled in."""
-    table, end = b"", HEADER.size + SECTION.size * len(sections)
-    for key, content in sections.items():
-        table += SECTION.pack(*Section(key, end, len(content), zlib.crc32(content)))
-        end += len(content)
-    header = HEADER.pack(
-        *Header(
-            magic=MAGIC,
-            major=MAJOR,
-            minor=MINOR,
-            flags=0,
-            file_bytes=end,
-            arena_bytes=program.arena_bytes,
-            alignment=ALIGNMENT,
-            sections=len(sections),
-            inputs=len(program.inputs),
-            outputs=len(program.outputs),
-            tile_rows=TILE[0],
-            tile_columns=TILE[1],
-            reserved=b"",
-            table_crc=zlib.crc32(table),
-            header_crc=0,
-        )
-    )[:-4]
-    return b"".join((header, zlib.crc32(header).to_bytes(4, "little"), table, *sections.values()))
+def _header(program: Program) -> Header:
+    """The header of a program's blob; sizes and checksums are filled in when it is joined."""
+    return Header(
+        magic=MAGIC,
+        major=MAJOR,
+        minor=MINOR,
+        flags=0,
+        file_bytes=0,
+        arena_bytes=program.arena_bytes,
+        alignment=ALIGNMENT,
+        sections=0,
+        inputs=len(program.inputs),
+        outputs=len(program.outputs),
+        tile_rows=TILE[0],
+        tile_columns=TILE[1],
+        reserved=b"",
+        table_crc=0,
+        header_crc=0,
+    )

@@ -10,8 +10,9 @@ from ..ir.formats.bits import flat, matrix_shape
 from ..ir.numeric import Array
 from ..ir.program import Program
 from .blob_layout import DATA
+from .blob_sections import sections
 from .storage import Report, storage_report
-from .summary import WeightCounts, sections, weight_counts, weight_slots
+from .summary import WeightCounts, weight_counts, weight_slots
 
 FEW = 0.1
 """Share of weights up to which those that are gone do not make a kind."""

@@ -13,8 +13,9 @@ from ..ir.numeric import Array
 from ..ir.program import Program, Slot
 from ..ir.tensor import Tensor
 from .blob_layout import DATA, DATA_ALIGNMENT, SLOT, SLOTS, SlotRecord
+from .blob_sections import blob_sections, sections
 from .choose_formats import DENSE, ENTROPY, STORED
-from .summary import blob_sections, sections, weight_slots
+from .summary import weight_slots
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,8 @@ from ..ir.ops_softmax import Softmax
 from ..ir.program import Program, Slot, Step
 from ..ir.tensor import TensorType
 from ..ir.text import attributes
-from .blob_layout import DATA, HEADER, META, SECTION, SLOT, SLOTS, Header, Section, SlotRecord
+from .blob_layout import DATA, META, SLOT, SLOTS, SlotRecord
+from .blob_sections import blob_sections, sections
 
 ACCUMULATES = (Conv, GatherConv, Dense, Add, SumPool, Multiply, MatMul, Softmax, LayerNorm)
 
@@ -82,20 +82,6 @@ class Sizes:
     def to_json(self) -> dict[str, int]:
         """The fields and the total."""
         return asdict(self) | {"total": self.total}
-
-
-def sections(blob: bytes) -> dict[str, int]:
-    """Bytes of each section of a valid blob by its name, ``HEAD`` (header and table) first."""
-    header = Header(*HEADER.unpack_from(blob))
-    head = HEADER.size + SECTION.size * header.sections
-    return {"HEAD": head} | {row.id.decode(): row.size for row in blob_sections(blob)}
-
-
-def blob_sections(blob: bytes) -> Iterator[Section]:
-    """The section table of a valid blob."""
-    header = Header(*HEADER.unpack_from(blob))
-    table = blob[HEADER.size : HEADER.size + SECTION.size * header.sections]
-    return starmap(Section, SECTION.iter_unpack(table))
 
 
 def stored_bytes(blob: bytes) -> list[int]:

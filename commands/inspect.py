@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import api
+from ..backends.blob_sections import sections
 from ..backends.storage import storage_report
-from ..backends.summary import layers, program_text, sections, sizes
+from ..backends.summary import layers, program_text, sizes
 from ..ir.program import Program, Slot
 from ..passes.pipeline import digest_of
 from .storage import show_storage

@@ -15,7 +15,7 @@ from .. import api, files
 from ..errors import DataError, MismatchError, UsageError
 from ..ir.numeric import Array
 from .difference import random_codes
-from .terminal import Bars, Column, elided, say, say_json, table
+from .terminal import Bars, Column, elided, note, say, say_json, table
 
 COLUMNS: tuple[Column, ...] = (
     ("value", "text"),
@@ -49,6 +49,29 @@ def execute(
     with Bars() as bars:
         found = network.run(arrays, lambda done, total: bars("Run", done, total), threads)
     return {network.outputs[0].name: found} if isinstance(found, api.Output) else found
+
+
+def execute_early(
+    blob: Path, x: Path, limit: int | None, threads: int, target: Path | None, *, as_json: bool
+) -> None:
+    """Print, or write, the class of each sample and the exit that it took; others are spared it."""
+    network, arrays = api.load(blob, limit), files.read_arrays(x)
+    with Bars() as bars:
+        found = network.run_early(arrays, lambda done, all_: bars("Run", done, all_), threads)
+    exits = [found.names[index] for index in found.taken.tolist()]
+    if target is not None:
+        save_arrays(target, {"class": found.classes, "exit": found.taken})
+        note(f"Wrote {target}.")
+    if as_json:
+        say_json({"class": found.classes, "exit": exits})
+        return
+    columns: tuple[Column, ...] = (("exit", "text"), ("samples", "right"), ("classes", "left"))
+    rows = []
+    for index, name in enumerate(found.names):
+        own = found.classes[found.taken == index]
+        shown = np.array2string(own, threshold=12, edgeitems=6, separator=" ")[1:-1]
+        rows.append((name, f"{len(own):,}", shown))
+    table(columns, rows)
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:

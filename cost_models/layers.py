@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..ir.op import Work
+from ..ir.op import Op, Work
+from ..ir.ops_crop import Crop
 from ..ir.ops_linear import Conv, Dense, GatherConv
 from ..ir.program import Program, Slot, Step
 from ..ir.tensor import TensorType
+from .crops import Window, widest
 from .loops import Loops
 
 Linear = Conv | GatherConv | Dense
@@ -21,7 +23,8 @@ class Layer:
 
     ``loops`` is None where nothing is multiplied with constants. ``reduction`` products make one
     sum: fewer than the loops say where a list leaves out places of the kernel. ``constants`` are
-    read besides the weights: biases, multipliers, thresholds, lists of places.
+    read besides the weights: biases, multipliers, thresholds, lists of places. Of the first input
+    only a ``window`` is read where the op is a crop: at most the widest there can be.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Layer:
     constants: tuple[int, ...]
     work: Work
     samples: int = 1
+    window: Window | None = None
 
     @property
     def macs(self) -> int:
@@ -70,7 +74,15 @@ def _layer(program: Program, step: Step) -> Layer:
         output=step.output,
         constants=tuple(dict.fromkeys(constants)),
         work=_work(program, step, types),
+        window=_window(step.op, types[0]),
     )
+
+
+def _window(op: Op, image: TensorType) -> Window | None:
+    if not isinstance(op, Crop):
+        return None
+    _, height, width = image.sample_shape
+    return widest(op, (height, width))
 
 
 def _name(program: Program, step: Step, weights: int | None) -> str:

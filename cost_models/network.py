@@ -34,7 +34,7 @@ from .machine import SUM_BITS, Machine, Memory
 from .masks import kept_bits
 from .placement import Placement, placed
 from .range import Range
-from .rows import Blocks
+from .rows import Blocks, Pages
 from .search import Found
 from .tiling import Tiling, tiles, touched
 from .time import cycles
@@ -151,8 +151,25 @@ class _Costing:
         return kept_bits(self.layer, bits) if self._skips else bits
 
     def _whole(self, slot: int) -> int:
-        type_ = self.program.slots[slot].type
+        """Bits of a tensor, of a crop's image those of its window."""
+        type_, window = self.program.slots[slot].type, self.layer.window
+        if window is not None and slot == self.layer.inputs[0]:
+            return self.layer.samples * window.pixels * self._pixel(slot)
         return self.layer.samples * type_.elements * type_.dtype.bits
+
+    def _pixel(self, slot: int) -> int:
+        """Bits of all channels of a pixel."""
+        type_ = self.program.slots[slot].type
+        return type_.sample_shape[0] * type_.dtype.bits
+
+    def _read(self, away: list[int], pages: Pages) -> Blocks:
+        """Of inputs that are read whole, and of a crop's image."""
+        window, image = self.layer.window, self.layer.inputs[0]
+        if window is None or image not in away:
+            return whole_blocks(map(self._whole, away), pages)
+        width = self.program.slots[image].type.sample_shape[2]
+        rest = whole_blocks((self._whole(slot) for slot in away if slot != image), pages)
+        return rest + window.blocks(self._pixel(image), pages, width) * self.layer.samples
 
     def _passes(self) -> Passes | None:
         layer, loops = self.layer, self.layer.loops
@@ -224,7 +241,7 @@ class _Costing:
         found = {PARAMETERS: whole_blocks(stored, pages)}
         if self.found is None or layer.weights is None or layer.loops is None:
             return found | {
-                INPUTS: whole_blocks(map(self._whole, away), pages),
+                INPUTS: self._read(away, pages),
                 OUTPUTS: whole_blocks(map(self._whole, out), pages),
             }
         bits = {

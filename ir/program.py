@@ -47,9 +47,24 @@ class Step:
     parameters: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A sample is done once the greatest code of ``slot`` leads all others by ``margin`` or more.
+
+    ``slot`` is an output ``(n, classes)`` of the program.
+    """
+
+    slot: int
+    margin: int
+
+
 @dataclass(frozen=True)
 class Program:
-    """A compiled network. Indices in ``steps``, ``inputs`` and ``outputs`` point into ``slots``."""
+    """A compiled network. Indices in ``steps``, ``inputs`` and ``outputs`` point into ``slots``.
+
+    ``exits`` are outputs at which samples may be done early, in the order in which steps make them;
+    the last output is the answer of those that are not. All others are computed for every sample.
+    """
 
     name: str
     slots: tuple[Slot, ...]
@@ -59,6 +74,7 @@ class Program:
     arena_bytes: int
     recipe: str = ""
     certificates: Mapping[str, Certificate] = field(default_factory=dict)
+    exits: tuple[Exit, ...] = ()
 
     def slot(self, name: str) -> Slot:
         """The slot of that name; KeyError when there is none."""

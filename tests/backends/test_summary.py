@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import intaglio
-from intaglio.backends.summary import layers, program_text, sections, sizes, stored_bytes
+from intaglio.backends.blob_sections import sections
+from intaglio.backends.summary import layers, program_text, sizes, stored_bytes
 from intaglio.ir.graph import Builder, Graph, Value
 from intaglio.ir.ops_linear import Conv, Dense
 from intaglio.ir.ops_pointwise import Add, Relu
