@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import options, sweep_options
+from .commands import compare_options, glimpse_options, options, sweep_options
 from .commands.guard import DIFFERENT, guarded
 
 app = typer.Typer(
@@ -125,10 +125,14 @@ def compile_command(
     checkpoints: options.Checkpoints = None,
     resume: options.Resume = False,
     baselines: options.Baselines = False,
+    glimpses: glimpse_options.Count = None,
+    image: glimpse_options.Image = None,
+    fusion: glimpse_options.Fusion = None,
 ) -> None:
     """Compile a network to a blob, proving every layer."""
     from .commands.compile import Job, compile_and_save, show
     from .commands.learning import Learning
+    from .commands.looks import Looks
     from .commands.terminal import Bars
 
     learning = Learning(
@@ -146,6 +150,7 @@ def compile_command(
             *(model, data, recipe, given, target, shown, stop, not no_batch, semantics),
             tuple(storage or ()),
             learning,
+            Looks(glimpses, image, fusion),
         )
         compiled = compile_and_save(job, bars)
     show(compiled, as_json=as_json)
@@ -242,29 +247,8 @@ def inspect(
     inspect_blob(blob, limit, **shown, as_json=as_json)
 
 
-@app.command()
-@guarded
-def exits(
-    blob: Blob,
-    data: Annotated[
-        Path, typer.Option(metavar="TEST.npz", help="Labelled data: samples x and labels y.")
-    ],
-    points: Annotated[
-        float, typer.Option(help="Points of accuracy that may be lost on these samples.")
-    ] = 0.5,
-    hardware: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|FILE.toml", help="Spare energy of this hardware, not products."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the blob with these margins.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Find at which margins samples may leave a network early, for 'intaglio run --early'."""
-    from .commands.exits import find_exits, show
-
-    show(find_exits(blob, data, points, hardware, output), as_json=as_json)
+app.command()(guarded(glimpse_options.exits))
+app.command()(guarded(glimpse_options.glimpses))
 
 
 @app.command()
@@ -285,31 +269,7 @@ def cost(
     show_cost(blob, hardware, by, limit, batch, as_json=as_json)
 
 
-@app.command()
-@guarded
-def compare(
-    blobs: Annotated[list[Path], typer.Argument(metavar="NET.intg ...", show_default=False)],
-    hardware: Annotated[
-        str, typer.Option(metavar="NAME|FILE.toml", help="Hardware by name or file.")
-    ] = "edge-npu",
-    data: Annotated[
-        Path | None, typer.Option(metavar="TEST.npz", help="Test data: samples x and labels y.")
-    ] = None,
-    within: Annotated[float, typer.Option(help="Points that accuracies may be apart.")] = 0.5,
-    unequal: Annotated[
-        bool, typer.Option("--unequal", help="Compare at unequal accuracy and bits.")
-    ] = False,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page.")] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write tables.")] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write rows.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Show networks beside each other on one hardware: bytes, energy, cycles, verdicts."""
-    from .commands.compare import Conditions, Files
-    from .commands.compare import compare as compare_blobs
-
-    conditions = Conditions(data, within, unequal)
-    compare_blobs(blobs, hardware, conditions, Files(html, markdown, csv), as_json=as_json)
+app.command()(guarded(compare_options.compare))
 
 
 app.command()(guarded(sweep_options.sweep))

@@ -91,11 +91,16 @@ def parts(page: Page) -> list[Part]:
 
 
 def png(pixels: Array) -> bytes:
-    """A PNG file of gray pixels ``(h, w)`` uint8; raises UsageError for any other array."""
-    if pixels.ndim != 2 or pixels.dtype != np.uint8 or not pixels.size:
+    """A PNG file of gray pixels ``(h, w)`` or colours ``(h, w, 3)``, uint8.
+
+    Raises UsageError for any other array.
+    """
+    known = pixels.ndim == 2 or pixels.shape[2:] == (3,)
+    if not known or pixels.dtype != np.uint8 or not pixels.size:
         raise UsageError(f"An image is (h, w) uint8, not {pixels.dtype}{list(pixels.shape)}.")
-    height, width = pixels.shape
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    height, width = pixels.shape[:2]
+    kind = 0 if pixels.ndim == 2 else 2
+    header = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)

@@ -25,6 +25,7 @@ from ..passes.purify import Purify
 from ..passes.removed import Removed, removed
 from . import baselines, learning
 from .learning import LabelledData, Learning, Score
+from .looks import Looks
 from .terminal import facts, layer_table, note, proof_text, say, say_json, size_facts
 
 COMPARED_SAMPLES = 4
@@ -50,6 +51,7 @@ class Job:
     semantics: str | None = None
     storage: tuple[str, ...] = ()
     learning: Learning = field(default_factory=Learning)
+    looks: Looks = field(default_factory=Looks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +78,22 @@ def compile_and_save(job: Job, progress: Progress) -> Compiled:
     """Import, compare, compile, write; raises an IntaglioError and then leaves no file."""
     _check(job)
     data = None if job.data is None else files.read_arrays(job.data)
-    graph = api.import_model(
+    model = api.import_model(
         job.model, outputs=job.outputs, batch=job.batch, semantics=job.semantics
     )
+    graph = job.looks.through(model)
     recipe = api.recipe_of(job.recipe, stage_of(graph), job.options)
     if job.learning.baselines:
         baselines.check(recipe)
     labelled = learning.read(job.learning, graph, progress)
-    if labelled.training is not None and not any(each.needs_training for each in recipe.passes):
+    trains = any(each.needs_training for each in recipe.passes)
+    if labelled.training is not None and not trains:
         note("No pass of the recipe trains: --train is for calibration at most.")
+    if graph is not model and not trains:
+        note("Warning: no pass of the recipe trains, and where to look has not been learned.")
     calibration = calibration_of(job.model, graph, data, labelled)
     samples = None if calibration is None else first_samples(graph, calibration)
-    comparison = compare_with_owner(job, graph, samples)
+    comparison = compare_with_owner(job, model, samples if graph is model else None)
     if isinstance(comparison, Comparison) and differs(comparison):
         note(f"Warning: the imported network differs from the model; {comparison}.")
     work = _Work(job, graph, calibration, labelled, progress)
@@ -200,6 +206,7 @@ def _check(job: Job) -> None:
         )
     check_folder(job.target)
     job.learning.check()
+    job.looks.check()
 
 
 def check_folder(path: Path) -> None:

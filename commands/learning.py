@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..api import Network
+from ..api import Network, Output
 from ..datasets import Preparation, is_function, read_labelled
 from ..errors import DataError, UsageError
 from ..ir.graph import Graph
@@ -153,10 +153,15 @@ class Score:
 
 
 def score(network: Network, test: Any, graph: Graph, progress: Progress) -> Score:
-    """What the integers of the blob get right; raises DataError for data that does not fit."""
+    """What the integers of the blob get right: of several outputs, the last.
+
+    Raises DataError for data that does not fit.
+    """
     samples = correct = 0
     for x, y in batches(test, graph, "Test"):
-        codes = np.asarray(network.run(x))
+        found = network.run(x)
+        answer = found if isinstance(found, Output) else list(found.values())[-1]
+        codes = np.asarray(answer)
         correct += int((codes.argmax(axis=1) == y).sum())
         samples += len(y)
         progress("Measure", samples, _count(test))

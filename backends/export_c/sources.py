@@ -7,6 +7,7 @@ from typing import Any
 
 from ...ir.layout import storage_shape, to_storage
 from ...ir.ops_arg import ArgMax
+from ...ir.ops_crop import Crop
 from ...ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
 from ...ir.ops_linear import Conv, Dense, GatherConv
 from ...ir.ops_norm import LayerNorm
@@ -17,7 +18,7 @@ from ...ir.ops_quant import Lookup, Requantize, Threshold
 from ...ir.ops_softmax import Softmax
 from ...ir.program import Program, Slot, Step
 from ...ir.text import attributes
-from . import lanes, linear, moves, pointwise
+from . import crops, lanes, linear, moves, pointwise
 from .code import Code, Ending, Scope, c_type, member
 from .helpers import helper_text
 from .literals import array
@@ -38,6 +39,7 @@ EMITTERS: Mapping[type[Any], Callable[[Code, Scope, Step, Ending], None]] = {
     Softmax: lanes.softmax,
     LayerNorm: lanes.layer_norm,
     ArgMax: moves.arg_max,
+    Crop: crops.crop,
     Reshape: moves.reshape,
     Transpose: moves.transpose,
     Slice: moves.slice_,
