@@ -29,6 +29,7 @@ WATCHED = 1000
 """Test images that are looked at after each epoch."""
 NOISE = 0.1
 """Standard deviation of the noise on a canvas, of pixels 0 to 1."""
+TRAINING = ("train", "close")
 CLUTTER = 6
 """Pieces of other garments around one."""
 
@@ -108,6 +109,34 @@ def _as_pixels(images: Reals) -> Reals:
     return np.rint(np.clip(images, 0, 1) * 255).astype(np.float32) / 255
 
 
+def close_up(draw: Callable[[int], Drawn], least: int, most: int, look: int) -> Drawn:
+    """Canvases of ``least`` to ``most`` pixels, the same for a batch, as a look would see them."""
+
+    def drawn(images: NDArray[np.uint8], rng: np.random.Generator) -> Reals:
+        return resized(draw(int(rng.integers(least, most + 1)))(images, rng), look)
+
+    return drawn
+
+
+def resized(images: Reals, side: int) -> Reals:
+    """Images with as many samples a side, bilinear, edges included."""
+    given = torch.from_numpy(images)
+    size = (side, side)
+    found: Reals = torch.nn.functional.interpolate(
+        given, size, mode="bilinear", align_corners=True
+    ).numpy()
+    return found
+
+
+def part(images: NDArray[np.uint8], rng: np.random.Generator) -> Reals:
+    """Photographs as ``mirrored``, of each a part of a third to all of its sides, 48 x 48."""
+    whole, side = mirrored(images, rng), images.shape[2]
+    size = int(rng.integers(side // 3, side + 1))
+    moves = rng.integers(0, side - size + 1, (len(images), 2))
+    cut = [each[:, y : y + size, x : x + size] for each, (y, x) in zip(whole, moves, strict=True)]
+    return resized(np.stack(cut), 48)
+
+
 def mirrored(images: NDArray[np.uint8], rng: np.random.Generator) -> Reals:
     """Photographs, half of them mirrored, up to 12 pixels away, a fifth lighter or darker."""
     flip = rng.random(len(images)) < 0.5
@@ -126,19 +155,26 @@ def plain(images: NDArray[np.uint8], rng: np.random.Generator) -> Reals:
 
 
 def digits(split: str) -> Scenes:
-    """MNIST on 112 x 112 with noise: ``train``, ``test``, or the ``watched`` first of the test."""
-    return _placed("mnist", split, 1, on_canvas(112, 0, NOISE))
+    """MNIST on 112 x 112 with noise.
+
+    Splits are ``train``, ``test``, the ``watched`` first of the test, and ``close``: training
+    images as a good look sees them.
+    """
+    close = close_up(lambda side: on_canvas(side, 0, NOISE), 28, 56, 28)
+    return _placed("mnist", split, 1, close if split == "close" else on_canvas(112, 0, NOISE))
 
 
 def garments(split: str) -> Scenes:
-    """Fashion-MNIST, twice as large, among pieces of others on 128 x 128."""
-    return _placed("fashion_mnist", split, 2, on_canvas(128, CLUTTER, 0.0))
+    """Fashion-MNIST, twice as large, among pieces of others on 128 x 128; splits as of digits."""
+    close = close_up(lambda side: on_canvas(side, 1, 0.0), 56, 68, 32)
+    draw = close if split == "close" else on_canvas(128, CLUTTER, 0.0)
+    return _placed("fashion_mnist", split, 2, draw)
 
 
 def _placed(name: str, split: str, zoom: int, draw: Drawn) -> Scenes:
-    images, labels = _small(name, split == "train", zoom)
+    images, labels = _small(name, split in TRAINING, zoom)
     count = WATCHED if split == "watched" else len(labels)
-    return Scenes(images[:count], labels[:count], draw, None if split == "train" else 1)
+    return Scenes(images[:count], labels[:count], draw, None if split in TRAINING else 1)
 
 
 @cache
@@ -150,7 +186,7 @@ def _small(name: str, train: bool, zoom: int) -> tuple[NDArray[np.uint8], NDArra
 
 def flowers(split: str) -> Scenes:
     """Photographs of five kinds of flowers, 128 x 128: 3,262 to train with, 644 to test."""
-    images, labels = data.flowers("train" if split == "train" else "test")
-    if split == "train":
-        return Scenes(images, labels, mirrored)
+    images, labels = data.flowers("train" if split in TRAINING else "test")
+    if split in TRAINING:
+        return Scenes(images, labels, part if split == "close" else mirrored)
     return Scenes(images, labels, plain, 1)

@@ -6,9 +6,10 @@
 ``digits`` looks four times, each time with 28 x 28 samples, at a digit somewhere on a canvas of
 112 x 112 with noise: the small experiment of "Multi-Glimpse Network" (Tan et al., 2021).
 ``digits-full`` is its backbone on the whole canvas, ``digits-once`` on the whole canvas shrunk to
-28 x 28. ``garments`` and ``flowers`` are the same at 128 x 128. Writes NAME-sSEED.intg.xz and
-NAME-sSEED.json: the recipe, the figures of every epoch, the accuracy of every exit as reals and as
-integers on all test images. A run that was killed goes on from its ``--checkpoints``.
+28 x 28. All begin with the same backbone, which was trained on close-ups. ``garments`` and
+``flowers`` are the same at 128 x 128. Writes NAME-sSEED.intg.xz and NAME-sSEED.json: the recipe,
+the figures of every epoch, the accuracy of every exit as reals and as integers on all test images.
+A run that was killed goes on from its ``--checkpoints``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ import intaglio
 from intaglio import Glimpses, Graph, Network, Pipeline, glimpse
 from intaglio.commands.terminal import Bars
 from intaglio.ir.graph import rename
-from intaglio.passes.base import Training
+from intaglio.passes.base import Context, Training
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "examples"))
@@ -79,14 +80,15 @@ class Task:
     channels: int
     image: int
     look: int
+    close_epochs: int
     epochs: int
     full_epochs: int
 
 
 TASKS = {
-    "digits": Task(vanilla, digits, 1, 112, 28, 8, 3),
-    "garments": Task(vanilla, garments, 1, 128, 32, 8, 3),
-    "flowers": Task(colour, flowers, 3, 128, 48, 40, 30),
+    "digits": Task(vanilla, digits, 1, 112, 28, 2, 10, 2),
+    "garments": Task(vanilla, garments, 1, 128, 32, 3, 8, 2),
+    "flowers": Task(colour, flowers, 3, 128, 48, 30, 30, 20),
 }
 
 
@@ -103,7 +105,7 @@ class Experiment:
 def _experiments() -> dict[str, Experiment]:
     found: dict[str, Experiment] = {}
     for name in TASKS:
-        four = Glimpses()
+        four = Glimpses(rescale=0.1)
         found[name] = Experiment(name, four)
         found[f"{name}-mean"] = Experiment(name, replace(four, fusion="mean"))
         found[f"{name}-once"] = Experiment(name, replace(four, count=1))
@@ -124,7 +126,6 @@ def recipe(experiment: Experiment) -> Pipeline:
     if several:
         adam["losses"] = LOSSES
     passes: list[dict[str, Any]] = [
-        {"name": "canonicalize"},
         {"name": "train", "epochs": epochs, "batch_norm": True, "optimizer": adam},
     ]
     if experiment.pruned:
@@ -144,17 +145,31 @@ def recipe(experiment: Experiment) -> Pipeline:
     )
 
 
-def untrained(experiment: Experiment, seed: int) -> Graph:
-    """The float network as its layers initialise themselves."""
-    task = TASKS[experiment.task]
+def backbone(task: Task, size: int, seed: int) -> Graph:
+    """The backbone for images of a size, as its layers initialise themselves."""
     torch.manual_seed(seed)
-    size = task.look if experiment.glimpses else task.image
     shape = (1, task.channels, size, size)
-    backbone = intaglio.import_model(task.backbone().eval(), (torch.zeros(shape),))
-    if experiment.glimpses is None:
-        return rename(backbone, {backbone.outputs[0]: "exit1"})
-    looks = replace(experiment.glimpses, seed=seed)
-    return glimpse(backbone, (task.image, task.image), looks)
+    imported = intaglio.import_model(task.backbone().eval(), (torch.zeros(shape),))
+    return Pipeline.parse("canonicalize").run(imported, Context())
+
+
+def close_up_recipe(task: Task) -> Pipeline:
+    """How the backbone is trained before anything chooses where to look."""
+    options = {"learning_rate": 0.002, "batch": 100}
+    training = {"epochs": task.close_epochs, "batch_norm": True, "optimizer": options}
+    return Pipeline.from_entries([{"name": "train", **training}])
+
+
+def begun(experiment: Experiment, seed: int, close: Graph) -> Graph:
+    """The network to train: all begin with the backbone that was trained on close-ups."""
+    task = TASKS[experiment.task]
+    if experiment.glimpses is not None:
+        looks = replace(experiment.glimpses, seed=seed)
+        return glimpse(close, (task.image, task.image), looks)
+    large = backbone(task, task.image, seed)
+    trained = {name: close.constants.get(name, own) for name, own in large.constants.items()}
+    whole = replace(large, constants=trained)
+    return rename(whole, {whole.outputs[0]: "exit1"})
 
 
 @dataclass
@@ -177,8 +192,12 @@ class Run:
             resume=self.folder is not None,
             log=self.log.append,
         )
+        context = Context(progress=progress, training=replace(training, test=None))
+        task = TASKS[experiment.task]
+        near = replace(context, training=replace(context.training, train=scenes("close")))
+        close = close_up_recipe(task).run(backbone(task, task.look, self.seed), near)
         network = intaglio.compile(
-            untrained(experiment, self.seed),
+            begun(experiment, self.seed, close),
             train.first(CALIBRATION)[0],
             recipe=recipe(experiment),
             training=training,
@@ -194,6 +213,7 @@ class Run:
         return {
             "experiment": self.name,
             "seed": self.seed,
+            "close_ups": str(close_up_recipe(TASKS[experiment.task])),
             "recipe": str(recipe(experiment)),
             "torch": torch.__version__,
             "accuracy": measured(integers(network), test, progress),
