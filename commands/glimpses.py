@@ -16,7 +16,7 @@ from ..backends.stage_cost import Regime, regimes
 from ..cost_models.hardware import load_hardware
 from ..errors import DataError
 from ..ir.numeric import Array
-from .terminal import Column, note, say, say_json, table
+from .terminal import Bars, Column, note, say, say_json, table
 
 MICRO = 1e6
 """pJ in a uJ."""
@@ -68,9 +68,8 @@ def show_glimpses(order: Order, *, as_json: bool) -> None:
         ]
         say(f"{each.title}. {each.remark}")
         table(columns, each.rows)
-    verdict = eaten(found)
-    if verdict:
-        say(verdict)
+    if found.rival is not None:
+        say(eaten(found, found.rival))
 
 
 def find(order: Order) -> Found:
@@ -78,7 +77,10 @@ def find(order: Order) -> Found:
     network = api.load(order.blob)
     crops(network.program)
     machine = load_hardware(order.hardware).machine()
-    costs = regimes(network.program, network.blob, machine, order.batch)
+    with Bars() as bars:
+        bars("Cost of looks", 0, 1)
+        costs = regimes(network.program, network.blob, machine, order.batch)
+        bars("Cost of looks", 1, 1)
     rival = None
     if order.full is not None:
         full = api.load(order.full)
@@ -137,11 +139,9 @@ def _number(value: float, energy: bool) -> str:
     return f"{value / MICRO:.3g}" if energy else f"{value:,.0f}"
 
 
-def eaten(found: Found) -> str:
+def eaten(found: Found, rival: Rival) -> str:
     """How many looks take less energy than one look at every pixel, by how weights move."""
-    if found.rival is None:
-        return ""
-    rival, count = found.rival, len(found.regimes[0].stages)
+    count = len(found.regimes[0].stages)
     parts = []
     for each in found.regimes:
         fewer = [n for n in range(1, count + 1) if each.up_to(n)[1] < rival.energy]

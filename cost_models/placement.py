@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
 
 from ..errors import UsageError
@@ -54,7 +55,7 @@ def placed(
     return Placement(resident, tilings)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Plan:
     program: Program
     layers: tuple[Layer, ...]
@@ -70,9 +71,13 @@ class _Plan:
 
     def lifetime(self, slot: int) -> range:
         """The layers from the one that writes a slot to the last that reads it."""
-        first = next(i for i, layer in enumerate(self.layers) if layer.output == slot)
-        readers = [i for i, layer in enumerate(self.layers) if slot in layer.inputs]
-        return range(first, max(readers, default=first) + 1)
+        return self._lifetimes[slot]
+
+    @cached_property
+    def _lifetimes(self) -> Mapping[int, range]:
+        first = {layer.output: i for i, layer in reversed(list(enumerate(self.layers)))}
+        last = {slot: i for i, layer in enumerate(self.layers) for slot in layer.inputs}
+        return {slot: range(i, max(last.get(slot, i), i) + 1) for slot, i in first.items()}
 
     def held(self, index: int, resident: frozenset[int]) -> int:
         """Bits of the slots on chip while a layer runs."""
