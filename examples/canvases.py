@@ -87,7 +87,7 @@ def on_canvas(side: int, clutter: int, noise: float) -> Drawn:
             np.copyto(place, image[0] / np.float32(255), where=image[0] > 0)
         if noise:
             found += noise * rng.standard_normal(found.shape, np.float32)
-        return _as_pixels(found)
+        return as_pixels(found)
 
     return draw
 
@@ -104,7 +104,7 @@ def _put(canvas: Reals, piece: NDArray[np.uint8], rng: np.random.Generator) -> N
     canvas[top : top + size, left : left + size] = piece / np.float32(255)
 
 
-def _as_pixels(images: Reals) -> Reals:
+def as_pixels(images: Reals) -> Reals:
     """Clipped, and rounded to what a camera gives: 256 levels."""
     return np.rint(np.clip(images, 0, 1) * 255).astype(np.float32) / 255
 

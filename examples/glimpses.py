@@ -37,9 +37,14 @@ from intaglio.passes.base import Context, Training
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "examples"))
-from canvases import Scenes, digits, flowers, garments  # noqa: E402  (it lies beside this file)
+from canvases import Scenes, as_pixels, digits, flowers, garments  # noqa: E402  (it lies beside this file)
 
 CALIBRATION = 512
+ATTACKED = 500
+"""Test images that are attacked."""
+STEPS, LEVELS = 10, (1, 2, 4, 8)
+NOISES = (0.1, 0.2, 0.3)
+"""Standard deviations of noise that is added, of pixels 0 to 1."""
 LOSSES = [{"outputs": "exit*", "weight": 0.4}, {"outputs": "aux*", "weight": 0.6}]
 """The published shares of what the looks say together and of what each says by itself."""
 Reals = NDArray[np.float32]
@@ -219,6 +224,7 @@ class Run:
             "accuracy": measured(integers(network), test, progress),
             "float": measured(reals(graphs[0]), test, progress),
             "trained": measured(reals(graphs[-1]), test, progress),
+            "changed": attacks(graphs[-1], network, test, progress),
             "bytes": len(network.blob),
             "epochs": self.log,
         }
@@ -259,6 +265,58 @@ def measured(scores: Scores, test: Scenes, progress: Bars) -> dict[str, float]:
             hits[name] = hits.get(name, 0) + int((each.argmax(axis=1) == y).sum())
         progress("Measure", done, len(test))
     return {name: 100 * count / test.samples for name, count in hits.items()}
+
+
+def attacks(graph: Graph, network: Network, test: Scenes, progress: Bars) -> dict[str, Any]:
+    """Percent right of the last exit, as reals and as integers, under attack and under noise.
+
+    Projected gradient descent on the reals: ``STEPS`` steps of a quarter of the bound each, no
+    random start, at most so many of 255 levels a pixel. Images are what a camera gives: clipped to
+    0..1 and rounded to 256 levels, for both.
+    """
+    x, y = test.first(ATTACKED)
+    rng = np.random.default_rng(0)
+    changed = {"none": x}
+    for deviation in NOISES:
+        noisy = x + deviation * rng.standard_normal(x.shape, np.float32)
+        changed[f"noise {deviation}"] = as_pixels(noisy)
+    module = intaglio.to_torch(graph).eval().requires_grad_(False)
+    for done, levels in enumerate(LEVELS, 1):
+        changed[f"pgd {levels}/255"] = as_pixels(descended(module, x, y, levels / 255))
+        progress("Attack", done, len(LEVELS))
+    return {
+        name: {
+            kind: 100 * float((answer(scores, each).argmax(axis=1) == y).mean())
+            for kind, scores in (("float", reals(graph)), ("integers", integers(network)))
+        }
+        for name, each in changed.items()
+    }
+
+
+def answer(scores: Scores, x: Reals) -> NDArray[Any]:
+    """The scores of the last exit."""
+    parts = [list(scores(part).values())[-1] for part in np.array_split(x, max(1, len(x) // 100))]
+    return np.concatenate(parts)
+
+
+def descended(module: Any, x: Reals, y: NDArray[Any], bound: float) -> Reals:
+    """Images that the last exit of ``module`` is most wrong about, as far as descent finds."""
+    found = []
+    for part, labels in zip(
+        np.array_split(x, len(x) // 50), np.array_split(y, len(x) // 50), strict=True
+    ):
+        clean, target = torch.from_numpy(part), torch.from_numpy(labels)
+        moved = clean.clone()
+        for _ in range(STEPS):
+            moved.requires_grad_(True)
+            given = module(moved)
+            last = given if isinstance(given, torch.Tensor) else list(given.values())[-1]
+            loss = nn.functional.cross_entropy(last, target)
+            (gradient,) = torch.autograd.grad(loss, moved)
+            step = moved.detach() + bound / 4 * gradient.sign()
+            moved = torch.clamp(step, clean - bound, clean + bound).clamp(0, 1)
+        found.append(moved.numpy())
+    return np.concatenate(found)
 
 
 def load(path: Path) -> Network:
