@@ -229,9 +229,8 @@ def line_4() -> list[Figure]:
         Figure("codes that differ", wrong, "", "==", 0),
         Figure("windows that leave the image", outside, "", "==", 0),
     ]
-    for count in range(1, 9):
-        figures.append(Figure(f"codes equal, {count} looks, every layer", _checked(count)))
-    return figures
+    label = "codes equal, {} looks, every layer"
+    return [*figures, *(Figure(label.format(count), _checked(count)) for count in range(1, 9))]
 
 
 def _crop(op: Crop, x: NDArray[Any], where: NDArray[Any]) -> NDArray[Any]:
