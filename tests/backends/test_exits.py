@@ -20,18 +20,18 @@ from intaglio.ir.tensor import BATCH, Tensor, TensorType
 from intaglio.passes.schedule import schedule
 
 RULE = "Exits are outputs (n, 2 or more codes) before the last, in order of their steps."
-INT8 = int_type(8)
+INT8, MARGIN = int_type(8), 30
 
 
 def program(*exits: int) -> Program:
-    """Three dense of x, all outputs; exits by their number, of margin 5."""
+    """Three dense of x, all outputs; exits by their number, of MARGIN."""
     rng, b = np.random.default_rng(0), Builder("net")
     x, names = b.input(Value("x", TensorType((BATCH, 3), int_type(4, signed=False)))), []
     for index, rows in enumerate((3, 1, 3)):
         weight = Tensor(rng.integers(-2, 3, (rows, 3)).astype(np.int8), INT8)
         names.append(b.node(f"y{index}", Dense(), x, b.constant(f"w{index}", weight)))
     made = schedule(b.build(tuple(names)))
-    return replace(made, exits=tuple(Exit(made.outputs[index], 5) for index in exits))
+    return replace(made, exits=tuple(Exit(made.outputs[index], MARGIN) for index in exits))
 
 
 def test_exits_are_kept_in_a_section_that_others_skip() -> None:
@@ -89,7 +89,7 @@ def test_samples_that_are_sure_are_done() -> None:
     weights = [program().slot(name).constant.array.astype(int) for name in ("w0", "w2")]
     first, last = (x.astype(int) @ weight.T for weight in weights)
     ordered = np.sort(first, axis=1)
-    sure = ordered[:, -1] - ordered[:, -2] >= 5
+    sure = ordered[:, -1] - ordered[:, -2] >= MARGIN
     assert 0 < sure.sum() < 50
     assert found.taken.tolist() == np.where(sure, 0, 1).tolist()
     assert np.array_equal(found.codes, np.where(sure[:, None], first, last))
