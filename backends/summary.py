@@ -129,7 +129,10 @@ def _weight(step: Step) -> int | None:
 
 
 def layers(program: Program, blob: bytes) -> tuple[Layer, ...]:
-    """Every step with the bytes of its weights in ``blob`` and the range of its accumulator."""
+    """Every step with the bytes of its weights in ``blob`` and the range of its accumulator.
+
+    Weights that steps share count for the first of them.
+    """
     known = {index: _fact(slot) for index, slot in enumerate(program.slots)}
     stored = stored_bytes(blob)
     found = []
@@ -155,14 +158,15 @@ def _fact(slot: Slot) -> Fact:
 def _layer(program: Program, step: Step, reach: Interval, stored: list[int]) -> Layer:
     slot = program.slots[step.output]
     weight = _weight(step)
+    own = weight is not None and program.owns(step, weight)
     accumulates = isinstance(step.op, ACCUMULATES)
     return Layer(
         name=slot.name,
-        origin=(program.slots[weight].origin if weight is not None else "") or slot.origin,
+        origin=(program.slots[weight].origin if weight is not None and own else "") or slot.origin,
         op=step.op.name,
         type=slot.type,
         weight_type="" if weight is None else str(program.slots[weight].type.dtype),
-        weight_bytes=0 if weight is None else stored[weight],
+        weight_bytes=stored[weight] if weight is not None and own else 0,
         accumulator=reach.bounds if accumulates else None,
         accumulator_bits=_signed_bits(*reach.bounds) if accumulates else 0,
         certificate=program.certificates.get(slot.name),

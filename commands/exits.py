@@ -15,7 +15,7 @@ from ..backends.exits import Point, chosen, curve, exit_slots, with_exits
 from ..backends.stage_cost import regimes
 from ..cost_models.hardware import load_hardware
 from ..datasets import read_test
-from ..errors import UsageError
+from ..errors import DataError, UsageError
 from .terminal import Bars, Column, facts, note, say_json, table
 
 MICRO = 1e6
@@ -44,6 +44,13 @@ def find_exits(
     network = api.load(blob)
     slots = exit_slots(network.program)
     x, y = read_test(data)
+    classes = network.program.slots[slots[-1]].type.elements
+    if y.size and not 0 <= y.min() <= y.max() < classes:
+        raise DataError(
+            f"Labels reach from {y.min()} to {y.max()}, but the network has {classes} classes.",
+            where=f"'{data}'",
+            fix=f"Number the classes 0 to {classes - 1}.",
+        )
     with Bars() as bars:
         codes = network.simulate(network.encode(x), lambda done, total: bars("Run", done, total))
     found = curve(network.program, codes, y.reshape(-1), costs(network, hardware))

@@ -86,8 +86,9 @@ def _window(op: Op, image: TensorType) -> Window | None:
 
 
 def _name(program: Program, step: Step, weights: int | None) -> str:
-    """The name in the user's model, when it is known."""
-    origin = program.slots[weights].origin if weights is not None else ""
+    """The name in the user's model, when it is known; that of its weights if nobody shares them."""
+    own = weights is not None and program.owns(step, weights)
+    origin = program.slots[weights].origin if weights is not None and own else ""
     slot = program.slots[step.output]
     return origin or slot.origin or slot.name
 

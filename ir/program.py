@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from .certificate import Certificate
 from .numeric import Encoding
@@ -79,6 +80,15 @@ class Program:
     def slot(self, name: str) -> Slot:
         """The slot of that name; KeyError when there is none."""
         return {slot.name: slot for slot in self.slots}[name]
+
+    @cached_property
+    def _first_readers(self) -> Mapping[int, Step]:
+        reads = [(index, step) for step in self.steps for index in (*step.inputs, *step.parameters)]
+        return dict(reversed(reads))
+
+    def owns(self, step: Step, slot: int) -> bool:
+        """Whether ``step`` is the first that reads ``slot``: others share what it brought."""
+        return self._first_readers.get(slot) is step
 
     @property
     def constants(self) -> tuple[Slot, ...]:

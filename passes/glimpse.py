@@ -24,7 +24,7 @@ from ..ir.ops_pointwise import Add, Affine, Relu, ScaleGradient, Unary
 from ..ir.ops_product import MatMul
 from ..ir.ops_softmax import Softmax
 from ..ir.tensor import BATCH, TensorType, real
-from ..ir.verify import verify
+from ..ir.verify import stage_of, verify
 
 Fusion = Literal["attention", "mean"]
 MOST_GLIMPSES = 16
@@ -90,6 +90,12 @@ class _Backbone:
 
     @classmethod
     def of(cls, graph: Graph, image: tuple[int, int]) -> _Backbone:
+        if stage_of(graph) != "float":
+            raise UsageError(
+                "The backbone is quantized already, and where to look must be trained with it.",
+                where=f"Network '{graph.name}'",
+                fix="Give the float model; the recipe quantizes what looks.",
+            )
         last = graph.producers.get(graph.outputs[0]) if len(graph.outputs) == 1 else None
         shapes = [value.type.sample_shape for value in graph.inputs]
         if last is None or not isinstance(last.op, Dense) or len(last.type.shape) != 2:

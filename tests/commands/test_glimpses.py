@@ -26,6 +26,7 @@ def looking(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     x = rng.random((64, 1, 18, 18)).astype(np.float32)
     np.savez(folder / "train.npz", x=x, y=np.arange(64) % 3)
+    np.savez(folder / "wrong.npz", x=x, y=np.arange(64) % 4)
     np.save(folder / "x.npy", x[:5])
     (folder / "tiny.onnx").write_bytes((made / "tiny.onnx").read_bytes())
     return folder
@@ -170,6 +171,11 @@ def test_margins_are_found_and_kept_in_a_section_of_their_own(blob: Path, call: 
         (
             ("exits", "net.intg", "--data", "train.npz", "--points", -1),
             "A loss of -1 points was allowed. Choose 0 to 100.",
+        ),
+        (
+            ("exits", "net.intg", "--data", "wrong.npz"),
+            "'wrong.npz': Labels reach from 0 to 3, but the network has 3 classes. Number the "
+            "classes 0 to 2.",
         ),
         (
             ("run", "net.intg", "x.npy", "--early"),

@@ -273,6 +273,13 @@ def test_a_backbone_that_does_not_fit_is_refused(backbone):
         f"Network '{name}': The backbone does not end in a dense (fully connected) layer of class "
         "scores. Cut it behind its last such layer, without a softmax."
     )
+    codes = Pipeline.parse("quantize").run(backbone, Context([{"input": IMAGES[:, :, :8, :8]}]))
+    with pytest.raises(UsageError) as caught:
+        glimpse(codes, (20, 24))
+    assert str(caught.value) == (
+        f"Network '{name}': The backbone is quantized already, and where to look must be trained "
+        "with it. Give the float model; the recipe quantizes what looks."
+    )
     flat = intaglio.import_model(nn.Linear(8, 3).eval(), (torch.zeros(1, 8),))
     with pytest.raises(UsageError) as caught:
         glimpse(flat, (20, 24))
