@@ -13,6 +13,8 @@ from ..ir.graph import Graph
 from ..ir.numeric import Array
 from .base import Training
 
+FEATURE = "feature"
+"""What the names of outputs that are no class scores begin with."""
 CALIBRATION = 1024
 """Training inputs that calibrate when there is no other data."""
 BATCH = 500
@@ -71,7 +73,7 @@ def classes_of(graph: Graph) -> int:
 
     Raises DataError for other networks.
     """
-    shapes = {name: graph.type_of(name).sample_shape for name in graph.outputs}
+    shapes = {name: graph.type_of(name).sample_shape for name in scores_of(graph)}
     if len(graph.inputs) != 1 or len(set(shapes.values())) != 1:
         raise DataError(
             f"The network has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
@@ -85,6 +87,16 @@ def classes_of(graph: Graph) -> int:
                 fix="Flatten it to (n, classes).",
             )
     return next(iter(shapes.values()))[0]
+
+
+def features_of(graph: Graph) -> tuple[str, ...]:
+    """The outputs before the last that are features, not class scores, by their names."""
+    return tuple(name for name in graph.outputs[:-1] if name.startswith(FEATURE))
+
+
+def scores_of(graph: Graph) -> tuple[str, ...]:
+    """The outputs that are class scores."""
+    return tuple(name for name in graph.outputs if name not in features_of(graph))
 
 
 def is_arrays(data: Any) -> bool:

@@ -13,14 +13,50 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 @dataclass(frozen=True)
 class Loss:
-    """The mean cross entropy of all outputs whose name matches the shell pattern, weighted."""
+    """The mean cross entropy of all outputs whose name matches the shell pattern, weighted.
+
+    ``distill`` is the share of it that compares with the network's own answer instead of the
+    labels, at ``temperature``; the answer learns nothing from that.
+    """
 
     outputs: str
     weight: float = 1.0
+    distill: float = 0.0
+    temperature: float = 3.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.weight <= 1000:
-            raise UsageError(f"weight of a loss is {self.weight}.", fix="Choose 0 to 1000.")
+        _check(
+            ("weight of a loss", self.weight, 0.0, 1000.0),
+            ("distill of a loss", self.distill, 0.0, 1.0),
+            ("temperature of a loss", self.temperature, 0.1, 100.0),
+        )
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Relations of pairs of samples, ``width`` numbers each, seen in every output ``feature...``.
+
+    ``weight`` of how far those of other features are from those of the last, ``classes`` of telling
+    whether a pair is of one class.
+    """
+
+    weight: float = 0.03
+    classes: float = 0.1
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        _check(
+            ("weight of a relation", self.weight, 0.0, 1000.0),
+            ("classes of a relation", self.classes, 0.0, 1000.0),
+            ("width of a relation", self.width, 1, 4096),
+        )
+
+
+def _check(*given: tuple[str, float, float, float]) -> None:
+    """Raise UsageError for the first number that is not from its least to its most."""
+    for what, value, least, most in given:
+        if not least <= value <= most:
+            raise UsageError(f"{what} is {value}.", fix=f"Choose {least:g} to {most:g}.")
 
 
 @dataclass(frozen=True)
@@ -32,7 +68,7 @@ class Optimizer:
     Knowledge in a Neural Network", 2015); the rest compares with the labels, ``smoothing`` of each
     label spread over all classes. A network with several outputs of scores says which of them
     count with ``losses``; without, only the last counts, which is its answer. The teacher is
-    compared with that one.
+    compared with that one. ``relation`` adds relations between samples (see ``Relation``).
     """
 
     method: Method = "adam"
@@ -43,6 +79,7 @@ class Optimizer:
     temperature: float = 4.0
     smoothing: float = 0.0
     losses: tuple[Loss, ...] = ()
+    relation: Relation | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

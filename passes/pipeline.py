@@ -21,6 +21,7 @@ from ..ir.graph import Graph
 from ..ir.verify import Stage, stage_of, verify
 from .admm import Admm
 from .base import Context, Pass
+from .branch import Branch
 from .canonicalize import Canonicalize
 from .columns import Columns
 from .dead_channels import DeadChannels
@@ -41,6 +42,7 @@ PASSES: dict[str, type[Pass]] = {
         Admm,
         Magnitude,
         Purify,
+        Branch,
         Strip,
         Equalize,
         Quantize,

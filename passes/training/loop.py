@@ -14,11 +14,13 @@ from torch import Tensor
 from ...errors import DataError, PassError, UsageError
 from ...ir.graph import Graph
 from ..base import Context, Pass
+from ..labelled import features_of
 from ..optimizer import Optimizer
 from .checkpoint import Checkpoint, checkpoint
 from .method import Method, State
 from .module import GraphModule, to_torch
 from .objective import Objective, accuracies
+from .relations import Relations
 from .samples import Samples, measuring_samples, training_samples
 from .world import World, together, world
 
@@ -99,6 +101,7 @@ def train(job: Job, phases: Sequence[Phase]) -> None:
 def _train(job: Job, phases: Sequence[Phase]) -> None:
     saved = job.world.spread(job.checkpoint.load())
     first = 0
+    _relate(job, phases)
     if saved is not None:
         first = saved["phase"]
         job.record(*saved["rows"])
@@ -110,6 +113,26 @@ def _train(job: Job, phases: Sequence[Phase]) -> None:
     for index in range(first, len(phases)):
         _run(job, phases, index, saved if index == first else None)
     _save(job, {"phase": len(phases) - 1, "finished": True}, phases[-1])
+
+
+def _relate(job: Job, phases: Sequence[Phase]) -> None:
+    """Give the module what compares relations, if a phase asks for it; it trains and is saved."""
+    wanted = next((each.optimizer.relation for each in phases if each.optimizer.relation), None)
+    if wanted is None:
+        return
+    if job.world.size > 1:
+        raise UsageError(
+            "Relations are compared within the samples of one process.",
+            fix="Train in one process, or leave 'relation' out.",
+        )
+    names = features_of(job.module.graph)
+    if len(names) < 2:
+        raise UsageError(
+            "Relations are compared between two or more features, and the network has not so many.",
+            fix='Put the pass branch with "features": true before.',
+        )
+    widths = [job.module.graph.type_of(name).sample_shape[0] for name in names]
+    job.module.relations = Relations(widths, wanted).to(job.world.device)
 
 
 def _run(job: Job, phases: Sequence[Phase], index: int, saved: State | None) -> None:
@@ -172,7 +195,8 @@ class Stepper:
     def __init__(self, job: Job, phase: Phase, saved: State | None) -> None:
         self.job, self.phase = job, phase
         self.steps = 0
-        self.objective = Objective(phase.optimizer, job.module.graph, job.teacher)
+        relations = job.module.relations if phase.optimizer.relation else None
+        self.objective = Objective(phase.optimizer, job.module.graph, job.teacher, relations)
         self.optimizer = make_optimizer(job.module, phase.optimizer)
         steps = phase.epochs * len(job.samples)
         self.schedule = (

@@ -63,6 +63,7 @@ class GraphModule(nn.Module):
             else:
                 self.register_buffer(attribute(name), elements)
         self.norms = nn.ModuleDict()
+        self.relations: nn.Module | None = None
 
     @property
     def weights(self) -> dict[str, nn.Parameter]:

@@ -17,6 +17,7 @@ from ...ir.graph import Graph
 from ...ir.ops_layout import Reshape
 from ...ir.ops_quant import Dequantize, Quantize
 from ...ir.ops_softmax import Softmax
+from ..labelled import features_of, scores_of
 from ..optimizer import Loss, Optimizer
 from .module import GraphModule
 from .samples import Samples
@@ -33,20 +34,19 @@ class Objective:
     options: Optimizer
     graph: Graph
     teacher: GraphModule
+    relations: Any = None
 
     def __call__(self, module: Any, x: Tensor, y: Tensor) -> Tensor:
-        found = scores(self.graph, module(x))
+        given = module(x)
+        found = scores(self.graph, given)
         share = self.options.distill
-        loss = self._labels(found, y)
+        loss = self._labels(found, y) + self._relations(given, y)
         if not share:
             return loss
-        heat = self.options.temperature
         with torch.no_grad():
             told = answer(self.teacher.graph, self.teacher(x))
-            wanted = functional.log_softmax(told / heat, dim=1)
-        given = functional.log_softmax(found[self.graph.outputs[-1]] / heat, dim=1)
-        apart = functional.kl_div(given, wanted, reduction="batchmean", log_target=True)
-        return (1 - share) * loss + share * heat**2 * apart
+        apart = distance(found[self.graph.outputs[-1]], told, self.options.temperature)
+        return (1 - share) * loss + share * apart
 
     def _labels(self, found: Mapping[str, Tensor], y: Tensor) -> Tensor:
         """The loss against the labels, of all outputs that count."""
@@ -57,17 +57,36 @@ class Objective:
                 entropy = functional.cross_entropy(
                     found[name], y, label_smoothing=self.options.smoothing
                 )
+                if loss.distill:
+                    told = found[self.graph.outputs[-1]].detach()
+                    apart = distance(found[name], told, loss.temperature)
+                    entropy = (1 - loss.distill) * entropy + loss.distill * apart
                 total = total + loss.weight / len(counted) * entropy
         return total
+
+    def _relations(self, given: Any, y: Tensor) -> Tensor:
+        """The loss of relations between samples, where features are outputs."""
+        if self.relations is None:
+            return torch.zeros((), device=y.device)
+        loss: Tensor = self.relations([given[name] for name in features_of(self.graph)], y)
+        return loss
+
+
+def distance(given: Tensor, told: Tensor, heat: float) -> Tensor:
+    """The divergence of scores from those told, softened, as distillation weighs it."""
+    found = functional.log_softmax(given / heat, dim=1)
+    wanted = functional.log_softmax(told / heat, dim=1)
+    apart = functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
+    return heat**2 * apart
 
 
 def matching(graph: Graph, loss: Loss) -> list[str]:
     """The outputs that a loss speaks of; raises UsageError for none."""
-    found = [name for name in graph.outputs if fnmatchcase(name, loss.outputs)]
+    found = [name for name in scores_of(graph) if fnmatchcase(name, loss.outputs)]
     if not found:
         raise UsageError(
             f"No output matches '{loss.outputs}' of a loss.",
-            fix=f"The outputs are {', '.join(graph.outputs)}.",
+            fix=f"The outputs are {', '.join(scores_of(graph))}.",
         )
     return found
 
@@ -78,6 +97,7 @@ def scores(graph: Graph, found: Any) -> dict[str, Tensor]:
     return {
         name: each.clamp(min=LEAST_SHARE).log() if _ends_in_softmax(graph, name) else each
         for name, each in named.items()
+        if name in scores_of(graph)
     }
 
 
@@ -97,7 +117,7 @@ def _ends_in_softmax(graph: Graph, output: str) -> bool:
 def accuracies(module: GraphModule, samples: Samples, world: World) -> dict[str, float]:
     """Of each output, in order, percent of the samples whose greatest score is at the label."""
     module.eval()
-    outputs = module.graph.outputs
+    outputs = scores_of(module.graph)
     found = torch.zeros(len(outputs) + 1, device=world.device, dtype=torch.float64)
     for x, y in samples.epoch(0):
         given = scores(module.graph, module(x))
