@@ -181,6 +181,12 @@ class Made:
     real: Path
     int8: Path
 
+    def module(self) -> nn.Module:
+        """The network in torch, with the same weights."""
+        torch.manual_seed(0)
+        make, shape = (NETWORKS | OTHERS)[self.name]
+        return _normalised(make(), shape)[0]
+
 
 @cache
 def made(name: str) -> Made:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median, quantiles
 
 import numpy as np
+import torch
 from kernel_networks import Made
 
 import intaglio
 from intaglio.backends.simulator import Simulator
 
 Run = Callable[[], object]
+_LAST, _ROWS = torch.channels_last, torch.contiguous_format
 SECONDS = 4e-3
 """A sample of the race lasts about so long."""
 
@@ -59,16 +62,55 @@ def openvino(path: Path, images: np.ndarray, threads: int = 1) -> Run:
     return lambda: request.infer({0: images})
 
 
-def peers(network: Made, batch: int) -> Iterator[tuple[str, Run]]:
-    """Those that are installed; OpenVINO is not among the project's requirements."""
+def pytorch(network: Made, images: np.ndarray, threads: int = 1) -> Run:
+    """torch in float32, traced and optimized for inference, channels last."""
+    torch.set_num_threads(threads)
+    like = torch.from_numpy(images).contiguous(memory_format=_LAST if images.ndim == 4 else _ROWS)
+    module = network.module().to(memory_format=_LAST)
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.optimize_for_inference(torch.jit.trace(module, like))
+
+    def run() -> object:
+        with torch.inference_mode():
+            return traced(like)
+
+    return run
+
+
+def litert(path: Path, batch: int, threads: int = 1) -> Run:
+    """LiteRT with its default kernels, random codes."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=threads)
+    (given,) = interpreter.get_input_details()
+    interpreter.resize_tensor_input(given["index"], (batch, *given["shape"][1:]))
+    interpreter.allocate_tensors()
+    codes = np.random.default_rng(0).integers(-128, 128, (batch, *given["shape"][1:]), np.int8)
+
+    def run() -> object:
+        interpreter.set_tensor(given["index"], codes)
+        interpreter.invoke()
+        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+    return run
+
+
+def peers(network: Made, batch: int, threads: int = 1) -> dict[str, Run | None]:
+    """The runtimes by name; None for those that are not installed.
+
+    OpenVINO is not among the project's requirements.
+    """
     shape = (batch, *network.shape)
     images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    found: dict[str, Run | None] = {}
     for name, runner in (("onnxruntime", onnxruntime), ("OpenVINO", openvino)):
         for kind, path in (("int8", network.int8), ("float", network.real)):
             try:
-                yield f"{name} {kind}", runner(path, images)
+                found[f"{name} {kind}"] = runner(path, images, threads)
             except ImportError:
-                continue
+                found[f"{name} {kind}"] = None
+    return found | {"torch float": pytorch(network, images, threads)}
 
 
 def race(runners: Mapping[str, Run], rounds: int = 15) -> dict[str, list[float]]:

@@ -1,11 +1,13 @@
 """The simulator's kernels beside the runtimes people use, as ratios in one run.
 
     python benchmarks/kernels.py [--json] [--line N]
+    python benchmarks/kernels.py --threads 2 --line 1     all on two processors
     python benchmarks/kernels.py --plot race.html         line 1 as a picture
 
-All run in one process on one processor, alternated; a ratio is the median of rounds. OpenVINO is
-raced where it is installed (pip install openvino). The first run compiles the networks, minutes.
-LiteRT is not raced: its converter from PyTorch is not among the requirements.
+All run in one process on one processor, alternated; a ratio is the median of rounds. OpenVINO and
+larq-compute-engine are raced where they are installed (pip install openvino). LiteRT runs the TFLite
+models of docs/data.md: its converter from PyTorch is not among the requirements. The first run
+compiles the networks, minutes.
 """
 
 from __future__ import annotations
@@ -17,16 +19,21 @@ import sys
 import tempfile
 from collections import defaultdict
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from kernel_networks import HALF, NETWORKS, ZEROS, made
-from kernel_peers import Run, ours, peers, race, random_codes, ratio
+from data import folder
+from kernel_networks import FOLDER, HALF, NETWORKS, ZEROS, made
+from kernel_peers import Run, litert, ours, peers, race, random_codes, ratio
 from report import ROOT, Figure, main
 
 import intaglio
 
 BATCHES = (1, 32)
+THREADS = int(sys.argv[sys.argv.index("--threads") + 1]) if "--threads" in sys.argv else 1
+NOT_INSTALLED = "not installed"
+TFLITE = {"ResNet-8": "pretrainedResnet_quant.tflite", "DS-CNN": "kws_ref_model.tflite"}
 FEW = {"ResNet-18", "MobileNetV2 224"}
 """Networks that take long: fewer rounds at batch 32."""
 NUMBER = re.compile(r"(\d+) passed")
@@ -40,10 +47,9 @@ def raced() -> dict[tuple[str, int], dict[str, tuple[float, float, float]]]:
     for name in NETWORKS:
         for batch in BATCHES:
             network = made(name)
-            runners: dict[str, Run] = {
-                "ours": ours(network.blob, batch),
-                **dict(peers(network, batch)),
-            }
+            there = peers(network, batch, THREADS)
+            runners: dict[str, Run] = {"ours": ours(network.blob, batch, THREADS)}
+            runners |= {peer: run for peer, run in there.items() if run is not None}
             seconds = race(runners, 5 if batch > 1 and name in FEW else 15)
             mine = seconds.pop("ours")
             found[name, batch] = {peer: ratio(each, mine) for peer, each in seconds.items()}
@@ -52,9 +58,9 @@ def raced() -> dict[tuple[str, int], dict[str, tuple[float, float, float]]]:
 
 
 def pin() -> None:
-    """Stay on one processor."""
+    """Stay on one processor, or on as many as there are threads."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-THREADS:])
 
 
 def line_1() -> list[Figure]:
@@ -71,7 +77,41 @@ def line_1() -> list[Figure]:
     for peer, ratios in totals.items():
         aim = aims.get(peer)
         figures.append(Figure(f"least of all to {peer}", min(ratios), "x", ">=", aim))
+    missing = [peer for peer in aims if peer not in totals]
+    figures += [Figure(f"least of all to {peer}", None, NOT_INSTALLED) for peer in missing]
+    return [*figures, *_to_litert()]
+
+
+def _to_litert() -> list[Figure]:
+    """The TFLite models of MLPerf Tiny, codes in and codes out, in LiteRT's own semantics."""
+    figures = []
+    for name, file in TFLITE.items():
+        path = folder() / "models" / "mlperf_tiny" / file
+        for batch in BATCHES:
+            label = f"{name} of TFLite, batch {batch}: to LiteRT"
+            if not path.exists():
+                figures.append(Figure(label, None, "no model: see docs/data.md"))
+                continue
+            try:
+                runners = {"theirs": litert(path, batch, THREADS)}
+            except ImportError:
+                figures.append(Figure(label, None, NOT_INSTALLED))
+                continue
+            runners["ours"] = ours(_compiled(path), batch, THREADS)
+            seconds = race(runners)
+            figures.append(
+                Figure(label, ratio(seconds["theirs"], seconds["ours"])[0], "x", ">=", 1)
+            )
     return figures
+
+
+def _compiled(path: Path) -> Path:
+    """The blob of a TFLite model, as LiteRT's default kernels compute it."""
+    target = FOLDER / f"{path.stem}.intg"
+    if not target.exists():
+        FOLDER.mkdir(exist_ok=True)
+        intaglio.compile(path, semantics="xnnpack").save(target)
+    return target
 
 
 def line_2() -> list[Figure]:
@@ -81,7 +121,7 @@ def line_2() -> list[Figure]:
     pin()
     network = made("CNV")
     runners = {"one bit": ours(binary_cnv(), 1), "ours": ours(network.blob, 1)}
-    runners |= dict(peers(network, 1))
+    runners |= {name: run for name, run in peers(network, 1).items() if run is not None}
     seconds = race(runners)
     mine = seconds.pop("one bit")
     found = {name: ratio(each, mine)[0] for name, each in seconds.items()}
@@ -90,7 +130,14 @@ def line_2() -> list[Figure]:
         Figure("CNV of one bit to our own of 8", found["ours"], "x", ">=", 3),
         Figure("CNV of one bit to onnxruntime int8", found["onnxruntime int8"], "x", ">=", 6),
         Figure("CNV of one bit to the fastest int8 peer", min(eighth.values()), "x", ">=", 1),
+        Figure("CNV of one bit to larq-compute-engine", None, _larq()),
     ]
+
+
+def _larq() -> str:
+    """Why larq's kernels were not raced: they come as a converter and runtime for TensorFlow."""
+    there = find_spec("larq_compute_engine") is not None
+    return "installed, but not raced" if there else NOT_INSTALLED
 
 
 def line_3() -> list[Figure]:
@@ -266,4 +313,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--plot"]:
         plot(Path(sys.argv[2]))
     else:
+        at = sys.argv.index("--threads") if "--threads" in sys.argv else len(sys.argv)
+        del sys.argv[at : at + 2]
         main("Kernels", LINES)

@@ -22,18 +22,21 @@ Sense = Literal[">=", "<=", "=="]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value; ``aim`` is None when it is only recorded."""
+    """One measured value; ``aim`` is None when it is only recorded.
+
+    ``value`` is None where it cannot be measured here: ``unit`` then says why.
+    """
 
     name: str
-    value: float
+    value: float | None
     unit: str = ""
     sense: Sense = ">="
     aim: float | None = None
 
     @property
     def met(self) -> bool | None:
-        """Whether the aim is met; None without an aim."""
-        if self.aim is None:
+        """Whether the aim is met; None without an aim, or where nothing could be measured."""
+        if self.aim is None or self.value is None:
             return None
         if self.sense == "==":
             return self.value == self.aim
@@ -93,6 +96,7 @@ def show(title: str, measured: Mapping[str, list[Figure]]) -> None:
         for index, figure in enumerate(figures):
             aim = "" if figure.aim is None else f"{figure.sense} {figure.aim:g} {figure.unit}"
             met = {None: "", True: "yes", False: "NO"}[figure.met]
-            value = f"{figure.value:.6g} {figure.unit}"
+            known = figure.value is not None
+            value = f"{figure.value:.6g} {figure.unit}" if known else figure.unit
             table.add_row(number if index == 0 else "", figure.name, value, aim, met)
     Console().print(table)
