@@ -11,6 +11,7 @@ from ..ir.ops_pointwise import Add
 from ..ir.ops_quant import Lookup, Requantize, Threshold
 from ..ir.tensor import TensorType
 from .compiled import compiled
+from .guess import climb, guess, spread
 from .kernel import Kernel, Operands, Types
 
 _RUN = 256
@@ -83,13 +84,22 @@ def threshold(op: Threshold, types: Types) -> Kernel:
     firsts = np.tile(firsts, -(-_RUN // firsts.size))
 
     def prepare(op: Threshold, inputs: Operands) -> Operands:
+        guessed = guess(inputs[1])
+        if guessed is not None:
+            line, behind = guessed
+            each = firsts // width
+            starts = each * behind.shape[1]
+            return inputs[0], behind.reshape(-1), spread(line, each), starts
         return inputs[0], np.pad(
             inputs[1].astype(np.int64), ((0, 0), (0, width - levels)), constant_values=_NEVER
         ).reshape(-1)
 
     def run(op: Threshold, inputs: Operands, out: Array) -> None:
-        x, padded = inputs
-        _threshold(x.reshape(-1), padded, firsts, width, op.base, out.reshape(-1))
+        x, held, *lines = inputs
+        if lines:
+            climb(x.reshape(-1), *lines, held, op.base, out.reshape(-1))
+            return
+        _threshold(x.reshape(-1), held, firsts, width, op.base, out.reshape(-1))
 
     return Kernel(run, prepare)
 
