@@ -132,6 +132,7 @@ class _Maker:
     b: Builder
     keys: list[str] = field(default_factory=list)
     values: list[str] = field(default_factory=list)
+    held: dict[str, str] = field(default_factory=dict)
     total: str = ""
     random: np.random.Generator = field(default_factory=np.random.default_rng)
     look: int = 0
@@ -229,15 +230,17 @@ class _Maker:
     def _dense(self, name: str, shared: str, x: str, width: int) -> str:
         """A dense whose weight and bias every look shares under the name ``shared``."""
         (depth,) = self.b.type_of(x).sample_shape
-        weight, bias = f"{shared}.weight", f"{shared}.bias"
-        if weight not in self.b:
+        if f"{shared}.weight" not in self.held:
             drawn = self.random.standard_normal((width, depth)) * sqrt(2 / depth)
-            self._constant(weight, drawn)
-            self._constant(bias, np.zeros(width))
-        return self.b.node(name, Dense(), x, weight, bias, origin=name)
+            self._constant(f"{shared}.weight", drawn)
+        bias = self._constant(f"{shared}.bias", np.zeros(width))
+        return self.b.node(name, Dense(), x, self.held[f"{shared}.weight"], bias, origin=name)
 
     def _constant(self, name: str, array: Any) -> str:
-        return self.b.constant(name, real(np.asarray(array, np.float32)))
+        """A constant of the head, the same for every look, whatever the backbone calls its own."""
+        if name not in self.held:
+            self.held[name] = self.b.constant(name, real(np.asarray(array, np.float32)))
+        return self.held[name]
 
     def _node(self, name: str, op: Any, *inputs: str, origin: str = "") -> str:
         named = self._named(name)

@@ -14,7 +14,7 @@ from intaglio.backends.exits import chosen, curve, exit_slots, with_exits
 from intaglio.backends.stages import stages
 from intaglio.errors import UsageError
 from intaglio.ir.evaluate import evaluate
-from intaglio.ir.graph import Graph
+from intaglio.ir.graph import Graph, rename
 from intaglio.ir.ops_crop import Crop
 from intaglio.ir.ops_linear import Conv
 from intaglio.passes.base import Context, Training
@@ -102,6 +102,19 @@ def test_every_look_shares_the_weights_and_the_blob_holds_them_once(looking, net
     }
     shapes = sorted(network.program.slots[slot].type.shape for slot in kernels)
     assert [shape for shape in shapes if shape[2] == 3] == [(4, 1, 3, 3), (6, 4, 3, 3)]
+
+
+def test_names_of_the_backbone_are_no_names_of_the_head(backbone):
+    """A backbone may have a weight called key.weight: it is another."""
+    old, new = backbone.nodes[0].inputs[1], "key.weight"
+    named = rename(backbone, {old: new, backbone.nodes[0].inputs[2]: "gain"})
+    graph = glimpse(named, (20, 24), Glimpses(count=3))
+    keys = [graph.producers[f"glimpse{look}.key"].inputs[1] for look in (1, 2, 3)]
+    assert len(set(keys)) == 1
+    assert graph.constants[keys[0]].array.shape == (9, 9)
+    gains = {node.inputs[1] for node in graph.nodes if node.op.name == "affine"} - {"root"}
+    assert len(gains & {"gain.1"}) == 1
+    assert np.array_equal(graph.constants[new].array, backbone.constants[old].array)
 
 
 def test_integers_see_what_the_reference_sees_and_look_there(network):
