@@ -92,7 +92,7 @@ class Task:
 
 TASKS = {
     "digits": Task(vanilla, digits, 1, 112, 28, 2, 10, 2),
-    "garments": Task(vanilla, garments, 1, 128, 32, 3, 8, 2),
+    "garments": Task(vanilla, garments, 1, 128, 32, 3, 5, 1),
     "flowers": Task(colour, flowers, 3, 128, 48, 30, 30, 20),
 }
 
