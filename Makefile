@@ -11,6 +11,8 @@ VENV ?= .venv-test
 DEMO_VENV ?= .venv-demo
 SOURCES = pyproject.toml $(wildcard *.py */*.py frontend/*/*.py backends/templates/* examples/assets/*)
 PYTEST ?=
+# Tests of a file stay together: what a file's tests share is made once.
+WORKERS ?= -n auto --maxprocesses 4 --dist loadfile
 
 # PyPI's torch for Linux brings gigabytes of CUDA; PyTorch's own index has the CPU build. Where it
 # cannot be reached, or with TORCH_INDEX= on the command line, pip looks where it always looks.
@@ -31,7 +33,7 @@ demo: $(DEMO_VENV)/.ready
 	@$(DEMO_VENV)/bin/intaglio demo
 
 test: $(VENV)/.ready
-	@$(VENV)/bin/python -m pytest -q $(PYTEST)
+	@$(VENV)/bin/python -m pytest -q $(WORKERS) $(PYTEST)
 
 lint: $(VENV)/.ready
 	@$(VENV)/bin/ruff format --check .

@@ -317,7 +317,7 @@ def epochs(folder: Path) -> int:
 
 @pytest.mark.slow
 def test_of_two_processes_one_prints_and_writes(data: Path, call: Call) -> None:
-    start = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command = ["compile", "tiny.onnx", "--train", "train.npz", "--test", "test.npz", "--json"]
     recipe = ["--recipe", RECIPE]
     done = subprocess.run(
@@ -334,7 +334,7 @@ def test_of_two_processes_one_prints_and_writes(data: Path, call: Call) -> None:
 
 @pytest.mark.slow
 def test_an_error_of_the_process_that_follows_is_told_and_ends_both(data: Path) -> None:
-    start = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     Path("their.py").write_text(
         "import os\nimport numpy as np\n\ndef train():\n"
         "    if os.environ['RANK'] == '1':\n        raise OSError('my disk is gone')\n"

@@ -38,7 +38,13 @@ RECIPE = (
 
 
 def start(script, *arguments, count=2):
-    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={count}"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc_per_node={count}",
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [*command, str(script), *arguments],
