@@ -386,7 +386,9 @@ def operand_types(draw: st.DrawFn, name: str) -> TensorType:
     if name in WINDOWED:
         return TensorType((BATCH, draw(st.integers(1, 24)), *_sizes(draw, 2, 1, 7)), dtype)
     if name == "crop":
-        return TensorType((BATCH, draw(st.integers(1, 24)), *_sizes(draw, 2, 2, 9)), dtype)
+        kinds = ("uint", "int", "ternary")
+        blended = draw(numeric_types(max_bits=16, kinds=kinds))
+        return TensorType((BATCH, draw(st.integers(1, 24)), *_sizes(draw, 2, 2, 9)), blended)
     rank = draw(st.integers(2 if name == "matmul" else 0 if name in ANY_RANK else 1, 4))
     if rank == 0:
         return TensorType((BATCH,), dtype)

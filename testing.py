@@ -216,7 +216,7 @@ def _applicable(x: TensorType) -> list[str]:
         names = [name for name in names if name in WIDE]
     if x.dtype.bits > LOOKUP_BITS:
         names = [name for name in names if name != "lookup"]
-    if len(x.shape) != 4 or min(x.sample_shape[1:]) < 2:
+    if len(x.shape) != 4 or min(x.sample_shape[1:]) < 2 or x.dtype.kind == "bipolar":
         names = [name for name in names if name != "crop"]
     return names if len(x.shape) == 4 else [name for name in names if name not in WINDOWED]
 

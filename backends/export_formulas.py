@@ -39,6 +39,14 @@ FORMULAS: Mapping[str, str] = {
         " = max(1, floor(sqrt(4^bits * W + epsilon))), all in 64 bits; acc = ((d << (17 + "
         "bits)) + r) // (2 * r)."
     ),
+    "crop": (
+        "with q = codes of y, b bits each: s = least + (((most - least) * q[0] + 2^(b - 1)) >> b), "
+        "or most without y; along a side of N pixels with m samples, q[2] for rows and q[1] for "
+        "columns: step = s * (N - 1) // (m - 1), start = ((((N - 1) << 16) - step * (m - 1)) * q) "
+        ">> b, or >> 1 without y and q. Sample i is at P = start + i * step, between pixel P >> 16 "
+        "and the next, if there is one, of weights 256 - f and f = (P >> 8) & 255: the sum of the "
+        "four products of a weight down, a weight across and a pixel, + 2^15, >> 16."
+    ),
     "arg_max": (
         "the index of the first greatest element along the axis; of the last one if last is 1."
     ),

@@ -246,7 +246,7 @@ def _checked(count: int) -> int:
     """Codes of a small network that equal the reference's; raises where one does not."""
     rng = np.random.default_rng(count)
     torch.manual_seed(count)
-    backbone = intaglio.import_model(trained.vanilla().eval(), (torch.zeros(1, 1, 28, 28),))
+    backbone = intaglio.import_model(trained.vanilla(28).eval(), (torch.zeros(1, 1, 28, 28),))
     made = glimpse(backbone, (112, 112), Glimpses(count=count))
     images = rng.random((6, 1, 112, 112)).astype(np.float32)
     recipe = "canonicalize,strip,quantize,lower,dead_channels,columns"

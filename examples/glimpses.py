@@ -50,7 +50,7 @@ LOSSES = [{"outputs": "exit*", "weight": 0.4}, {"outputs": "aux*", "weight": 0.6
 Reals = NDArray[np.float32]
 
 
-def vanilla() -> nn.Sequential:
+def vanilla(size: int) -> nn.Sequential:
     """The four convs of the published small experiment, the last two with a border.
 
     Behind them are a quarter's means, not those of the whole: a mean does not say where.
@@ -65,14 +65,15 @@ def vanilla() -> nn.Sequential:
     )
 
 
-def colour() -> nn.Sequential:
-    """Five convs for photographs, the first with a stride of 2."""
+def colour(size: int) -> nn.Sequential:
+    """Five convs for photographs, the first with a stride of 2, and means of 3 x 3 parts."""
     widths = (3, 24, 32, 64, 96, 128)
     layers: list[nn.Module] = []
     for index, (inputs, outputs) in enumerate(pairwise(widths)):
         layers += [nn.Conv2d(inputs, outputs, 3, 2 if index == 0 else 1, padding=1), nn.ReLU()]
         layers += [nn.MaxPool2d(2)] if index in (1, 2, 3) else []
-    joined = (nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(1152, 96), nn.ReLU())
+    means = nn.AvgPool2d(3, 2) if size == 128 else nn.AdaptiveAvgPool2d(3)
+    joined = (means, nn.Flatten(), nn.Linear(1152, 96), nn.ReLU())
     return nn.Sequential(*layers, *joined, nn.Linear(96, 5))
 
 
@@ -80,7 +81,7 @@ def colour() -> nn.Sequential:
 class Task:
     """A kind of scenes, the backbone for them, and how long it trains."""
 
-    backbone: Callable[[], nn.Module]
+    backbone: Callable[[int], nn.Module]
     scenes: Callable[[str], Scenes]
     channels: int
     image: int
@@ -154,7 +155,7 @@ def backbone(task: Task, size: int, seed: int) -> Graph:
     """The backbone for images of a size, as its layers initialise themselves."""
     torch.manual_seed(seed)
     shape = (1, task.channels, size, size)
-    imported = intaglio.import_model(task.backbone().eval(), (torch.zeros(shape),))
+    imported = intaglio.import_model(task.backbone(size).eval(), (torch.zeros(shape),))
     return Pipeline.parse("canonicalize").run(imported, Context())
 
 

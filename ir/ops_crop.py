@@ -66,8 +66,8 @@ class Crop(Op):
                 f"Windows of {self.least} to {self.most} in units of 2**-16, by codes of "
                 f"{self.bits} bits, cannot be taken."
             )
-        if x.dtype.is_integer and x.dtype.bits > MOST_BITS:
-            raise ShapeError(f"A crop is of codes of {MOST_BITS} bits at most, not {x}.")
+        if x.dtype.is_integer and (x.dtype.bits > MOST_BITS or x.dtype.kind == "bipolar"):
+            raise ShapeError(f"A crop blends codes of {MOST_BITS} bits at most, not {x}.")
         if y is not None and (y.shape != (BATCH, 3) or not self._tells(x, y)):
             raise ShapeError(f"Where to look are 3 unsigned codes of {self.bits} bits, not {y}.")
         return TensorType((BATCH, x.sample_shape[0], *self.size), x.dtype)

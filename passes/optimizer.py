@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from ..errors import UsageError
@@ -37,12 +37,15 @@ class Relation:
     """Relations of pairs of samples, ``width`` numbers each, seen in every output ``feature...``.
 
     ``weight`` of how far those of other features are from those of the last, ``classes`` of telling
-    whether a pair is of one class.
+    whether a pair is of one class; with neither there are none.
     """
 
-    weight: float = 0.03
-    classes: float = 0.1
+    weight: float = 0.0
+    classes: float = 0.0
     width: int = 64
+
+    def __bool__(self) -> bool:
+        return bool(self.weight or self.classes)
 
     def __post_init__(self) -> None:
         _check(
@@ -79,7 +82,7 @@ class Optimizer:
     temperature: float = 4.0
     smoothing: float = 0.0
     losses: tuple[Loss, ...] = ()
-    relation: Relation | None = None
+    relation: Relation = field(default_factory=Relation)
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

@@ -118,7 +118,7 @@ def _train(job: Job, phases: Sequence[Phase]) -> None:
 def _relate(job: Job, phases: Sequence[Phase]) -> None:
     """Give the module what compares relations, if a phase asks for it; it trains and is saved."""
     wanted = next((each.optimizer.relation for each in phases if each.optimizer.relation), None)
-    if wanted is None:
+    if not wanted:
         return
     if job.world.size > 1:
         raise UsageError(

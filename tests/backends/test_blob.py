@@ -17,6 +17,7 @@ from intaglio.ir.certificate import Certificate, Difference
 from intaglio.ir.numeric import BIPOLAR, INT32, TERNARY, Encoding, NumericType, int_type
 from intaglio.ir.op import Op
 from intaglio.ir.ops_arg import ArgMax
+from intaglio.ir.ops_crop import Crop
 from intaglio.ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
 from intaglio.ir.ops_linear import Conv, Dense, GatherConv
 from intaglio.ir.ops_norm import LayerNorm
@@ -42,6 +43,11 @@ def constant(name: str, elements: object, dtype: NumericType) -> Slot:
 
 
 # Random programs: every op, epilogues, any types, arenas that are used again.
+
+
+def fits(type_: TensorType, bits: int) -> bool:
+    """Whether codes may say where to look."""
+    return type_.sample_shape == (3,) and type_.dtype == int_type(bits, signed=False)
 
 
 class Maker:
@@ -158,6 +164,14 @@ class Maker:
 
     def max_pool(self, x: int) -> tuple[Op, tuple[int, ...]]:
         return MaxPool((self.number(2, 3), self.number(2, 3)), **self.window()), (x,)
+
+    def crop(self, x: int) -> tuple[Op, tuple[int, ...]]:
+        sizes = (self.number(2, 5), self.number(2, 5))
+        least, most = sorted(self.number(1, 1 << 16) for _ in range(2))
+        bits = self.number(1, 16)
+        told = [i for i, s in enumerate(self.slots) if s.constant is None and fits(s.type, bits)]
+        where = (self.pick(told),) if told and self.draw(st.booleans()) else ()
+        return Crop(sizes, least, most, bits), (x, *where)
 
     def reshape(self, x: int) -> tuple[Op, tuple[int, ...]]:
         elements = self.slots[x].type.elements
@@ -333,7 +347,7 @@ def test_offset_and_rounding_of_an_input_are_kept(encoding: Encoding) -> None:
 def test_every_byte_lies_where_the_document_says() -> None:
     blob = write_blob(small_program())
     magic, major, minor, flags, size, arena = struct.unpack_from("<4sHHIII", blob, 0)
-    assert (magic, major, minor, flags, size, arena) == (b"INTG", 1, 1, 0, len(blob), 192)
+    assert (magic, major, minor, flags, size, arena) == (b"INTG", 1, 2, 0, len(blob), 192)
     assert struct.unpack_from("<HHHHHH", blob, 20) == (64, 5, 1, 2, 1, 1)
     assert blob[32:56] == bytes(24)
     assert struct.unpack_from("<II", blob, 56) == (zlib.crc32(blob[64:144]), zlib.crc32(blob[:60]))
@@ -426,6 +440,7 @@ def test_opcodes_and_attribute_words_are_those_of_the_document() -> None:
         18: ("layer_norm", "axis", "bits"),
         19: ("gather_conv", "kernel", "strides", "pads", "dilations", "pad_value"),
         20: ("take",),
+        21: ("crop", "size", "least", "most", "bits"),
     }
     assert set(OPCODES.values()) == LEGAL["integer"]
 

@@ -106,7 +106,7 @@ def seal(
     packed = b"".join(struct.pack("<4sIII", *row) for row in rows)
     fields = {
         "major": 1,
-        "minor": 1,
+        "minor": 2,
         "flags": 0,
         "file_bytes": end,
         "arena": arena,

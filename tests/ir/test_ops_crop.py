@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intaglio.errors import ShapeError
-from intaglio.ir.numeric import FLOAT32, INT32, int_type
+from intaglio.ir.numeric import BIPOLAR, FLOAT32, INT32, int_type
 from intaglio.ir.ops_crop import ONE, Crop
 from intaglio.ir.tensor import BATCH, TensorType
 
@@ -128,7 +128,12 @@ WHERE = TensorType((BATCH, 3), UINT8)
         (
             Crop((4, 4)),
             (CODES.with_dtype(INT32),),
-            "A crop is of codes of 16 bits at most, not int32[n,1,8,8].",
+            "A crop blends codes of 16 bits at most, not int32[n,1,8,8].",
+        ),
+        (
+            Crop((4, 4)),
+            (CODES.with_dtype(BIPOLAR),),
+            "A crop blends codes of 16 bits at most, not bipolar[n,1,8,8].",
         ),
     ],
 )

@@ -111,7 +111,12 @@ def test_exits_can_stay_and_are_exact(graph):
 def test_sides_learn_from_labels_and_from_the_answer(graph, losses):
     answer = graph.outputs[0]
     losses = [each | {"outputs": each["outputs"].replace("ANSWER", answer)} for each in losses]
-    optimizer = {"batch": 20, "learning_rate": 0.01, "losses": losses, "relation": {"width": 8}}
+    optimizer = {
+        "batch": 20,
+        "learning_rate": 0.01,
+        "losses": losses,
+        "relation": {"weight": 0.03, "classes": 0.1, "width": 8},
+    }
     entries = [
         {"name": "branch", "features": True},
         {"name": "train", "epochs": 2, "batch_norm": True, "optimizer": optimizer},
@@ -149,7 +154,7 @@ def test_a_network_without_stages_or_classes_is_refused(graph):
 
 
 def test_relations_need_features(graph):
-    optimizer = {"batch": 20, "relation": {}}
+    optimizer = {"batch": 20, "relation": {"weight": 1.0}}
     entries = [{"name": "branch"}, {"name": "train", "epochs": 1, "optimizer": optimizer}]
     with pytest.raises(UsageError) as caught:
         Pipeline.from_entries(entries).run(graph, Context(training=Training((X, Y))))

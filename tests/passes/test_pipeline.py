@@ -153,7 +153,7 @@ def test_options_from_python_may_be_layer_entries_and_numpy_numbers():
     assert made.passes[2] == Quantize(weight_bits=4, layers=(Layer("a", 3), Layer("b")))
 
 
-KNOWN = "The passes are canonicalize, train, admm, magnitude, purify, equalize, quantize, qat, lower, dead_channels, columns."
+KNOWN = "The passes are canonicalize, train, admm, magnitude, purify, branch, strip, equalize, quantize, qat, lower, dead_channels, columns."
 OPTIONS = (
     "Its options are weight_bits, activation_bits, output_bits, per_channel, calibration, "
     "percentile, weights, bias_correction, layers."

@@ -9,7 +9,7 @@ from intaglio._draws import DRAWS, WINDOWED, operand_types
 from intaglio.ir.graph import Builder, Value
 from intaglio.ir.numeric import FLOAT32
 from intaglio.ir.ops_norm import LayerNorm
-from intaglio.ir.ops_pointwise import UNARY, Affine, Clip, PRelu, Relu, Unary
+from intaglio.ir.ops_pointwise import UNARY, Affine, Clip, PRelu, Relu, ScaleGradient, Unary
 from intaglio.ir.ops_pool import AveragePool
 from intaglio.ir.ops_quant import Dequantize
 from intaglio.ir.ops_softmax import Softmax
@@ -94,6 +94,7 @@ OWN = {
     "affine": lambda draw, parameter: (Affine(), (parameter, parameter)),
     "relu": lambda draw, parameter: (Relu(), ()),
     "clip": lambda draw, parameter: (Clip(draw(st.sampled_from((-1.1, 0.0))), 1.3), ()),
+    "scale_gradient": lambda draw, parameter: (ScaleGradient(1.0), ()),
     "prelu": lambda draw, parameter: (PRelu(), (parameter,)),
     "unary": lambda draw, parameter: (
         Unary(draw(st.sampled_from(sorted(UNARY))), draw(st.sampled_from((0.1, 0.5)))),

@@ -9,12 +9,13 @@ from intaglio.ir import ops_pointwise
 from intaglio.ir.evaluate import walk
 from intaglio.ir.graph import Builder, Value
 from intaglio.ir.numeric import int_type
+from intaglio.ir.ops_pointwise import ScaleGradient
 from intaglio.ir.ops_pool import SumPool
 from intaglio.ir.tensor import BATCH, TensorType
 from intaglio.ir.verify import LEGAL
 from intaglio.passes.training import ops_pointwise as torch_pointwise
 from intaglio.passes.training.module import to_torch
-from intaglio.passes.training.table import TABLE
+from intaglio.passes.training.table import TABLE, apply
 
 from .float_cases import OPERATORS, float_cases
 
@@ -111,3 +112,14 @@ def test_an_op_on_codes_cannot_be_trained():
         "Node '/pool/Sum' (sum_pool): Operator 'sum_pool' on codes cannot be trained. "
         "Give a float graph, or one in which reals are quantized and dequantized."
     )
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.25, 1.0])
+def test_a_scaled_gradient_is_that_much_of_the_gradient(factor):
+    x = torch.arange(4.0, requires_grad=True)
+    found = apply(ScaleGradient(factor), x)
+    assert torch.equal(found, x)
+    assert found.requires_grad == bool(factor)
+    if factor:
+        (2 * found).sum().backward()
+        assert torch.equal(x.grad, torch.full((4,), 2 * factor))
