@@ -276,7 +276,8 @@ def programs(draw: st.DrawFn, first: str) -> Program:
     """A program whose first step is that op, applied to codes of at most 4 bits."""
     maker = Maker(draw)
     image = (draw(st.integers(1, 3)), draw(st.integers(5, 6)), draw(st.integers(5, 6)))
-    inputs = [maker.slot(TensorType(("n", *image), maker.dtype(4)))]
+    dtype = int_type(4) if first == "crop" else maker.dtype(4)  # it blends: not all codes do
+    inputs = [maker.slot(TensorType(("n", *image), dtype))]
     maker.step(first, 0)
     shapes = draw(st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=4), max_size=1))
     inputs += [maker.slot(TensorType(("n", *shape), maker.dtype(32))) for shape in shapes]
