@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from ...ir.graph import Graph, Node
 from ...ir.numeric import LEAST_SCALE, SHORT_BITS, Array, short_scale
+from ...ir.ops_crop import Crop
 from ...ir.ops_quant import Dequantize, Quantize
 from ..coded import decodes
+from ..flow import Flow
 
 MOST_BITS = 8
 """Scales of wider codes are powers of two, chosen for exact additions, and do not train."""
@@ -49,15 +51,31 @@ def _short(scale: Tensor) -> Tensor:
 
 
 def trained_scales(graph: Graph) -> Iterator[tuple[str, Scale]]:
-    """Scales of codes inside the network by their constant, not those of inputs and wide codes."""
+    """Scales of codes inside the network by their constant, not those of inputs and wide codes.
+
+    Nor those of crops, which are their image's, and of codes that say where to look.
+    """
     found: dict[str, Node] = {}
+    fixed = _looked(graph)
     for node in graph.nodes:
         if isinstance(node.op, Quantize) and node.inputs[1] in graph.constants:
             found.setdefault(node.inputs[1], node)
     for name, node in found.items():
-        if all(_trains(graph, user) for user in graph.users[name]):
+        users = graph.users[name]
+        if all(_trains(graph, user) and user.name not in fixed for user in users):
             array = graph.constants[name].array
             yield name, Scale(array, _gain(graph, node, array.size))
+
+
+def _looked(graph: Graph) -> set[str]:
+    """Quantize points of crops, and dequantizes that tell crops where to look."""
+    of_crops = {
+        user.name
+        for node in graph.nodes
+        if isinstance(node.op, Crop)
+        for user in graph.users[node.name]
+    }
+    return of_crops | set(Flow(graph).tells)
 
 
 def _trains(graph: Graph, user: Node) -> bool:

@@ -15,6 +15,7 @@ from intaglio.backends.stages import stages
 from intaglio.errors import UsageError
 from intaglio.ir.evaluate import evaluate
 from intaglio.ir.graph import Graph, rename
+from intaglio.ir.numeric import Encoding
 from intaglio.ir.ops_crop import Crop
 from intaglio.ir.ops_linear import Conv
 from intaglio.passes.base import Context, Training
@@ -161,6 +162,24 @@ def test_training_moves_every_weight_that_a_loss_reaches(looking):
     assert len({node.inputs[1:3] for node in convs}) == 2
     assert set(rows[0]) >= {"accuracy", "accuracy of exit1", "accuracy of aux3"}
     assert rows[-1]["accuracy"] == rows[-1]["accuracy of exit3"]
+
+
+def test_through_rounding_a_look_stays_where_its_codes_say(looking):
+    """Scales train, but not those of windows, nor of what is seen through them."""
+    optimizer = {"batch": 20, "losses": [{"outputs": "exit*"}]}
+    options = {"epochs": 1, "quantize": {"weight_bits": 4}, "optimizer": optimizer}
+    entries = [{"name": "canonicalize"}, {"name": "strip"}, {"name": "qat", **options}]
+    entries += [{"name": "lower"}, {"name": "dead_channels"}]
+    training = Training((IMAGES, LABELS))
+    recipe = Pipeline.from_entries(entries)
+    found = intaglio.compile(looking, IMAGES, recipe=recipe, training=training)
+    assert found.check(IMAGES[:3]) > 0
+    crops = [step for step in found.program.steps if isinstance(step.op, Crop)]
+    for step in crops:
+        image, seen = (found.program.slots[each] for each in (step.inputs[0], step.output))
+        assert seen.encoding == image.encoding
+        for told in step.inputs[1:]:
+            assert found.program.slots[told].encoding == Encoding(1 / 256)
 
 
 def test_a_norm_that_looks_share_is_folded_once(looking):
