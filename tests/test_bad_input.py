@@ -186,7 +186,7 @@ def test_a_blob_of_a_newer_version(network: intaglio.Network, tmp_path: Path) ->
     blob[4] = 2
     blob[60:64] = struct.pack("<I", zlib.crc32(bytes(blob[:60])))
     assert damaged(network, path, bytes(blob)) == (
-        f"'{path}': The blob has format version 2.1, this intaglio reads 1.x. Update intaglio, or "
+        f"'{path}': The blob has format version 2.2, this intaglio reads 1.x. Update intaglio, or "
         "compile the network again with this version."
     )
 

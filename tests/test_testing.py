@@ -112,7 +112,7 @@ def test_accumulators_at_the_ends_of_int32_occur(end: int) -> None:
 
 def test_an_unknown_operator_is_refused() -> None:
     with pytest.raises(
-        ValueError, match=r"^'gelu' is not one of add, arg_max, concat, conv, dense, "
+        ValueError, match=r"^'gelu' is not one of add, arg_max, concat, conv, crop, dense, "
     ):
         find(op_cases("gelu"), lambda case: True)
 

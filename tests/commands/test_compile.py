@@ -180,7 +180,8 @@ def test_an_import_that_is_another_network_is_told_from_rounding(
         (
             ["compile", "tiny.onnx", "--data", "calib.npz", "--print-after", "prune"],
             "There is no pass 'prune' to print after. The passes are canonicalize, train, admm, "
-            "magnitude, purify, equalize, quantize, qat, lower, dead_channels, columns.\n",
+            "magnitude, purify, branch, strip, equalize, quantize, qat, lower, dead_channels, "
+            "columns.\n",
         ),
         (
             ["compile", "calib.npz", "--data", "calib.npz"],

@@ -12,10 +12,11 @@ from intaglio.ir.graph import Graph, Node, Value
 from intaglio.ir.numeric import BIPOLAR, FLOAT32, INT32, ROUNDINGS, TERNARY, Encoding, int_type
 from intaglio.ir.ops import ALL, BY_NAME
 from intaglio.ir.ops_arg import ArgMax
+from intaglio.ir.ops_crop import Crop
 from intaglio.ir.ops_layout import Concat, Pad, Reshape, Slice, Take, Transpose
 from intaglio.ir.ops_linear import Conv, Dense, GatherConv
 from intaglio.ir.ops_norm import LayerNorm
-from intaglio.ir.ops_pointwise import Add, Affine, Clip, PRelu, Relu, Unary
+from intaglio.ir.ops_pointwise import Add, Affine, Clip, PRelu, Relu, ScaleGradient, Unary
 from intaglio.ir.ops_pool import AveragePool, MaxPool, SumPool
 from intaglio.ir.ops_product import MatMul, Multiply
 from intaglio.ir.ops_quant import Dequantize, Lookup, PairLookup, Quantize, Requantize, Threshold
@@ -44,6 +45,8 @@ OPS = {
     LayerNorm: st.builds(LayerNorm, whole, whole),
     ArgMax: st.builds(ArgMax, whole, whole),
     PRelu: st.just(PRelu()),
+    Crop: st.builds(Crop, pairs, whole, whole, whole),
+    ScaleGradient: st.builds(ScaleGradient, reals),
     Affine: st.just(Affine()),
     Relu: st.just(Relu()),
     Clip: st.builds(Clip, reals, reals),
