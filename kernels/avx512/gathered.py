@@ -127,11 +127,16 @@ def gathered(rows: int, wide: int, end: str, item: int) -> Any:
 
 
 def accepts(job: Job) -> bool:
-    """Codes and weights of a byte, and the machine has what moves bytes together."""
+    """Codes and weights of a byte; no column is listed twice, or the machine moves bytes together."""
     x, weight = job.types[:2]
     known = all(constant is not None for constant in job.constants[1:])
     bytes_ = is_byte(x) and -128 <= weight.dtype.lo <= weight.dtype.hi <= 127
-    return known and bytes_ and NEEDED in features() and ends(job)
+    return known and bytes_ and ends(job) and (_moves() or _whole(job) is not None)
+
+
+def _moves() -> bool:
+    """Whether the machine has what moves bytes together."""
+    return NEEDED in features()
 
 
 def borders(job: Job) -> list[Border]:
@@ -143,10 +148,11 @@ def borders(job: Job) -> list[Border]:
 def make(job: Job, operands: Sequence[Place], out: Place, samples: int) -> Routine:
     """The routine that takes less time: of the listed elements, or of all with weights of 0, which
     are multiplied or left out."""
-    whole, times = _whole(job), _times(job, operands[0])
-    if whole is not None and zeros.pays(whole, min(times)):
+    whole, (listed, every) = _whole(job), _times(job, operands[0])
+    moves = _moves() and listed < every
+    if whole is not None and zeros.pays(whole, listed if moves else every):
         return zeros.make(whole, operands, out, samples)
-    if whole is not None and times[1] <= times[0]:
+    if whole is not None and not moves:
         return linear.make(whole, operands, out, samples)
     return _gathering(job, operands, out, samples)
 
