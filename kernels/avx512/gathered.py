@@ -127,7 +127,7 @@ def gathered(rows: int, wide: int, end: str, item: int) -> Any:
 
 
 def accepts(job: Job) -> bool:
-    """Codes and weights of a byte; no column is listed twice, or the machine moves bytes together."""
+    """Codes and weights of a byte; no column listed twice, or the machine moves bytes together."""
     x, weight = job.types[:2]
     known = all(constant is not None for constant in job.constants[1:])
     bytes_ = is_byte(x) and -128 <= weight.dtype.lo <= weight.dtype.hi <= 127
