@@ -40,7 +40,7 @@ def exit_slots(program: Program) -> list[int]:
     The last is the answer.
     """
     made = [step.output for step in program.steps]
-    outputs = sorted(dict.fromkeys(program.outputs), key=lambda slot: made.index(slot))
+    outputs = sorted(set(program.outputs) & set(made), key=made.index)
     types = {program.slots[slot].type.sample_shape for slot in outputs}
     if len(outputs) < 2 or len(types) != 1 or len(next(iter(types))) != 1:
         raise UsageError(
