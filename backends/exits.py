@@ -35,20 +35,21 @@ class Point:
 
 
 def exit_slots(program: Program) -> list[int]:
-    """The outputs of class scores in the order of their steps; raises UsageError for fewer than 2.
+    """The outputs of class scores in the order of their steps; the last is the answer.
 
-    The last is the answer.
+    Raises UsageError for fewer than two, or where an output is no class scores or an input.
     """
     made = [step.output for step in program.steps]
-    outputs = sorted(set(program.outputs) & set(made), key=made.index)
+    outputs = set(program.outputs)
     types = {program.slots[slot].type.sample_shape for slot in outputs}
-    if len(outputs) < 2 or len(types) != 1 or len(next(iter(types))) != 1:
+    scores = len(types) == 1 and len(next(iter(types))) == 1
+    if len(outputs) < 2 or not scores or not outputs <= set(made):
         raise UsageError(
             f"Network '{program.name}' has {len(outputs)} outputs, and no early exits among them.",
             fix="Give a network with two or more outputs of as many class scores, such as "
             "'compile --glimpses' makes.",
         )
-    return outputs
+    return sorted(outputs, key=made.index)
 
 
 def curve(

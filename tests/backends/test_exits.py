@@ -11,7 +11,8 @@ from intaglio.backends.blob_reader import read_blob
 from intaglio.backends.blob_sections import blob_sections, with_section
 from intaglio.backends.blob_writer import exit_records, write_blob
 from intaglio.backends.early import EarlySimulator, margins
-from intaglio.errors import BlobError, DataError, VerifyError
+from intaglio.backends.exits import exit_slots
+from intaglio.errors import BlobError, DataError, UsageError, VerifyError
 from intaglio.ir.graph import Builder, Value
 from intaglio.ir.numeric import int_type
 from intaglio.ir.ops_linear import Dense
@@ -42,6 +43,17 @@ def test_exits_are_kept_in_a_section_that_others_skip() -> None:
     assert with_section(write_blob(program()), EXITS, exit_records(program(0).exits)) == blob
     unknown = with_section(write_blob(program()), b"NEWS", b"abc")
     assert read_blob(unknown) == program()
+
+
+def test_an_output_that_is_an_input_is_no_exit() -> None:
+    given = program()
+    with pytest.raises(UsageError) as caught:
+        exit_slots(replace(given, outputs=(given.inputs[0], given.outputs[2])))
+    assert str(caught.value) == (
+        "Network 'net' has 2 outputs, and no early exits among them. Give a network with two or "
+        "more outputs of as many class scores, such as 'compile --glimpses' makes."
+    )
+    assert exit_slots(replace(given, outputs=given.outputs[::2])) == list(given.outputs[::2])
 
 
 def test_half_a_record_is_refused() -> None:
